@@ -1,0 +1,95 @@
+"""What would bore the rewards page: every status, every curve, every p, both settings."""
+from dataclasses import FrozenInstanceError
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azr.core import Status, Task, Verdict
+from azr.rewards import CURVES, REWARDS, Proposed, RewardSetting, learnability, propose_rewards, reward_setting, solve_rate, solve_reward
+
+TASK = Task("deduction", {}, {}, "t")
+VALID = Verdict(Status.OK, score=1.0)
+REFUSALS = [s for s in Status if s not in (Status.OK, Status.MALFORMED, Status.DUPLICATE)]
+
+
+def earns(status, setting, p=None, task=None):
+    return propose_rewards([Proposed(Verdict(status), p, task)], setting)[0]
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_every_refusal_pays_the_same(status):
+    assert earns(status, REWARDS["paper"]).total == -.5
+    assert earns(status, REWARDS["reference"]).total == -1
+    assert earns(status, REWARDS["paper"]).parts == {"refused": -.5}
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s not in (Status.OK, Status.MALFORMED)])
+def test_every_wrong_answer_pays_the_same(status):
+    for setting in REWARDS.values(): assert solve_reward(Verdict(status), setting).total == -.5
+
+
+@given(st.integers(1, 64), st.data())
+def test_equation_4(n, data):
+    k = data.draw(st.integers(0, n))
+    p = solve_rate([Verdict(Status.OK, 1.0)] * k + [Verdict(Status.WRONG)] * (n - k))
+    expected = 0 if k in (0, n) else 1 - p
+    assert earns(Status.OK, REWARDS["paper"], p, TASK).total == expected
+    assert earns(Status.OK, REWARDS["reference"], p, TASK).total == (-.5 if k in (0, n) else expected)
+
+
+@given(st.sampled_from(sorted(CURVES)), st.floats(0, 1))
+def test_curves_are_bounded_and_defined_everywhere(name, p):
+    assert -1 <= CURVES[name](p) <= 8 / 7
+    assert earns(Status.OK, RewardSetting(curve=name), p, TASK).total == learnability(p, RewardSetting(curve=name)) == CURVES[name](p)
+
+
+@pytest.mark.parametrize("name", sorted(set(CURVES) - {"inverse", "ssr", "spice"}))
+def test_nothing_to_learn_at_both_ends(name):
+    assert CURVES[name](0.0) == CURVES[name](1.0) == 0
+
+
+@given(st.sampled_from(list(Status)), st.one_of(st.none(), st.floats(0, 1)), st.booleans(), st.sampled_from(["paper", "reference"]), st.sampled_from([None, 0.0, -.5]))
+def test_parts_sum_to_the_total(status, p, has_task, name, duplicate):
+    setting = reward_setting(name, duplicate=duplicate)
+    one = Proposed(Verdict(status), p, TASK if has_task else None)
+    try: reward = propose_rewards([one], setting)[0]
+    except ValueError:
+        assert p is None and (status is Status.OK or has_task and status is Status.DUPLICATE and duplicate is None)
+        return
+    assert reward.total == sum(v for k, v in reward.parts.items() if k != "solve_rate")
+
+
+def test_duplicates():
+    paper, zero = REWARDS["paper"], reward_setting("paper", duplicate=0.0)
+    assert earns(Status.DUPLICATE, paper, .25, TASK) == earns(Status.OK, paper, .25, TASK)
+    assert earns(Status.DUPLICATE, zero, .25, TASK).total == 0 and earns(Status.DUPLICATE, zero, None, TASK).total == 0
+    assert earns(Status.DUPLICATE, zero).total == -.5          # no task: refused
+    assert earns(Status.OK, zero, .25, TASK).total == .75
+    with pytest.raises(ValueError, match="let the solver attempt it"): earns(Status.DUPLICATE, paper, None, TASK)
+
+
+def test_terms_see_the_whole_batch_and_keep_their_name():
+    def rank(batch): return range(len(batch))
+    class Constant:
+        def __call__(self, batch): return [1] * len(batch)
+    setting = reward_setting("paper", terms=(rank, Constant()))
+    batch = [Proposed(VALID, .5, TASK), Proposed(Verdict(Status.MALFORMED))]
+    first, second = propose_rewards(batch, setting)
+    assert first.parts == {"learnability": .5, "solve_rate": .5, "rank": 0.0, "Constant": 1.0} and first.total == 1.5
+    assert second.total == -1 + 1 + 1
+    assert propose_rewards([], setting) == []
+
+
+def test_a_term_of_the_wrong_length_is_named():
+    def short(batch): return []
+    with pytest.raises(ValueError, match="short gave 0 numbers for 1 proposals"): propose_rewards([Proposed(VALID, .5, TASK)], reward_setting(terms=(short,)))
+
+
+def test_bad_names_say_what_there_is():
+    with pytest.raises(ValueError, match="'papr'.*paper, reference"): reward_setting("papr")
+    with pytest.raises(ValueError, match="'r-zero'.*r_zero"): reward_setting("paper", curve="r-zero")
+    with pytest.raises(ValueError, match="no field dupe"): reward_setting("paper", dupe=0)
+    with pytest.raises(FrozenInstanceError): REWARDS["paper"].wrong = 0
+    assert reward_setting("paper", curve=partial(pow, 2.0)).curve(.5) == 2 ** .5
