@@ -1,0 +1,89 @@
+"Prompts show what is given and nothing else, in every style, and say what they promise."
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azr.core import Role, Task
+from azr.prompts import RESERVED, SPECIAL_TOKENS, STYLES, facts, fence, program_rules, propose_prompt, reserved, solve_prompt
+
+PROGRAM = "def f(x):\n    return x * 3"
+TASKS = {
+    "deduction": Task("deduction", {"program": PROGRAM, "input": "14"}, {"output": "42"}, "d"),
+    "abduction": Task("abduction", {"program": PROGRAM, "output": "42"}, {"input": "14"}, "a"),
+    "induction": Task("induction", {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."}, {"program": PROGRAM, "pairs": [["14", "42"]]}, "i"),
+    "error": Task("error", {"program": PROGRAM, "input": "None"}, {"error": "TypeError"}, "e"),
+}
+
+def whole(prompt):
+    assert bool(prompt.text) != bool(prompt.messages)
+    return prompt.text or prompt.messages[0]["content"]
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", TASKS)
+def test_solve_prompts_show_the_given_and_hang_on_nothing_hidden(kind, style):
+    task = TASKS[kind]
+    prompt = solve_prompt(task, style)
+    assert prompt == solve_prompt(replace(task, hidden={}), style)
+    assert (prompt.role, prompt.task_id, prompt.task_type) == (Role.SOLVE, task.id, kind)
+    for name, value in task.given.items():
+        if name == "pairs": assert all(i in whole(prompt) and o in whole(prompt) for i, o in value)
+        elif name != "message" or style != "terse": assert value in whole(prompt)
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "error"])
+@pytest.mark.parametrize("k", [0, 1, 6])
+def test_propose_prompts_show_all_references_in_order(kind, style, k):
+    references = [replace(TASKS[kind], given={**TASKS[kind].given, "program": f"def f(x{n}):\n    return 1"}, id=str(n)) for n in range(k)]
+    prompt = propose_prompt(kind, references, style)
+    spots = [whole(prompt).find(task.given["program"]) for task in references]
+    assert prompt.references == tuple(map(str, range(k))) and prompt.context == {} and prompt.role is Role.PROPOSE
+    assert -1 not in spots and spots == sorted(spots)
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", ["deduction", "abduction"])
+def test_induction_proposals_carry_their_program(kind, style):
+    prompt = propose_prompt("induction", [TASKS[kind]], style, inputs=7)
+    assert prompt.context == {"program": PROGRAM, "inputs": 7} and prompt.references == (TASKS[kind].id,)
+    assert PROGRAM in whole(prompt) and (style == "terse" or "7 inputs" in whole(prompt))
+
+def test_terse_prompts_are_exactly_their_contract():
+    assert solve_prompt(TASKS["deduction"], "terse").text == f"<ded>{PROGRAM}<in>14<out>"
+    assert solve_prompt(TASKS["abduction"], "terse").text == f"<abd>{PROGRAM}<out>42<in>"
+    assert solve_prompt(TASKS["induction"], "terse").text == "<ind><in>1<out>3<in>2<out>6<prog>"
+    assert solve_prompt(TASKS["error"], "terse").text == f"<err>{PROGRAM}<in>None<out>"
+    assert propose_prompt("deduction", [TASKS["abduction"]], "terse").text == f"<pded>{PROGRAM}<in>14<prog>"
+    assert propose_prompt("abduction", [], "terse").text == "<pabd><prog>"
+    assert propose_prompt("error", [], "terse").text == "<perr><prog>"
+    assert propose_prompt("induction", [TASKS["deduction"]], "terse").text == f"<pind>{PROGRAM}<in>"
+
+def test_r1_ends_in_an_open_thought_and_chat_is_one_user_message():
+    assert solve_prompt(TASKS["deduction"], "r1").text.endswith("Assistant: <think>")
+    (message,) = solve_prompt(TASKS["deduction"], "chat").messages
+    assert message["role"] == "user" and "<answer>" in message["content"]
+
+@pytest.mark.parametrize("style", ["r1", "chat"])
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "error"])
+def test_every_programmer_reads_the_same_rules(kind, style):
+    rules = program_rules(["random", "os"], ["math"])
+    assert rules in whole(propose_prompt(kind, [], style, banned=["random", "os"], allowed=["math"]))
+    assert rules in whole(solve_prompt(TASKS["induction"], style, banned=["random", "os"], allowed=["math"]))
+
+@pytest.mark.parametrize("call", [lambda: propose_prompt("riddle"), lambda: solve_prompt(TASKS["deduction"], "haiku"), lambda: propose_prompt("induction", []),
+                                  lambda: propose_prompt("induction", [TASKS["deduction"]] * 2)])
+def test_unknown_names_are_one_sentence(call):
+    with pytest.raises(ValueError, match="^[^\n]+[.]$"): call()
+
+@given(st.text(alphabet="`~ab\n", max_size=30))
+def test_a_fence_is_longer_than_any_run_inside_it(text):
+    ticks = fence("", text).split("\n")[0]
+    assert set(ticks) == {"`"} and ticks not in text
+
+def test_reserved_finds_every_marker_of_its_style():
+    for style, marks in RESERVED.items():
+        assert all(reserved(style, "a", f"b{mark}c") == mark for mark in marks)
+    assert reserved("terse", "x < 3 > 1", "</answer>") is None and len(set(SPECIAL_TOKENS)) == 13
+
+def test_facts_put_a_task_together():
+    assert facts(TASKS["abduction"]) == facts(TASKS["deduction"]) == {"program": PROGRAM, "input": "14", "output": "42"}
