@@ -1,9 +1,17 @@
 "The package's facts come from settings.ini; nothing is written down twice."
 from configparser import ConfigParser
+from pathlib import Path
 from setuptools import setup
 
-facts = ConfigParser(delimiters=["="])
-facts.read("settings.ini", encoding="utf-8")
-facts = facts["DEFAULT"]
+parser = ConfigParser(delimiters=["="])
+parser.read("settings.ini", encoding="utf-8")
+facts = parser["DEFAULT"]
 words = lambda key: facts.get(key, "").split()
-setup(name="azr", version="0.1.0", packages=["azr"])
+readme = Path("README.md")
+url = f"https://github.com/{facts['user']}/{facts['repo']}"
+setup(name=facts["lib_name"], version=facts["version"], description=facts["description"], keywords=words("keywords"),
+      author=facts["author"], author_email=facts["author_email"], license="Apache-2.0", url=url, python_requires=f">={facts['min_python']}",
+      long_description=readme.read_text(encoding="utf-8") if readme.exists() else "", long_description_content_type="text/markdown",
+      packages=[facts["lib_path"]], package_data={facts["lib_path"]: ["weights/**"]}, include_package_data=False,
+      install_requires=words("requirements"), extras_require={"lab": words("lab_requirements"), "dev": words("dev_requirements")},
+      entry_points={"console_scripts": words("console_scripts")})
