@@ -1,0 +1,39 @@
+"Export, clean, README, tests; afterwards nothing may have changed. Ends with pytest's closing line."
+import hashlib, os, subprocess, sys
+
+import notebooks, readme
+
+def snapshot() -> dict[str, str]: # path -> hash of its content
+    "Every file that git tracks or would ask about."
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=notebooks.ROOT, capture_output=True, text=True)
+    if listed.returncode: sys.exit("make check compares with git, and this folder is no checkout: use `make test`, or clone")
+    files = [name for name in listed.stdout.split("\0") if name]
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name in files if (path := notebooks.ROOT / name).is_file()}
+
+def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    "What was added, altered or removed in between."
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+def nothing_changed(before: dict[str, str], by: str, remedy: str):
+    "Ends the check with the names of what changed."
+    if names := changed(before, snapshot()): sys.exit("\n  ".join([f"{by} changed:", *names]) + f"\n{remedy}")
+
+def generate():
+    "Notebooks cleaned, then exported, then the README."
+    from nbdev.clean import nbdev_clean
+    from nbdev.doclinks import nbdev_export
+    nbdev_clean.__wrapped__()
+    for path in notebooks.notebooks(): notebooks.write(notebooks.read(path), path)
+    nbdev_export.__wrapped__()
+    readme.main()
+
+def main():
+    os.chdir(notebooks.ROOT)
+    before = snapshot()
+    generate()
+    nothing_changed(before, "Cleaning, exporting and the README", "Look at them (git diff), commit them, and type the same command again.")
+    tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "not slow and not cuda"], cwd=notebooks.ROOT)
+    if tests.returncode: sys.exit(tests.returncode)
+    nothing_changed(before, "The tests", "A test or a page writes into the checkout: let it write into a temporary folder.")
+
+if __name__ == "__main__": main()

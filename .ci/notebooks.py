@@ -1,0 +1,70 @@
+"What the scripts of this folder share: reading, cleaning, executing and writing notebooks."
+import os, re
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNEL = {"display_name": "python3", "language": "python", "name": "python3"}
+SKIPPED = {"eval: false", "notest", "cuda", "slow"}      # cells with one of these directives keep the outputs they have
+
+def pages() -> list[Path]: # in reading order
+    "The pages: notebooks right under nbs/."
+    return sorted((ROOT / "nbs").glob("*.ipynb"))
+
+def notebooks() -> list[Path]:
+    "Every notebook of ours, the run notebooks included."
+    return sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(ROOT).parts))
+
+def directives(cell) -> set[str]:
+    "The `#|` lines of a cell, without their mark."
+    return {re.sub(r"^#\s*\|\s*", "", line).strip() for line in cell.source.splitlines() if re.match(r"#\s*\|", line)}
+
+def clean(notebook):
+    "Ids in order, tags as the only cell metadata, no counts, one kernel: what a diff should not show."
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"c{i:03d}"
+        cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key == "tags"})
+        if cell.cell_type != "code": continue
+        cell.execution_count = None
+        for output in cell.outputs:
+            if "execution_count" in output: output.execution_count = None
+            if "metadata" in output: output.metadata = nbformat.from_dict({})
+            for kind, data in output.get("data", {}).items():
+                if kind.startswith("image/") and isinstance(data, str): output.data[kind] = data.rstrip()
+    return notebook
+
+def read(path: Path): return nbformat.read(path, as_version=4)
+
+def write(notebook, path: Path) -> bool: # whether the file changed
+    "Clean and write, untouched where nothing changed."
+    text = nbformat.writes(clean(notebook)).rstrip("\n") + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text: return False
+    aside = path.with_suffix(".tmp")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+    return True
+
+def execute(notebook, folder: Path, timeout: int = 900):
+    "Run the page in `folder`; cells that ask to be skipped keep their outputs. Raises nbclient's CellExecutionError."
+    from nbclient import NotebookClient
+    kept = {}
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and directives(cell) & SKIPPED: kept[i], notebook.cells[i] = cell, nbformat.v4.new_code_cell("")
+    try: NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    finally:
+        for i, cell in kept.items(): notebook.cells[i] = cell
+    return merge_streams(notebook)
+
+def merge_streams(notebook):
+    "Neighbouring pieces of one stream become one: how the kernel cut them is chance."
+    for cell in notebook.cells:
+        if cell.cell_type != "code": continue
+        merged = []
+        for output in cell.outputs:
+            if merged and output.output_type == "stream" == merged[-1].output_type and output.name == merged[-1].name: merged[-1].text += output.text
+            else: merged.append(output)
+        cell.outputs = merged
+    return notebook

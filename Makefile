@@ -1,0 +1,60 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything they need goes into .venv/ in this folder.
+# AZR_PYTHON=python  uses that interpreter as it is: no .venv, and its torch stays (found by itself on Colab; AZR_PYTHON= turns it off)
+# TORCH_INDEX=URL    takes torch from a wheel index, for example the CPU one of PyTorch's install page
+ifeq ($(OS),Windows_NT)
+$(error azr runs on Linux, macOS and WSL2, not on native Windows: open a WSL2 shell, clone there, and type the same command)
+endif
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV ?= .venv
+ifeq ($(origin AZR_PYTHON),undefined)
+ifneq ($(COLAB_RELEASE_TAG)$(wildcard /usr/local/lib/python3*/dist-packages/google/colab),)
+AZR_PYTHON := python3
+endif
+endif
+export VENV AZR_PYTHON TORCH_INDEX
+PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
+
+DEMO = $(PY) -m azr.cli demo
+TINY = $(PY) -m azr.tiny --output runs/tiny
+
+.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures tiny clean
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+# Quick when nothing changed: the script compares a stamp with settings.ini and constraints.txt.
+setup:
+	@sh .ci/install
+setup-dev:
+	@sh .ci/install dev
+setup-lab:
+	@sh .ci/install lab
+
+demo: setup  ## self-play with the embedded model on a CPU: trains, prints a table, leaves an executed notebook; the same command resumes
+	@$(DEMO)
+
+test: setup-dev  ## every unmarked test, at most 5 minutes
+	@$(PY) -m pytest -q -m "not slow and not cuda"
+
+test-slow: setup-dev  ## endurance, crash and long runs
+	@$(PY) -m pytest -q -m slow
+
+lab: setup-lab  ## JupyterLab on the notebooks
+	@$(PY) -m jupyterlab nbs/index.ipynb --ServerApp.root_dir=.
+
+check: setup-dev  ## export, clean, README, tests; afterwards nothing may have changed. Run it before every commit
+	@$(PY) .ci/check.py
+
+refresh: setup-dev  ## re-runs the pages in place and stores their outputs; PAGES="nbs/06_rewards.ipynb ..." for some of them
+	@$(PY) .ci/refresh.py $(PAGES)
+
+figures: setup  ## redraws figures/ from data/
+	@test -f nbs/runs/figures.ipynb || { echo "nbs/runs/figures.ipynb is missing: it is the notebook that draws figures/"; exit 1; }
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/figures.ipynb runs/figures.ipynb
+
+tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
+	@$(TINY)
+
+clean:  ## removes caches and build leftovers; .venv/ and runs/ stay
+	@rm -rf build dist azr.egg-info _proc _docs .pytest_cache .hypothesis
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} + -o -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

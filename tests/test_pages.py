@@ -1,0 +1,43 @@
+"Every page runs from top to bottom, and says what it has stored."
+import difflib, os, re, shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, data_folder
+import notebooks
+
+# Pages that take longer than a test should: they run with `make test-slow`.
+SLOW = {}
+# Pages whose text may differ from machine to machine, with the reason.
+VARYING = {}
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    "A copy of what a page may look at, so that no page writes into the checkout."
+    place = tmp_path_factory.mktemp("checkout")
+    for folder in ("nbs", "data", "figures"):
+        if (ROOT / folder).is_dir(): shutil.copytree(ROOT / folder, place / folder, ignore=shutil.ignore_patterns(".*"))
+    shutil.copy(ROOT / "settings.ini", place / "settings.ini")
+    return place
+
+def said(notebook) -> list[str]:
+    "The text that a reader sees under each code cell; pictures and HTML tables left out."
+    texts = lambda output: output.get("text") or "\n".join(value for kind, value in sorted(output.get("data", {}).items()) if kind in ("text/plain", "text/markdown"))
+    return ["".join(texts(output) for output in cell.outputs if not (output.output_type == "stream" and output.name == "stderr"))
+            for cell in notebook.cells if cell.cell_type == "code"]
+
+def plain(text: str) -> str: return re.sub(r"<Figure size [^>]*>", "<Figure>", text).strip()
+
+@pytest.mark.parametrize("page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in notebooks.pages()])
+def test_page(page, checkout, monkeypatch):
+    monkeypatch.setenv("AZR_DATA", str(data_folder().resolve()))
+    monkeypatch.setenv("PYTHONHASHSEED", "random")
+    notebook = notebooks.read(page)
+    stored = said(notebook)
+    notebooks.execute(notebook, checkout / "nbs", timeout=600)
+    if page.stem in VARYING: return
+    for before, after in zip(stored, said(notebook)):
+        if plain(before) == plain(after): continue
+        shown = "\n".join(difflib.unified_diff(plain(before).splitlines(), plain(after).splitlines(), "stored", "now", lineterm=""))
+        pytest.fail(f"{page.name} does not say what it has stored: `make refresh PAGES=nbs/{page.name}` stores it.\n{shown}", pytrace=False)
