@@ -53,7 +53,9 @@ def execute(notebook, folder: Path, timeout: int = 900):
     kept = {}
     for i, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and directives(cell) & SKIPPED: kept[i], notebook.cells[i] = cell, nbformat.v4.new_code_cell("")
-    try: NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    environment = {"OMP_NUM_THREADS": "1", **{key: value for key, value in os.environ.items() if key != "MPLBACKEND"}}    # the kernel draws inline
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    try: client.execute(env=environment)
     finally:
         for i, cell in kept.items(): notebook.cells[i] = cell
     return merge_streams(notebook)

@@ -1,8 +1,8 @@
 "Every page runs from top to bottom, and says what it has stored."
-import difflib, os, re, shutil
-from pathlib import Path
+import difflib, re, shutil
 
 import pytest
+from nbclient.exceptions import CellExecutionError
 
 from conftest import ROOT, data_folder
 import notebooks
@@ -27,6 +27,8 @@ def said(notebook) -> list[str]:
     return ["".join(texts(output) for output in cell.outputs if not (output.output_type == "stream" and output.name == "stderr"))
             for cell in notebook.cells if cell.cell_type == "code"]
 
+def uncoloured(text: str) -> str: return re.sub("\x1b\\[[0-9;]*m", "", text)
+
 def plain(text: str) -> str: return re.sub(r"<Figure size [^>]*>", "<Figure>", text).strip()
 
 @pytest.mark.parametrize("page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in notebooks.pages()])
@@ -35,7 +37,8 @@ def test_page(page, checkout, monkeypatch):
     monkeypatch.setenv("PYTHONHASHSEED", "random")
     notebook = notebooks.read(page)
     stored = said(notebook)
-    notebooks.execute(notebook, checkout / "nbs", timeout=600)
+    try: notebooks.execute(notebook, checkout / "nbs", timeout=600)
+    except CellExecutionError as error: pytest.fail(f"{page.name}: {uncoloured(str(error))}", pytrace=False)
     if page.stem in VARYING: return
     for before, after in zip(stored, said(notebook)):
         if plain(before) == plain(after): continue
