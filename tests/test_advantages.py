@@ -109,4 +109,6 @@ def test_bad_input_is_one_clear_sentence():
     with pytest.raises(ValueError, match="'gae'.*trr\\+\\+"): advantage_function("gae")
     with pytest.raises(ValueError, match=r"\[2, 1, 2, 2\]"): advantage_function("trr++")([1, 2], ["a"], ["t", "t"], [1, 1])
     with pytest.raises(ValueError, match="reward 1 of 2 is not a finite"): advantage_function("none")([0, float("inf")], ["a"] * 2, ["t"] * 2, [1, 1])
+    by_token = advantage_function(lambda rewards, keys, groups, lengths: np.outer(rewards, np.ones(4)))
+    assert by_token([0, 1], ["a"] * 2, ["t"] * 2, [4, 2]).shape == (2, 4)
     with pytest.raises(ValueError, match="gave shape"): advantage_function(lambda *columns: np.zeros(3))([0, 1], ["a"] * 2, ["t"] * 2, [1, 1])
