@@ -1,0 +1,32 @@
+"A toy domain of sums: the smallest filling of the loop's slots, to test that the loop knows nothing of Python programs."
+from dataclasses import dataclass
+
+from azr.core import Prompt, Role, Status, Task, Verdict
+
+
+@dataclass(frozen=True)
+class Sums:
+    name: str = "sums"
+
+    def propose_prompt(self, buffers, rng):
+        shown = buffers.references(self.name, 1, rng)
+        return Prompt(self.name, Role.PROPOSE, text="ask " + " ".join(t.given["sum"] for t in shown), references=tuple(t.id for t in shown))
+
+    def validate(self, proposals, env):
+        return [self._validate(p.text) for p in proposals]
+
+    def _validate(self, text):
+        parts = text.split("+")
+        if len(parts) != 2: return Verdict(Status.MALFORMED, detail="no plus sign")
+        if not all(p.isdigit() for p in parts): return Verdict(Status.BAD_ARGUMENTS, detail=text)
+        return Task(self.name, {"sum": text}, {"value": str(sum(map(int, parts)))}, id=text)
+
+    def solve_prompt(self, task):
+        return Prompt(self.name, Role.SOLVE, text=f"solve {task.given['sum']}", task_id=task.id)
+
+    def verify(self, groups, env):
+        right = lambda task, a: Verdict(Status.OK, 1.0) if a.text == task.hidden["value"] else Verdict(Status.WRONG)
+        return [[right(task, a) for a in attempts] for task, attempts in groups]
+
+
+ZERO = Task("sums", {"sum": "1+1"}, {"value": "2"}, id="1+1")

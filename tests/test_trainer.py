@@ -1,0 +1,209 @@
+"The step through TRL, on a toy model and the toy domain of sums."
+import inspect
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from sums import ZERO, Sums
+from toy import toy_model, toy_tokenizer
+from transformers import set_seed
+from trl import GRPOTrainer
+
+from azr.core import Prompt, Role, Rollout, Status, Verdict, Completion
+from azr.sampling import GREEDY, Sampling
+from azr.selfplay import Recipe, SelfPlay
+from azr.trainer import Config, PolicySampler, SelfPlayTrainer, generator, last_checkpoint, load_policy, merge, place, row, Row
+
+TOY = dict(batch=4, attempts=2, steps=4, learning_rate=1e-3, dtype="float32", micro_batches=1, gradient_checkpointing=False, max_prompt_tokens=40, max_completion_tokens=12,
+           chunk_tokens=256, save_every=2, entropy_coefficient=0.0)
+
+
+class Sometimes(Sums):
+    "Sums whose verdicts depend on the text alone, so that a random model earns different rewards."
+    def _validate(self, text): return replace(ZERO, id=text, given={"sum": "1+1"}) if len(text) % 3 else Verdict(Status.MALFORMED)
+    def verify(self, groups, env): return [[Verdict(Status.OK, 1.0) if sum(map(ord, a.text)) % 2 else Verdict(Status.WRONG) for a in attempts] for _, attempts in groups]
+
+
+def make(folder, trainer=SelfPlayTrainer, seed=0, recipe=None, **changes):
+    set_seed(seed)
+    config = Config(**{**TOY, **changes})
+    frozen = config.control == "frozen_proposer"
+    recipe = recipe or Recipe((Sometimes(),), (ZERO,), config.batch, config.attempts, config.solver_samples, proposer_weight=0.0 if frozen else 1.0,
+                              policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"})
+    return trainer(toy_model(seed), toy_tokenizer(), SelfPlay(recipe, None, seed), config, folder)
+
+
+def trained(trainer):
+    trainer.train()
+    return trainer
+
+
+def weights(trainer): return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+
+def test_training_changes_the_model_and_same_seed_gives_the_same_bits(tmp_path):
+    before = weights(make(tmp_path / "start"))
+    one, two = (trained(make(tmp_path / name)) for name in ("one", "two"))
+    assert torch.equal(weights(one), weights(two)) and not torch.equal(before, weights(one))
+
+
+@pytest.mark.parametrize("changes", [{}, {"solver_samples": "attempts"}, {"control": "frozen_proposer"}, {"lora_rank": 2}, {"lora_rank": 2, "control": "frozen_proposer"}, {"micro_batches": 2}])
+def test_resume_is_bit_identical(tmp_path, changes):
+    whole, again = make(tmp_path / "run", **changes), make(tmp_path / "run", **changes)
+    whole.train()
+    again.resume(tmp_path / "run" / "checkpoint-2")
+    again.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    assert torch.equal(weights(whole), weights(again)) and whole.selfplay.buffers == again.selfplay.buffers
+
+
+def test_a_checkpoint_without_its_last_file_does_not_count(tmp_path):
+    make(tmp_path).train()
+    assert last_checkpoint(tmp_path).name == "checkpoint-4"
+    (tmp_path / "checkpoint-4" / "selfplay.json").unlink()
+    assert last_checkpoint(tmp_path).name == "checkpoint-2" and last_checkpoint(tmp_path / "nowhere") is None
+
+
+class Keeping(SelfPlayTrainer):
+    "Keeps the batch that goes into the loss."
+    def _generate_and_score_completions(self, inputs):
+        self.batch = super()._generate_and_score_completions(inputs)
+        return self.batch
+
+
+def test_trl_group_normalisation_is_trr_up_to_bessels_correction(tmp_path, monkeypatch):
+    original, seen = GRPOTrainer._generate_and_score_completions, []
+    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: seen.append(original(self, inputs)) or {**seen[-1]})
+    trainer = make(tmp_path, Keeping, steps=2, iterations=2, batch=8)   # two iterations: nothing is merged, every place is filled
+    trainer.train()
+    theirs, ours = seen[0]["advantages"], trainer.batch["advantages"]
+    ours = torch.tensor([r.advantage for r in trainer._rows])
+    assert ours.abs().sum() > 0
+    torch.testing.assert_close(seen[-1]["advantages"] * (8 / 7) ** 0.5, ours, atol=2e-3, rtol=2e-3)
+
+
+def test_the_gradient_is_the_policy_gradient(tmp_path):
+    "Against a loop of our own: the mean over tokens of -A log pi."
+    trainer = make(tmp_path, Keeping, steps=1, solver_samples="attempts", grad_clip=1e9)
+    model = toy_model(0)
+    caught = {}
+    trainer.optimizer = torch.optim.SGD(trainer.model.parameters(), lr=0.0)
+    trainer.optimizer.register_step_pre_hook(lambda *_: caught.update({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None}))
+    trainer.train()
+    tokens = sum(r.copies * len(r.completion_ids) for r in trainer._rows)
+    loss = 0.0
+    for one in (r for r in trainer._rows if r.copies):
+        ids = torch.tensor([one.prompt_ids + one.completion_ids])
+        logps = model(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[len(one.prompt_ids) - 1:, 0]
+        loss = loss - one.advantage * logps.sum() / tokens
+    loss.backward()
+    assert any(g.abs().max() > 1e-4 for g in caught.values())
+    for name, parameter in model.named_parameters(): torch.testing.assert_close(caught[name], parameter.grad, atol=1e-5, rtol=1e-3)
+
+
+def test_merging_equal_completions_keeps_the_gradient():
+    rng = random.Random(0)
+    ask = Prompt("sums", Role.SOLVE, text="?")
+    rollouts = [Rollout(ask, Completion("", (5,), (rng.randrange(2), 1)), Verdict(Status.OK), advantage=rng.random(), weight=0.5) for _ in range(20)]
+    merged = merge([row(r) for r in rollouts])
+    assert len(merged) == 2 and sum(r.copies for r in merged) == 20
+    assert sum(r.advantage for r in merged) == pytest.approx(sum(0.5 * r.advantage for r in rollouts))
+
+
+def test_chunked_log_probabilities_are_trls(tmp_path):
+    trainer = make(tmp_path)
+    rng = random.Random(0)
+    lengths = [(rng.randrange(1, 20), rng.randrange(1, 12)) for _ in range(9)]
+    ids = torch.randint(2, 30, (9, 32))
+    mask = torch.tensor([[0] * (20 - p) + [1] * (p + c) + [0] * (12 - c) for p, c in lengths])
+    ours, entropies, _ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, 12, compute_entropy=True)
+    theirs, theirs_entropies, _ = GRPOTrainer._get_per_token_logps_and_entropies(trainer, trainer.model, ids, mask, 12, compute_entropy=True)
+    real = mask[:, 20:].bool()
+    torch.testing.assert_close(ours[real], theirs[real], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(entropies[real], theirs_entropies[real], atol=1e-5, rtol=1e-4)
+
+
+def test_a_clip_of_ones_own_acts_on_its_rows_only(tmp_path):
+    def finish(clip): return lambda r: replace(r, clip_high=clip if r.prompt.role is Role.SOLVE else None)
+    recipe = lambda clip: Recipe((Sometimes(),), (ZERO,), 8, 2, finish=finish(clip))
+    often = dict(iterations=3, learning_rate=3e-2, steps=2, batch=8)
+    runs = [trained(make(tmp_path / str(clip), recipe=recipe(clip), **often)) for clip in (0.2, 1e-4)]
+    plain = trained(make(tmp_path / "plain", **often))
+    torch.testing.assert_close(weights(runs[0]), weights(plain), atol=1e-6, rtol=0)   # the trainer's own clip, said row by row
+    assert not torch.allclose(weights(runs[1]), weights(plain), atol=1e-5)            # clipping bites from the second update on
+
+
+def test_a_step_in_which_nothing_can_be_learnt_goes_on(tmp_path):
+    class Never(Sums):
+        def validate(self, proposals, env): return [Verdict(Status.MALFORMED) for _ in proposals]
+    trainer = make(tmp_path, recipe=Recipe((Never(),), (ZERO,), 4, 2, "attempts"), solver_samples="attempts", steps=2)
+    before = weights(trainer).clone()
+    trainer.train()
+    assert trainer.state.global_step == 2 and torch.allclose(before, weights(trainer), atol=1e-3)
+
+
+def test_frozen_proposer_writes_with_the_first_weights(tmp_path):
+    trainer = make(tmp_path, control="frozen_proposer", steps=3, learning_rate=0.1)
+    ask = [Prompt("sums", Role.PROPOSE, text="ask 1+1")]
+    first = trainer.sampler(ask, GREEDY, "base")
+    trainer.train()
+    assert trainer.sampler(ask, GREEDY, "base") == first != trainer.sampler(ask, GREEDY)
+
+
+def test_attempts_differ_and_greedy_does_not():
+    model, tokenizer = toy_model(), toy_tokenizer()
+    sampler = PolicySampler(generator(model, tokenizer), tokenizer, 40, 12)
+    ask = Prompt("sums", Role.SOLVE, text="solve 1+1")
+    assert len({c.text for c in sampler([ask] * 16, Sampling())}) > 8
+    assert len({c.text for c in sampler([ask] * 16, GREEDY)}) == 1
+
+
+def test_completions_come_back_in_order_whatever_the_chunks():
+    model, tokenizer = toy_model(), toy_tokenizer()
+    asks = [Prompt("sums", Role.SOLVE, text="solve " + "1+" * n + "1") for n in (5, 1, 9, 2)]
+    wide, narrow = (PolicySampler(generator(model, tokenizer), tokenizer, 40, 12, size)(asks, GREEDY) for size in (10_000, 1))
+    assert wide == narrow and [len(c.prompt_ids) for c in wide] == [17, 9, 25, 11]
+
+
+def test_filler_takes_the_places_that_are_left():
+    ask = Prompt("sums", Role.SOLVE, text="?")
+    done = Rollout(ask, Completion("", (5,), (6, 1)), Verdict(Status.OK), advantage=1.0)
+    filler = Row((1,), (1,), 0.0, copies=0)
+    assert [r.copies for r in place([done, replace(done, weight=0.0)], ["propose/sums", "solve/sums", "solve/sums"], filler, True)] == [0, 1, 0]
+    with pytest.raises(RuntimeError, match="left over"): place([done] * 2, ["solve/sums"], filler, False)
+
+
+def test_the_seams_of_trl_are_where_we_left_them():
+    "Fails when a new TRL moves what we override: read its change log before changing this."
+    arguments = lambda name: list(inspect.signature(getattr(GRPOTrainer, name)).parameters)
+    assert arguments("_generate_and_score_completions") == ["self", "inputs"]
+    assert arguments("_generate_single_turn") == ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"]
+    assert arguments("_get_per_token_logps_and_entropies")[:8] == ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy", "compute_aux_loss"]
+    assert arguments("_compute_loss") == ["self", "model", "inputs"] and "rollout_func" in inspect.signature(GRPOTrainer.__init__).parameters
+
+
+def test_an_overlong_prompt_is_refused_by_name():
+    sampler = PolicySampler(generator(toy_model(), toy_tokenizer()), toy_tokenizer(), 10, 12)
+    with pytest.raises(ValueError, match="solve/sums prompt has 17 tokens, over the limit of 10.*max_prompt_tokens"):
+        sampler([Prompt("sums", Role.SOLVE, text="solve 1+1+1+1+1+1")])
+
+
+def test_an_unknown_model_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="model .*nowhere.* cannot be loaded: give a folder"): load_policy(str(tmp_path / "nowhere"))
+
+
+def test_a_tokenizer_without_padding_is_refused_with_the_remedy(tmp_path):
+    toy_tokenizer(pad_token=None).save_pretrained(tmp_path)
+    toy_model().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="no padding token.*pad_token='<end>'"): load_policy(str(tmp_path))
+    assert load_policy(str(tmp_path), pad_token="<end>")[1].pad_token_id == 1
+
+
+@pytest.mark.parametrize("field, value", [("batch", 0), ("attempts", 0), ("style", "sonnet"), ("task_types", ("deduktion",)), ("control", "placebo"), ("temperature", 0.0), ("rewards", "generous"), ("advantage", "ppo"), ("references", -1)])
+def test_a_bad_setting_is_refused_by_name_and_value(field, value):
+    shown = value[0] if isinstance(value, tuple) else value
+    with pytest.raises(ValueError, match=str(shown)): Config(**{field: value})
+
+
+def test_micro_batches_must_divide_the_places(tmp_path):
+    with pytest.raises(ValueError, match="micro_batches is 3"): make(tmp_path, micro_batches=3)
