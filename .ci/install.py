@@ -60,6 +60,7 @@ def pip(*arguments: str, title: str):
 
 def remedy() -> str:
     "The one thing about this machine that pip cannot say."
+    if os.environ.get("TORCH_INDEX"): return f" TORCH_INDEX={os.environ['TORCH_INDEX']} must be a wheel index that has {pinned('torch')}; without it, torch comes from PyPI."
     if sys.platform == "darwin" and platform.machine() == "x86_64": return " PyTorch has had no wheels for Intel Macs since 2.2: use an Apple silicon Mac, Linux, or Colab."
     if sys.version_info >= (3, 14): return " azr is tested on Python 3.11 to 3.13: with one of them on the PATH, remove .venv/ first."
     return ""
@@ -74,7 +75,7 @@ def main():
                  "type the command with AZR_PYTHON= (empty), and azr makes a .venv/ with a torch of its own.")
     if not torch or not in_range(torch):
         index = os.environ.get("TORCH_INDEX")
-        pip(*(["--index-url", index, "--no-deps"] if index else []), "-c", "constraints.txt", pinned("torch"),
+        pip(*(["--index-url", index, "--no-deps"] if index else ["-c", "constraints.txt"]), pinned("torch"),
             title=f"installing {pinned('torch')}{' from ' + index if index else ', the largest part: minutes, the first time'}")
         torch = subprocess.run([sys.executable, "-c", "from importlib.metadata import version; print(version('torch'))"], capture_output=True, text=True, check=True).stdout.strip()
     keep = re.sub(r"^torch==.*$", "", (root / "constraints.txt").read_text(encoding="utf-8") if ours else "", flags=re.M)
@@ -86,4 +87,5 @@ def main():
     stamp.write_text(signature(), encoding="utf-8")
     say(f"ready: Python {platform.python_version()}, torch {torch}, in {os.path.relpath(sys.prefix, root) if ours else sys.prefix}")
 
-main()
+try: main()
+except KeyboardInterrupt: sys.exit("\nazr: stopped; the same command goes on with the installation.")

@@ -2,12 +2,17 @@
 import os, sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")       # two threads on a busy machine are slower than one, and give other last bits
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(ROOT / ".ci"))               # the maintainers' scripts are tested too
+
+# no deadline: the machine may be busy; the same examples every time on a CI host, new ones elsewhere
+hypothesis.settings.register_profile("azr", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("azr")
 
 def data_folder() -> Path: # may not exist
     "Where other people's data lies: AZR_DATA, else shared/data beside the checkout."

@@ -89,7 +89,8 @@ def test_export_is_in_sync(tmp_path):
     subprocess.run([sys.executable, "-c", "from nbdev.doclinks import nbdev_export; nbdev_export.__wrapped__()"], cwd=tmp_path, check=True, capture_output=True)
     ours, fresh = ({path.name: path.read_text(encoding="utf-8") for path in (folder / "azr").glob("*.py")} for folder in (ROOT, tmp_path))
     assert sorted(ours) == sorted(fresh), "azr/ holds a module that no notebook exports, or lacks one: run `make check`"
-    for module in ours: assert ours[module] == fresh[module], f"azr/{module} is not what its notebook exports: edit the notebook, and run `make check`"
+    differing = [module for module in ours if ours[module] != fresh[module]]
+    assert not differing, f"{differing} in azr/ are not what their notebooks export: edit the notebooks, and run `make check`"
 
 def test_modules_import_what_settings_declare():
     declared = {canonicalize_name(r.name) for r in requirements("requirements", "lab_requirements")}
