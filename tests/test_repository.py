@@ -158,7 +158,7 @@ def test_pyproject_agrees_with_settings():
 def test_installed_metadata_is_what_settings_say():
     facts, installed = settings(), metadata.metadata("azr")
     assert installed["Version"] == facts["version"] and f'"{facts["version"]}"' in (ROOT / "azr" / "__init__.py").read_text(encoding="utf-8")
-    assert installed["Summary"] == facts["description"] and installed["Author"] == facts["author"] and "Apache-2.0" in (installed["License-Expression"] or installed["License"])
+    assert installed["Summary"] == facts["description"] and installed["Author"] == facts["author"] and "Apache-2.0" in (installed.get("License-Expression") or installed.get("License"))
     wanted = {str(r) for r in requirements("requirements")}
     assert {str(r) for text in installed.get_all("Requires-Dist") if (r := Requirement(text)).marker is None} == wanted
     assert set(installed.get_all("Provides-Extra")) == {"dev", "lab"}
