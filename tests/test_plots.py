@@ -1,0 +1,128 @@
+"""What would bore the plots page: runs that have barely begun, other task types, gaps, and that nothing is left open."""
+import io
+import math
+from itertools import combinations
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
+from azr.metrics import step_metrics
+from azr.plots import ARMS, COLOURS, LINES, arm_gains, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, table, validity_funnel
+
+
+def png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=50, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def rollout(role, task_type, status, reward=0.0, **parts):
+    return Rollout(Prompt(task_type, role, text="?"), Completion("", completion_ids=(1, 2)), Verdict(status, float(status is Status.OK)), reward, parts, task_id="t" if status is Status.OK else None)
+
+
+def step_of(number, types=("deduction", "abduction"), status=Status.OK):
+    rollouts = [rollout(Role.PROPOSE, name, status, .5, solve_rate=.5) for name in types] + [rollout(Role.SOLVE, name, Status.WRONG, -.5) for name in types]
+    return {"step": number, **step_metrics(rollouts)}
+
+
+RUNS = {
+    "nothing yet": [],
+    "only the first exam": [{"step": 0, "heldout/accuracy": .2, "heldout/deduction/accuracy": .2, "seeding/deduction/ok": 3}],
+    "validation and no step": [{"step": 0, "validation/deduction/accuracy": .2, "validation/accuracy": .2}],
+    "one step": [step_of(1)],
+    "nothing valid": [step_of(1, status=Status.RAISED), step_of(2, status=Status.MALFORMED)],
+    "proposers only": [{"step": n, "propose/deduction/valid_rate": .5, "propose/deduction/reward": .1} for n in range(3)],
+    "another domain": [step_of(n, types=("maths", "bugs", "geometry", "music")) for n in range(3)],
+    "a type that comes late": [step_of(1), step_of(2, ("deduction", "abduction", "induction"))],
+    "a type that goes": [step_of(1, ("deduction", "abduction", "induction")), step_of(2)],
+    "steps out of order": [step_of(3), step_of(1), step_of(2)],
+    "no step between two exams": [{"step": 0, "heldout/deduction/accuracy": .2}, {"step": 9, "heldout/deduction/accuracy": .3}],
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_state_of_a_run_can_be_drawn(name):
+    for draw in (learning_curve, validity_funnel): assert png(draw(RUNS[name])).startswith(b"\x89PNG")
+    assert png(validity_funnel(RUNS[name], Role.SOLVE)).startswith(b"\x89PNG")
+    assert not plt.get_fignums()
+
+
+def test_the_same_records_give_the_same_picture():
+    run = [step_of(n) for n in range(4)]
+    assert png(learning_curve(run)) == png(learning_curve(run))
+
+
+def test_drawing_leaves_the_style_of_others_alone():
+    before = dict(plt.rcParams)
+    learning_curve([step_of(1)])
+    assert dict(plt.rcParams) == before
+
+
+def test_a_gap_stays_a_gap():
+    frame = table(RUNS["a type that comes late"])
+    column = measure(frame, "solve", "accuracy")["induction"]
+    assert math.isnan(column[1]) and column[2] == 0
+    assert measure(frame, "solve", "nonsense").empty and measure(table([]), "solve", "accuracy").empty
+
+
+def test_measure_takes_no_deeper_and_no_shallower_path():
+    frame = table([{"step": 1, "solve/accuracy": 1.0, "solve/deduction/accuracy": .5, "solve/deduction/deep/accuracy": .25}])
+    assert measure(frame, "solve", "accuracy").to_dict() == {"deduction": {1: .5}}
+
+
+def test_funnel_shares_add_up_and_pool_the_rest():
+    statuses = list(Status)
+    run = [{"step": n, **{f"propose/{name}/status/{status}": 1 + i for i, status in enumerate(statuses)}, "solve/deduction/status/wrong": 5} for n in range(1, 200) for name in ("deduction",)]
+    shares = funnel_shares(run)
+    assert len(shares) <= 40 and shares.index[0] == 1 and list(shares)[:2] == ["ok", "duplicate"] and list(shares)[-1] == "other" and len(list(shares)) == 6
+    assert (shares.sum(axis=1) - 1).abs().max() < 1e-12
+    total = sum(range(1, len(statuses) + 1))
+    assert shares["ok"].iloc[0] == pytest.approx((1 + statuses.index(Status.OK)) / total)
+    assert list(funnel_shares(run, Role.SOLVE)) == ["wrong"]
+
+
+def test_funnel_pools_task_types_by_count_not_by_share():
+    run = [{"step": 1, "propose/deduction/status/ok": 30, "propose/induction/status/raised": 10}]
+    assert funnel_shares(run).loc[1].to_dict() == {"ok": .75, "raised": .25}
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3, 8, 16])
+def test_histogram_bars_add_up(attempts):
+    rates = {"deduction": [k / attempts for k in range(attempts + 1)], "geometry": [0.0]}
+    figure = learnability_histogram(rates, attempts, curve="ssr")
+    for axes, name in zip([a for a in figure.axes if a.patches], rates):
+        heights = [bar.get_height() for bar in axes.patches]
+        assert len(heights) == attempts + 1 and sum(heights) == pytest.approx(1) and f"n = {len(rates[name])}" in axes.get_title(loc="left")
+    assert png(figure)
+
+
+def test_histogram_takes_rollouts():
+    figure = learnability_histogram([rollout(Role.PROPOSE, "abduction", Status.OK, solve_rate=.25), rollout(Role.PROPOSE, "abduction", Status.RAISED)])
+    assert figure.axes[0].patches[2].get_height() == 1
+
+
+def test_arm_gains():
+    runs = [{"arm": arm, "seed": s, "before": .2, "after": .2 + gain + s / 100} for arm, gain in (("self-play", .1), ("other", 0)) for s in (-1, 0, 1)]
+    gains = arm_gains(runs, clean=.3)
+    assert list(gains.index) == ["self-play", "other"] and gains.loc["self-play", "gain"] == pytest.approx(.1) and gains.loc["self-play", "regained"] == pytest.approx(1)
+    assert gains.loc["other", "half"] == pytest.approx(4.30 * .01 / 3 ** .5)
+    figure = headline(pd.DataFrame(runs), clean=.3, tasks=1500)
+    words = " ".join(text.get_text() for text in figure.axes[0].texts) + figure.axes[0].get_title(loc="left")
+    assert "+10.0 ± 2.5" in words and "100 % of the lead" in words and "clean base" in words and "1500 tasks" in words
+    assert [label.get_text().split("\n")[1] for label in figure.axes[0].get_xticklabels()] == ["(n = 3 seeds)"] * 2
+    assert "lead" not in " ".join(text.get_text() for text in headline(runs).axes[0].texts)
+    assert png(headline(runs[:1])) and png(figure)
+
+
+def test_colours_and_lines_differ():
+    def grey(colour): return sum(weight * int(colour[i:i + 2], 16) / 255 for weight, i in ((.299, 1), (.587, 3), (.114, 5)))
+    assert set(COLOURS) == set(Role) and abs(grey(COLOURS[Role.PROPOSE]) - grey(COLOURS[Role.SOLVE])) > .25
+    assert not {*COLOURS.values()} & {colour for colour, _ in ARMS.values()}          # an arm is never mistaken for a role
+    for (_, first), (_, second) in combinations(ARMS.values(), 2): assert first != second
+    several = lines([*LINES, "maths", "bugs"])
+    assert len(set(map(str, several.values()))) == 5
