@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STUDENT', 'mean', 'defined', 'funnel', 'slot_metrics', 'propose_metrics', 'solve_metrics', 'program_shape',
-           'program_metrics', 'step_metrics', 'interval', 'read_metrics', 'read_rollouts', 'solve_rates']
+           'program_metrics', 'step_metrics', 'interval', 'read_metrics', 'gzip_members', 'read_rollouts',
+           'solve_rates']
 
 # %% ../nbs/14_metrics.ipynb #c002
 import ast, json, zlib
@@ -117,7 +118,7 @@ def read_metrics(
     lines = (Path(folder) / "metrics.jsonl").read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1] if line]
 
-def _members(data: bytes) -> Iterable[bytes]:
+def gzip_members(data: bytes) -> Iterable[bytes]:
     "The whole members of a gzip file that grows by one member at a time."
     while data:
         unpack = zlib.decompressobj(wbits=31)   # 31: a gzip header, the largest window
@@ -133,7 +134,7 @@ def read_rollouts(
 ) -> dict[int, list[Rollout]]:   # by step
     "The rollouts that were recorded whole, one line of `rollouts.jsonl.gz` each."
     steps = {}
-    for member in _members((Path(folder) / "rollouts.jsonl.gz").read_bytes()):
+    for member in gzip_members((Path(folder) / "rollouts.jsonl.gz").read_bytes()):
         for line in map(json.loads, member.decode("utf-8", "surrogatepass").split("\n")[:-1]):
             if line["use"] == use: steps.setdefault(line["step"], []).append(from_dict(Rollout, line["rollout"]))
     return steps

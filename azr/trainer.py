@@ -79,7 +79,8 @@ class Config:
     temperature: float = 1.0
     max_prompt_tokens: int = 6144
     max_completion_tokens: int = 8096
-    chunk_tokens: int = 262144                # tokens (prompt and completion) generated or scored at once
+    chunk_tokens: int = 262144                # tokens (prompt and completion) that generation holds at once
+    score_tokens: int = 65536                 # tokens that the loss holds at once
     seed: int = 0
     evaluate_every: int = 10                  # steps between evaluations on the held-out sets
     evaluate_tasks: int = 100                 # validation tasks of each type at those; before and after always take all
@@ -88,7 +89,7 @@ class Config:
 
     def __post_init__(self):
         for name in ("batch", "attempts", "inputs", "steps", "seed_factor", "workers", "iterations", "micro_batches", "evaluate_every", "save_every", "rollouts_every",
-                     "max_prompt_tokens", "max_completion_tokens", "chunk_tokens", "buffer_cap"):
+                     "max_prompt_tokens", "max_completion_tokens", "chunk_tokens", "score_tokens", "buffer_cap"):
             if getattr(self, name) < 1: raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
         for name in ("references", "lora_rank", "warmup_steps", "evaluate_tasks"):
             if getattr(self, name) < 0: raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more")
@@ -360,7 +361,7 @@ class SelfPlayTrainer(GRPOTrainer):
         prompts, completions = attention_mask[:, :start].sum(1).tolist(), attention_mask[:, start:].sum(1).tolist()
         order = sorted(range(len(prompts)), key=lambda i: (completions[i], prompts[i]))
         logps, entropies, places = [], [], []
-        for part in chunks(order, [p + c for p, c in zip(prompts, completions, strict=True)], self.config.chunk_tokens):
+        for part in chunks(order, [p + c for p, c in zip(prompts, completions, strict=True)], self.config.score_tokens):
             long, wide = max(prompts[i] for i in part), max(1, *(completions[i] for i in part))
             window = slice(start - long, start + wide)
             a, b, _ = call(model, input_ids[part, window], attention_mask[part, window], wide, None, compute_entropy)

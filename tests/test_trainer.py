@@ -16,7 +16,7 @@ from azr.selfplay import Recipe, SelfPlay
 from azr.trainer import Config, PolicySampler, SelfPlayTrainer, generator, last_checkpoint, load_policy, merge, place, row, Row
 
 TOY = dict(batch=4, attempts=2, steps=4, learning_rate=1e-3, dtype="float32", micro_batches=1, gradient_checkpointing=False, max_prompt_tokens=40, max_completion_tokens=12,
-           chunk_tokens=256, save_every=2, entropy_coefficient=0.0)
+           chunk_tokens=256, score_tokens=256, save_every=2, entropy_coefficient=0.0)
 
 
 class Sometimes(Sums):
