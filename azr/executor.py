@@ -42,9 +42,11 @@ _DUNDERS = frozenset("""__init__ __new__ __post_init__ __name__ __qualname__ __d
     __invert__ __radd__ __rsub__ __rmul__ __rtruediv__ __rfloordiv__ __rmod__ __rpow__ __rand__ __ror__ __rxor__ __iadd__ __isub__ __imul__ __ior__ __iand__ __ixor__ __str__ __repr__ __format__ __bytes__
     __bool__ __int__ __float__ __complex__ __index__ __round__ __floor__ __ceil__ __trunc__ __call__ __enter__ __exit__ __members__ __annotations__ __slots__ __all__ __version__ __author__""".split())
 
+def _is_dunder(name: str) -> bool: return name[:2] == "__" == name[-2:] and name.strip("_") != ""
+
 def _forbidden_attribute(name: str) -> bool:
     "Whether reading this attribute can lead out: frames, code objects, and every dunder that is not plain data-model use."
-    return name in _FRAMES or (name.startswith("__") and name.endswith("__") and name not in _DUNDERS)
+    return name in _FRAMES or (_is_dunder(name) and name not in _DUNDERS)
 
 # %% ../nbs/02_executor.ipynb #c011
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ class Policy:
 # %% ../nbs/02_executor.ipynb #c012
 _BUILTIN_TYPES = {"bool", "bytearray", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
 
-def _bound(tree) -> set[str]:
+_NAMED = {ast.arg: "arg", ast.FunctionDef: "name", ast.AsyncFunctionDef: "name", ast.ClassDef: "name"}
+
+def _bound(nodes) -> set[str]:
     "Every name that the program itself gives a meaning to, somewhere."
-    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)} | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
-    return names | {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    return {n.id for n in nodes if type(n) is ast.Name and type(n.ctx) is not ast.Load} | {getattr(n, _NAMED[type(n)]) for n in nodes if type(n) in _NAMED}
 
 def _import_offence(node, policy, bound):
     modules = [a.name for a in node.names] if isinstance(node, ast.Import) else ["." * node.level + (node.module or "")]
@@ -68,7 +71,7 @@ def _import_offence(node, policy, bound):
 
 def _name_offence(node, policy, bound):
     if node.id in _FORBIDDEN_BUILTINS and node.id not in bound: return f"uses {node.id}"
-    if node.id.startswith("__") and node.id.endswith("__") and node.id not in ("__name__", *_STORABLE): return f"uses {node.id}"
+    if _is_dunder(node.id) and node.id not in _STORABLE: return f"uses {node.id}"
 
 def _call_offence(node, policy, bound):
     name = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -81,20 +84,19 @@ def _match_offence(node, policy, bound):
     plain = isinstance(node.cls, ast.Name) and node.cls.id in _BUILTIN_TYPES - bound  # __match_args__ of any other class could name anything
     return None if plain or not node.patterns else "matches a class by position: name the attributes"
 
-_STORABLE = ("__slots__", "__all__", "__hash__", "__version__", "__author__")
+_STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__")
 _ATTRIBUTE_CALLS = ("getattr", "setattr", "delattr", "hasattr")
 _OFFENCES = {ast.Import: _import_offence, ast.ImportFrom: _import_offence, ast.Name: _name_offence, ast.Call: _call_offence, ast.MatchClass: _match_offence,
              ast.Attribute: lambda node, policy, bound: f"reaches for .{node.attr}" if _forbidden_attribute(node.attr) else None}
 
 def _offence(tree, policy: Policy): # (line, what) of the first offence, or None
     "Walks the tree once and asks the table about each node."
-    bound = _bound(tree)
-    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    found = []
-    for node in ast.walk(tree):
-        rule = _OFFENCES.get(type(node))
-        if rule is None or (id(node) in called and isinstance(node, ast.Name) and node.id in _ATTRIBUTE_CALLS): continue
-        if what := rule(node, policy, bound): found.append((getattr(node, "lineno", 0), what))
+    nodes = list(ast.walk(tree))
+    bound, found = _bound(nodes), []
+    called = {id(n.func) for n in nodes if type(n) is ast.Call and type(n.func) is ast.Name and n.func.id in _ATTRIBUTE_CALLS}  # judged as calls
+    for node in nodes:
+        what = _OFFENCES[type(node)](node, policy, bound) if type(node) in _OFFENCES and id(node) not in called else None
+        if what: found.append((getattr(node, "lineno", 0), what))
     return min(found, default=None)
 
 # %% ../nbs/02_executor.ipynb #c013
@@ -242,8 +244,9 @@ def _drop_privileges():
     except (OSError, AttributeError): pass  # a container may withhold the right, macOS the call
 
 # %% ../nbs/02_executor.ipynb #c027
-_ENCODINGS = "ascii utf_8 latin_1 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be cp1252 cp437 idna punycode rot_13 hex_codec base64_codec unicode_escape raw_unicode_escape".split()
-_KILLED = {signal.SIGPROF: ("timeout", "over its CPU time"), signal.SIGXCPU: ("timeout", "over its CPU time"), signal.SIGKILL: ("memory", "killed by the system, which does so when memory runs out")}
+_ENCODINGS = """ascii utf_8 utf_7 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be latin_1 iso8859_15 cp1252 cp437 mac_roman koi8_r shift_jis euc_jp iso2022_jp euc_kr gb2312 gbk gb18030 big5
+    idna punycode rot_13 hex_codec base64_codec unicode_escape raw_unicode_escape""".split()
+_SHARED = 16  # calls that one child may run in turn
 
 class _Worker:
     "The loop of one worker process."
@@ -252,116 +255,123 @@ class _Worker:
         self.parent, self.buffer, self.armed = os.getppid(), b"", []
         self.source, self.sink = os.dup(0), os.dup(1)
         null = os.open(os.devnull, os.O_RDWR)
+        self.facades = {name: _facade(name, importlib.import_module(name)) for name in settings["imports"]}
+        for name in _ENCODINGS: importlib.import_module(f"encodings.{name}")
         for standard in (0, 1, 2): os.dup2(null, standard)
         os.close(null)
-        self.poll = select.poll()
-        self.poll.register(self.source, select.POLLIN)
-        self.prepare()
+        self.shut()
 
-    def prepare(self):
-        "Loads what programs may need, then shuts every door that all children share."
-        warnings.simplefilter("ignore")
-        self.facades = {name: _facade(name, importlib.import_module(name)) for name in self.settings["imports"]}
-        for name in _ENCODINGS: importlib.import_module(f"encodings.{name}")
+    def shut(self):
+        "Closes the doors that all children share."
         for doors in (sys.path, sys.meta_path, sys.path_hooks): doors.clear()  # nothing is imported from here on
+        warnings.simplefilter("ignore")
         sys.setrecursionlimit(1_000)
         sys.addaudithook(_hook(self.armed, self.refuse))
-        _limit("RLIMIT_CORE", 0)
-        _limit("RLIMIT_FSIZE", 0)
-        if self.settings["memory_mb"] and (mapped := _address_space()): _limit("RLIMIT_AS", mapped + (self.settings["memory_mb"] << 20))
+        for kind in ("RLIMIT_CORE", "RLIMIT_FSIZE"): _limit(kind, 0)
+        if mapped := _address_space(): _limit("RLIMIT_AS", mapped + (self.settings["memory_mb"] << 20))
         _drop_privileges()
         gc.collect()
         gc.freeze()  # a child's collector need not touch, and so copy, our pages
 
-    def orphaned(self) -> bool: return os.getppid() != self.parent
-
-    def lines(self):
-        "The jobs, one a line, until the parent closes the pipe or dies."
-        while True:
-            while b"\n" in self.buffer:
-                line, self.buffer = self.buffer.split(b"\n", 1)
-                yield line
-            if not self.poll.poll(1_000):
-                if self.orphaned(): return
-                continue
-            piece = os.read(self.source, 1 << 16)
-            if not piece: return
-            self.buffer += piece
-
     def serve(self):
+        "Answers calls until the parent closes the pipe or dies."
         self.send(dict(ready=True))
-        for line in self.lines():
-            job = json.loads(line)
-            self.send(dict(self.run(job), id=job["id"]))
+        while lines := self.lines():
+            jobs = [json.loads(line) for line in lines]
+            while jobs:
+                count = next((i for i, job in enumerate(jobs[:_SHARED]) if not job["shared"]), min(len(jobs), _SHARED)) or 1
+                while count: count = self.run(jobs, count)
+
+    def lines(self) -> list[bytes]: # [] at the end
+        "The calls that have arrived: at least one."
+        while b"\n" not in self.buffer:
+            if not select.select([self.source], [], [], 1)[0]:
+                if os.getppid() != self.parent: return []
+                continue
+            piece = os.read(self.source, 1 << 18)
+            if not piece: return []
+            self.buffer += piece
+        *lines, self.buffer = self.buffer.split(b"\n")
+        return lines
 
     def send(self, frame: dict):
         data = json.dumps(frame).encode() + b"\n"
         while data: data = data[os.write(self.sink, data):]
 
-    def run(self, job: dict) -> dict:
-        "Forks, waits, and says how the child ended."
+    def run(self, jobs: list, count: int) -> int: # calls that must run again, one by one: 0 or 1
+        "Forks a child for the first `count` jobs, sends what it delivers, and takes the answered ones off the list."
         read, self.out = os.pipe()
         pid = os.fork()
-        if pid == 0: self.child(job)
+        if pid == 0: self.child(jobs[:count])
         os.close(self.out)
-        try: data, stopped = self.collect(read, pid)
-        finally: os.close(read)
-        _, status, usage = os.wait4(pid, 0)
-        return dict(_ending(data, stopped, status), seconds=round(usage.ru_utime + usage.ru_stime, 6), backstop=stopped == "wall")
-
-    def collect(self, read: int, pid: int) -> tuple:
-        "The child's bytes, and why it was stopped, if it was. Watches the clock and the parent meanwhile."
-        data, stopped, deadline = b"", None, time.monotonic() + self.settings["wall"]
-        watch = select.poll()
-        watch.register(read, select.POLLIN)
-        watch.register(self.source, 0)  # reports only that the other end is gone
+        spent, stopped, rest, done = 0.0, None, b"", 0
         while not stopped:
-            events = dict(watch.poll(min(1_000, max(1, 1_000 * (deadline - time.monotonic())))))
-            if self.source in events and (events.pop(self.source) & (select.POLLHUP | select.POLLERR)) or self.orphaned(): stopped = "orphan"
-            elif events:
-                piece = os.read(read, 1 << 16)
-                if not piece: stopped = "end"
-                data += piece
-                if len(data) > 20 * self.settings["max_output"] + 10_000: stopped = "flood"
-            elif time.monotonic() >= deadline: stopped = "wall"
+            stopped, piece = self.watch(read)
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > 20 * self.settings["max_output"] + 10_000: stopped = "flood"
+            for line in lines[:count - done]:
+                self.send(dict(frame := json.loads(line), id=jobs.pop(0)["id"]))
+                spent, done = spent + frame["seconds"], done + 1
         os.kill(pid, signal.SIGKILL)  # an exit status that is there already stays
+        _, status, usage = os.wait4(pid, 0)
+        os.close(read)
         if stopped == "orphan": os._exit(0)
-        return data, stopped
+        if done == count or count > 1: return int(done < count)
+        self.send(dict(_ending(stopped, status), id=jobs.pop(0)["id"], seconds=round(usage.ru_utime + usage.ru_stime, 6)))
+        return 0
 
-    def child(self, job: dict):
-        "Never returns."
+    def watch(self, read: int) -> tuple[str | None, bytes]: # why to stop, if so; what the child wrote
+        "Waits for the child, for the parent's end, or for the clock."
+        poll, deadline = select.poll(), time.monotonic() + self.settings["wall"]
+        poll.register(read, select.POLLIN)
+        poll.register(self.source, 0)  # tells only that the other end is gone
+        while True:
+            events = dict(poll.poll(1_000))
+            if self.source in events or os.getppid() != self.parent: return "orphan", b""
+            if events:
+                piece = os.read(read, 1 << 16)
+                return (None if piece else "end"), piece
+            if time.monotonic() >= deadline: return "wall", b""
+
+    def child(self, jobs: list):
+        "Runs the jobs in turn; never returns."
         try:
             for fd in (self.source, self.sink): os.close(fd)
             seconds = self.settings["timeout"]
-            signal.setitimer(signal.ITIMER_PROF, seconds)
-            _limit("RLIMIT_CPU", int(seconds) + 2, int(seconds) + 3)
+            _limit("RLIMIT_CPU", int(seconds * len(jobs)) + 2)
             _limit("RLIMIT_NPROC", 0)
             _limit("RLIMIT_NOFILE", 0)
             self.armed.append(True)
-            data = json.dumps(_run_program(job, self.facades, self.limits)).encode()
-            while data: data = data[os.write(self.out, data):]
+            for job in jobs:
+                started = time.thread_time()  # the clock of the process stands still between ticks while its timer runs
+                signal.setitimer(signal.ITIMER_PROF, seconds)
+                result = _run_program(job, self.facades, self.limits)
+                if result["status"] == "memory" and len(jobs) > 1: break  # it runs again alone
+                self.deliver(json.dumps(dict(result, seconds=round(time.thread_time() - started, 6))).encode() + b"\n")
             os._exit(0)
         finally: os._exit(1)
 
+    def deliver(self, data: bytes):
+        while data: data = data[os.write(self.out, data):]
+
     def refuse(self, event: str):
-        os.write(self.out, b'{"status": "unsafe", "error": "tried %s"}' % event.encode())
+        self.deliver(b'{"status": "unsafe", "error": "tried %s", "seconds": 0.0}\n' % event.encode())
         os._exit(0)
 
-def _ending(data: bytes, stopped: str, status: int) -> dict:
-    "What the child's bytes and its exit status say together: a whole frame and a clean exit, or a signal."
-    if stopped == "wall": return dict(status="timeout", error="over the wall-clock back-stop")
-    if stopped == "flood": return dict(status="crashed", error="wrote more than any answer has")
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0: return json.loads(data)
-    if os.WIFSIGNALED(status):
-        name, text = _KILLED.get(os.WTERMSIG(status), ("crashed", f"died of signal {os.WTERMSIG(status)}"))
-        return dict(status=name, error=text)
-    return dict(status="crashed", error="ended without an answer")
+# %% ../nbs/02_executor.ipynb #c028
+_KILLED = {signal.SIGPROF: ("timeout", "over its CPU time"), signal.SIGXCPU: ("timeout", "over its CPU time"), signal.SIGKILL: ("memory", "killed by the system, which does so when memory runs out")}
+
+def _ending(stopped: str, status: int) -> dict:
+    "The verdict on a child that ended without an answer: read from the kernel, not from the child."
+    if stopped == "wall": return dict(status="timeout", error="over the wall-clock back-stop", backstop=True)
+    name, text = _KILLED.get(os.WTERMSIG(status), ("crashed", f"died of signal {os.WTERMSIG(status)}")) if os.WIFSIGNALED(status) and stopped == "end" else ("crashed", "ended without an answer")
+    return dict(status=name, error=text)
 
 def _work():
     "The entry point of a worker process."
     _Worker(json.loads(sys.argv[2])).serve()
 
-# %% ../nbs/02_executor.ipynb #c029
+# %% ../nbs/02_executor.ipynb #c030
 @dataclass(frozen=True)
 class Call:
     "One program to run on one argument list."
@@ -380,7 +390,7 @@ class Outcome:
     @property
     def ok(self) -> bool: return self.status is Status.OK
 
-# %% ../nbs/02_executor.ipynb #c031
+# %% ../nbs/02_executor.ipynb #c032
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from azr.executor import _work; _work()"
 _ROOT = str(Path(azr.__file__).parents[1])
 
@@ -401,11 +411,11 @@ class _Handle:
     def post(self, frame: dict):
         if not self.owed: self.heard = time.monotonic()
         self.owed.append(frame)
-        self.outgoing += json.dumps(frame).encode() + b"\n"
+        self.outgoing += json.dumps(dict(frame, shared="import" not in frame["program"])).encode() + b"\n"
 
     def push(self):
         "Writes what the pipe takes now."
-        try: self.outgoing = self.outgoing[os.write(self.writer, self.outgoing):]
+        try: self.outgoing = self.outgoing[os.write(self.writer, self.outgoing):] if self.outgoing else b""
         except BlockingIOError: pass
         except BrokenPipeError: self.outgoing = b""  # the reader will see the end
 
@@ -422,16 +432,16 @@ class _Handle:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr): pipe.close()
 
-# %% ../nbs/02_executor.ipynb #c033
+# %% ../nbs/02_executor.ipynb #c034
 class _Pool:
     "Workers with one hash seed. They start when they are needed."
     def __init__(self, settings: dict, seed: int, isolation: str, size: int):
         self.make, self.size, self.patience = (settings, seed, isolation), size, settings["wall"] + 20
         self.handles, self.owner, self.restarts = [], os.getpid(), 0
 
-    def run(self, frames: Iterable[dict]) -> Iterator[tuple[dict, dict]]: # (frame, result), in the order of their ends
+    def run(self, frames: Iterable[dict], total: int) -> Iterator[tuple[dict, dict]]: # (frame, result), in the order of their ends
         "Every frame with its result. Whatever interrupts the loop leaves no worker with an unfinished call."
-        frames, again, deaths = iter(frames), deque(), Counter()
+        frames, again, deaths, self.left = iter(frames), deque(), Counter(), total
         try:
             while True:
                 self.feed(frames, again)
@@ -445,14 +455,17 @@ class _Pool:
             raise
 
     def feed(self, frames, again):
-        "Hands out calls, shallow queues first, and starts workers while there is work."
-        for depth in range(3):
-            for number in range(self.size):
-                if number < len(self.handles) and len(self.handles[number].owed) > depth: continue
+        "Hands out calls to workers that owe few, and starts workers while there is work."
+        for number in range(self.size):
+            share = max(1, min(_SHARED, self.left // (2 * self.size)))
+            if number < len(self.handles) and len(self.handles[number].owed) > share // 2: continue
+            for _ in range(share):
                 frame = again.popleft() if again else next(frames, None)
                 if frame is None: return
+                self.left -= 1
                 if number == len(self.handles): self.handles.append(_Handle(*self.make))
                 self.handles[number].post(frame)
+            self.handles[number].push()
 
     def wait(self) -> list[_Handle]:
         "The workers that have something to say, are gone, or have been silent for too long."
@@ -475,6 +488,7 @@ class _Pool:
         head, *others = handle.owed
         deaths[head["id"]] += 1
         again.extend(others)
+        self.left += len(handle.owed)
         if deaths[head["id"]] < 2: again.append(head)
         return [] if deaths[head["id"]] < 2 else [(head, dict(status="crashed", error="the worker died under it, twice"))]
 
@@ -484,7 +498,7 @@ class _Pool:
             for handle in self.handles: handle.kill()
         self.handles = []
 
-# %% ../nbs/02_executor.ipynb #c035
+# %% ../nbs/02_executor.ipynb #c036
 class Executor:
     "Runs programs in worker processes. A context manager; workers start when they are first needed."
     def __init__(self,
@@ -531,7 +545,7 @@ class Executor:
             for i in numbers:
                 if refusal := self._refusal(calls[i]): outcomes[i] = refusal
                 else: yield dict(id=i, program=calls[i].program, args=calls[i].args, arguments=self.arguments)
-        for frame, result in pool.run(frames()): outcomes[frame["id"]] = _outcome(result)
+        for frame, result in pool.run(frames(), len(numbers)): outcomes[frame["id"]] = _outcome(result)
         return outcomes
 
     def _refusal(self, call: Call) -> Outcome | None:
@@ -552,7 +566,7 @@ class Executor:
         "Counts since the start: calls, second runs, each status, calls that met the back-stop, restarts of workers; CPU seconds."
         return dict(self._counts, restarts=sum(p.restarts for p in self._pools))
 
-# %% ../nbs/02_executor.ipynb #c036
+# %% ../nbs/02_executor.ipynb #c037
 def _cores() -> int: return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 def _close(pools):
@@ -568,7 +582,7 @@ def _check_settings(workers, timeout, memory_mb, isolation, arguments):
 def _outcome(result: dict) -> Outcome:
     return Outcome(Status(result["status"]), result.get("value"), result.get("error"), result.get("seconds", 0.0), result.get("backstop", False))
 
-# %% ../nbs/02_executor.ipynb #c038
+# %% ../nbs/02_executor.ipynb #c039
 def _agree(one: Outcome, two: Outcome) -> Outcome:
     "One outcome of two runs with different hash seeds."
     both = (one.status, two.status)
