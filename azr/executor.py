@@ -135,7 +135,8 @@ def check_expression(text: str, policy: Policy = Policy()) -> Verdict: # of an a
     except SyntaxError as e: return Verdict(Status.BAD_ARGUMENTS, detail=f"not Python: {e.msg}")
     call = tree.body[0].value if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr) else None
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "f"): return Verdict(Status.BAD_ARGUMENTS, detail="not one argument list")
-    stores = [n for n in ast.walk(call) if isinstance(n, (ast.NamedExpr, ast.Yield, ast.YieldFrom, ast.Await)) or (isinstance(n, (ast.Attribute, ast.Subscript)) and not isinstance(n.ctx, ast.Load))]
+    stores = [n for n in ast.walk(call) if isinstance(n, (ast.NamedExpr, ast.Yield, ast.YieldFrom, ast.Await)) or (isinstance(n, (ast.Attribute, ast.Subscript)) and not isinstance(n.ctx, ast.Load))
+              or (isinstance(n, ast.Name) and n.id in ("setattr", "delattr"))]
     if stores: return Verdict(Status.UNSAFE, detail="arguments may not assign")
     offence = _offence(tree, policy)
     return Verdict(Status.UNSAFE, detail=f"the arguments: {offence[1]}") if offence else Verdict(Status.OK, score=1.0)
@@ -247,6 +248,7 @@ def _drop_privileges():
 _ENCODINGS = """ascii utf_8 utf_7 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be latin_1 iso8859_15 cp1252 cp437 mac_roman koi8_r shift_jis euc_jp iso2022_jp euc_kr gb2312 gbk gb18030 big5
     idna punycode rot_13 hex_codec base64_codec unicode_escape raw_unicode_escape""".split()
 _SHARED = 16  # calls that one child may run in turn
+_GROWN = 96 * (1024 if sys.platform != "darwin" else 1024 ** 2)  # of memory at which a child takes no further call, in units of ru_maxrss
 
 class _Worker:
     "The loop of one worker process."
@@ -348,6 +350,7 @@ class _Worker:
                 result = _run_program(job, self.facades, self.limits)
                 if result["status"] == "memory" and len(jobs) > 1: break  # it runs again alone
                 self.deliver(json.dumps(dict(result, seconds=round(time.thread_time() - started, 6))).encode() + b"\n")
+                if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _GROWN: break  # the next starts with its memory to itself
             os._exit(0)
         finally: os._exit(1)
 
@@ -436,7 +439,7 @@ class _Handle:
 class _Pool:
     "Workers with one hash seed. They start when they are needed."
     def __init__(self, settings: dict, seed: int, isolation: str, size: int):
-        self.make, self.size, self.patience = (settings, seed, isolation), size, settings["wall"] + 20
+        self.make, self.size, self.patience = (settings, seed, isolation), size, 3 * settings["wall"]
         self.handles, self.owner, self.restarts = [], os.getpid(), 0
 
     def run(self, frames: Iterable[dict], total: int) -> Iterator[tuple[dict, dict]]: # (frame, result), in the order of their ends

@@ -1,0 +1,361 @@
+"""Attacks on the executor, one property each; then recovery, order, neighbours, and the death of the parent."""
+import json, os, signal, subprocess, sys, textwrap, threading, time
+from pathlib import Path
+
+import pytest
+
+from azr.core import Status
+from azr.executor import ISOLATIONS, Call, Executor, Outcome, Policy, check_expression, check_program
+from azr.values import equal, parse_literal
+
+INC = Call("def f(x): return x + 1", "41")
+LOOP = Call("def f(x):\n    while True: pass", "1")
+
+class Unchecked(Executor):
+    "Without the policy, so that the lines behind it are tested."
+    def _refusal(self, call): return None
+
+@pytest.fixture(scope="module")
+def executor():
+    with Executor(workers=2, timeout=.3, memory_mb=128) as e: yield e
+
+@pytest.fixture(scope="module")
+def unchecked():
+    with Unchecked(workers=2, timeout=.3, memory_mb=128) as e: yield e
+
+def one(executor, program, args="1", **kwargs): return executor.run([Call(textwrap.dedent(program), args)], **kwargs)[0]
+
+# the policy: what does not even start
+
+UNSAFE = {
+    "import": "import os\ndef f(x): return os.getcwd()",
+    "import inside": "def f(x):\n    import subprocess as s\n    return 1",
+    "from": "from os import path\ndef f(x): return 1",
+    "relative": "from . import core\ndef f(x): return 1",
+    "submodule of a stranger": "import concurrent.futures\ndef f(x): return 1",
+    "sys": "import sys\ndef f(x): return sys.modules",
+    "private name of a module": "from collections import __builtins__ as b\ndef f(x): return 1",
+    "__import__": "def f(x): return __import__('os')",
+    "eval": "def f(x): return eval('x')",
+    "exec as a value": "def f(x): return list(map(exec, ['1']))",
+    "open": "def f(x): return open('/etc/passwd').read()",
+    "globals": "def f(x): return globals()",
+    "input": "def f(x): return input()",
+    "breakpoint": "def f(x): breakpoint()",
+    "__builtins__": "def f(x): return __builtins__",
+    "subclasses": "def f(x): return ().__class__.__base__.__subclasses__()",
+    "function globals": "def f(x): return f.__globals__",
+    "self of a builtin": "def f(x): return print.__self__",
+    "generator frame": "def f(x): return (i for i in []).gi_frame",
+    "traceback frame": "def f(x):\n    try: 1 / 0\n    except Exception as e: return e.__traceback__",
+    "getattr computed": "def f(x): return getattr(x, '__cla' + 'ss__')",
+    "getattr forbidden": "def f(x): return getattr(f, '__globals__')",
+    "getattr as a value": "def f(x):\n    g = getattr\n    return 1",
+    "setattr": "class A: pass\ndef f(x): return setattr(A, x, 1)",
+    "match keyword": "def f(x):\n    match f:\n        case object(__globals__=g): return g",
+    "match position": "class M: pass\ndef f(x):\n    match x:\n        case M(g): return g",
+    "match_args": "class M:\n    __match_args__ = ('__globals__',)\ndef f(x): return 1",
+}
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_policy_refuses_with_the_line(name):
+    verdict = check_program(UNSAFE[name])
+    assert verdict.status is Status.UNSAFE and verdict.detail.startswith("line "), verdict
+
+SAFE = ["import math, json, re, string, collections, itertools, functools, heapq, bisect, copy\ndef f(x): return 1", "from collections import defaultdict, deque, Counter\ndef f(x): return 1", "import collections.abc\ndef f(x): return 1",
+        "from typing import *\ndef f(x: List[int]) -> int: return 1", "def f(input, open=1): return input", "class A:\n    def __init__(self): super().__init__(); self._x = 1\ndef f(x): return A().__class__.__name__",
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f(x): return P(x).x", "def f(x): return hasattr(x, 'append') and getattr(x, 'append', None)", "def f(x):\n    if __name__ == '__main__': print(1)\n    return [__ for __ in x]",
+        "def f(x):\n    match x:\n        case int(y) | [y, *_] | {'a': y}: return y", "f = lambda x: x", "async def f(x): return x", "def f(*a): return a", "def f(**k): return k"]
+
+@pytest.mark.parametrize("program", SAFE)
+def test_policy_lets_ordinary_programs_pass(program): assert check_program(program).ok, check_program(program)
+
+def test_check_program_names_each_failure():
+    for program, status in [("def f(:", Status.SYNTAX), ("return 1", Status.SYNTAX), ("def f(x):\n    nonlocal y", Status.SYNTAX), ("x = " + "(" * 500, Status.SYNTAX), ("x = " + "-" * 15_000 + "1", Status.SYNTAX), ("\0", Status.SYNTAX),
+                            ("\ud800", Status.SYNTAX), ("def g(x): pass", Status.NO_FUNCTION), ("class A:\n    def f(self): pass", Status.NO_FUNCTION), ("def f(): pass", Status.NO_PARAMETER), ("#" * 20_001, Status.TOO_LARGE), ("", Status.NO_FUNCTION)]:
+        assert check_program(program).status is status, program[:30]
+    assert check_program("import random\ndef f(x): return 1", Policy(imports=("random",))).ok
+
+# behind the policy: the namespace, the hook, the limits
+
+WALK = "def walk():\n    for c in ().__class__.__base__.__subclasses__():\n        if c.__name__ == '_wrap_close': return c.__init__.__globals__\nos = walk()['sys'].modules['os']\n"  # a program that got as far as `os`
+
+BEHIND = {
+    "module in a module": ("import re\ndef f(x): return re.enum.sys", Status.RAISED, "AttributeError"),
+    "import at run time": ("import os\ndef f(x): return 1", Status.RAISED, "ImportError"),
+    "from a package": ("from json import codecs\ndef f(x): return 1", Status.RAISED, "ImportError"),
+    "eval is absent": ("def f(x): return eval('1')", Status.RAISED, "NameError"),
+    "open is absent": ("def f(x): return open('/etc/passwd')", Status.RAISED, "NameError"),
+    "annotations as code": ("import typing\ndef f(x): return typing.get_type_hints(f)", Status.RAISED, "AttributeError"),
+    "attrgetter": ("from operator import attrgetter\ndef f(x): return attrgetter('real.__class__.__base__')(x)", Status.RAISED, "AttributeError"),
+    "formatter": ("import string\ndef f(x): return string.Formatter().get_field('0.__class__', [x], {})", Status.RAISED, "AttributeError"),
+    "getattr is guarded": ("def f(x): return getattr(f, '__glob' + 'als__')", Status.RAISED, "AttributeError"),
+    "names that pretend": ("class S(str):\n    def split(self, *a): return ['real']\ndef f(x): return getattr(f, S('__globals__'))", Status.RAISED, "AttributeError"),
+    "file": (WALK + "def f(x): return os.open('/etc/passwd', 0)", Status.UNSAFE, "tried open"),
+    "system": (WALK + "def f(x): return os.system('true')", Status.UNSAFE, "tried os.system"),
+    "fork": (WALK + "def f(x): return os.fork()", Status.UNSAFE, "tried os.fork"),
+    "kill": (WALK + "def f(x): return os.kill(os.getppid(), 9)", Status.UNSAFE, "tried os.kill"),
+    "listing": (WALK + "def f(x): return os.listdir('/')", Status.UNSAFE, "tried os.listdir"),
+    "remove": (WALK + "def f(x): return os.remove('/tmp/azr-no-such-file')", Status.UNSAFE, "tried os.remove"),
+    "in a try": (WALK + "def f(x):\n    try: os.system('true')\n    except BaseException: return 1", Status.UNSAFE, "tried os.system"),
+    "exit": (WALK + "def f(x): os._exit(0)", Status.CRASHED, "ended without"),
+    "abort": (WALK + "def f(x): os.abort()", Status.CRASHED, "signal 6"),
+    "forged nonsense": (WALK + "def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, b'nonsense\\n')\n        except OSError: pass\n    return 1", Status.CRASHED, "worker died"),
+}
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_the_lines_behind_the_policy_hold(unchecked, name):
+    program, status, error = BEHIND[name]
+    outcome = one(unchecked, program)
+    assert outcome.status is status and error in outcome.error, outcome
+    assert unchecked.run([INC])[0].value == "42"
+
+def test_workers_carry_nothing_worth_stealing(unchecked):
+    assert one(unchecked, WALK + "def f(x): return sorted(os.environ)").value in ("['LC_ALL', 'PYTHONHASHSEED']", "['LC_ALL', 'PYTHONHASHSEED', '__CF_USER_TEXT_ENCODING']")
+    assert one(unchecked, WALK + "def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', 'transformers', 'ctypes', 'site'))").value == "[]"
+    assert one(unchecked, WALK + "def f(x): return os.getcwd()").value == "'/'"
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_no_file_of_ours_is_open_in_a_worker(tmp_path):
+    with open(tmp_path / "secret", "w") as f, Executor(workers=1) as e:
+        os.set_inheritable(f.fileno(), True)
+        e.run([INC])
+        folder = f"/proc/{e._pools[0].handles[0].process.pid}/fd"
+        open_files = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+        assert len(open_files) <= 6 and not any("secret" in name for name in open_files), open_files
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become nobody")
+def test_root_becomes_nobody(unchecked): assert one(unchecked, WALK + "def f(x): return os.getuid()").value == "65534"
+
+# limits
+
+LIMITS = {
+    "loop": (LOOP.program, Status.TIMEOUT),
+    "loop that catches everything": ("def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass", Status.TIMEOUT),
+    "loop while defining": ("while True: pass\ndef f(x): return x", Status.TIMEOUT),
+    "regular expression": ("import re\ndef f(x): return bool(re.match('(a+)+$', 'a' * 40 + 'b'))", Status.TIMEOUT),
+    "large power": ("def f(x): return len(str((10 ** 7) ** (10 ** 6)))", Status.TIMEOUT),
+    "endless __eq__": ("class A:\n    def __eq__(self, other):\n        while True: pass\ndef f(x): return A() == 1", Status.TIMEOUT),
+    "endless __str__ of an error": ("class E(Exception):\n    def __str__(self):\n        while True: pass\ndef f(x): raise E()", Status.TIMEOUT),
+    "list": ("def f(x): return [0] * 10 ** 9", Status.MEMORY),
+    "string that doubles": ("def f(x):\n    s = 'a'\n    while True: s += s", Status.MEMORY),
+    "bytes": ("def f(x): return bytearray(10 ** 10)", Status.MEMORY),
+    "long value": ("def f(x): return 'a' * 30_000", Status.TOO_LARGE),
+    "wide value": ("def f(x):\n    y = []\n    for _ in range(60): y = [y, y]\n    return y", Status.TOO_LARGE),
+    "deep value": ("def f(x):\n    y = []\n    for _ in range(900): y = [y]\n    return y", Status.TOO_LARGE),
+    "many digits": ("def f(x): return 10 ** 5_000", Status.TOO_LARGE),
+    "NaN": ("def f(x): return float('nan')", Status.UNREPRESENTABLE),
+    "NaN inside": ("def f(x): return {'a': (1, float('inf') - float('inf'))}", Status.UNREPRESENTABLE),
+    "function": ("def f(x): return f", Status.UNREPRESENTABLE),
+    "generator": ("def f(x): yield x", Status.UNREPRESENTABLE),
+    "coroutine": ("async def f(x): return x", Status.UNREPRESENTABLE),
+    "cycle": ("def f(x):\n    y = []\n    y.append(y)\n    return y", Status.UNREPRESENTABLE),
+    "object that equals all": ("class A:\n    def __eq__(self, other): return True\n    def __repr__(self): return '1'\ndef f(x): return A()", Status.UNREPRESENTABLE),
+    "recursion": ("def f(x): return f(x)", Status.RAISED),
+    "exit": ("def f(x): raise SystemExit(0)", Status.RAISED),
+    "interrupt": ("def f(x): raise KeyboardInterrupt", Status.RAISED),
+    "error while defining": ("y = 1 / 0\ndef f(x): return x", Status.RAISED),
+    "error without a message": ("class E(BaseException):\n    def __str__(self): raise self\ndef f(x): raise E()", Status.RAISED),
+    "wrong number of arguments": ("def f(x, y): return x", Status.RAISED),
+    "no function after all": ("def f(x): return x\ndel f", Status.NO_FUNCTION),
+}
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits(executor, name):
+    program, status = LIMITS[name]
+    outcome = one(executor, program)
+    assert outcome.status is status and outcome.value is None and outcome.error and not outcome.backstop, outcome
+    assert executor.run([INC])[0].value == "42"
+
+def test_errors_begin_with_the_class(executor):
+    assert one(executor, "def f(x): raise ValueError('no')").error == "ValueError: no"
+    assert one(executor, "class Odd(Exception): pass\ndef f(x): raise Odd").error == "Odd"
+
+def test_what_is_printed_goes_nowhere(executor):
+    outcome = one(executor, """def f(x):\n    for _ in range(10_000): print('{"status": "ok", "value": "1", "id": 0}')\n    return 2""")
+    assert outcome.value == "2"
+
+def test_values_come_back_whole(executor):
+    for text in ["'" + "\\ud800é😀\\x00\\n" * 50 + "'", "{'b': 1, 'a': {(1, 2), (0,)}}", "[float('inf'), -0.0, 1e-300, None, True, b'\\xff']", "'" + "x" * 19_998 + "'", "range(0, 3)", str(list(range(3_400)))]:
+        outcome = one(executor, "def f(x): return x", text)
+        assert outcome.ok and equal(parse_literal(outcome.value), parse_literal(text)), outcome
+
+def test_arguments_are_read_before_the_program_exists(executor):
+    assert one(executor, "def f(a, *b, k=0): return a, b, k", "1, 2, k=[3]").value == "(1, (2,), [3])"
+    for args in ["1) or (True", "x", "f(1)", "open('/etc/passwd')", "[", "*[1]", "__import__('os')"]:
+        assert one(executor, "x = 1\ndef f(x): return True", args).status is Status.BAD_ARGUMENTS
+    assert one(executor, "def f(x): return 1", "'" + "a" * 30_000 + "'").status is Status.TOO_LARGE
+
+# no state leaks
+
+LEAKS = [("import math\nmath.pi = 3\ndef f(x): return 1", "import math\ndef f(x): return round(math.pi, 2)", "3.14"),
+         ("from fractions import Fraction\nFraction.denominator = 5\ndef f(x): return 1", "from fractions import Fraction\ndef f(x): return Fraction(1, 2).denominator", "2"),
+         ("import collections\ncollections.Counter.total = lambda self: 0\ndef f(x): return 1", "import collections\ndef f(x): return collections.Counter('aa').total()", "2"),
+         ("def len(x): return 7\nsum = len\ndef f(x): return 1", "def f(x): return len([sum([1])])", "1"),
+         ("count = 0\ndef f(x):\n    global count\n    count += 1\n    return count", "count = 5\ndef f(x):\n    global count\n    count += 1\n    return count", "6"),
+         ("def f(x):\n    f.note = 1\n    return f.note", "def f(x): return hasattr(f, 'note')", "False"),
+         ("def f(x):\n    try: return f(x)\n    except RecursionError: return 1", "def f(x): return 0 if x == 0 else 1 + f(x - 1)", "900"),
+         ("class A:\n    def __del__(self):\n        while True: pass\ndef f(x):\n    a = A()\n    a.a = a\n    return 1", "def f(x): return len([[i] for i in range(5_000)])", "5000")]
+
+@pytest.mark.parametrize("number", range(len(LEAKS)))
+def test_no_call_sees_another(executor, number):
+    dirty, clean, value = LEAKS[number]
+    outcomes = executor.run([c for _ in range(8) for c in (Call(dirty, "1"), Call(clean, "900"))])
+    assert [o.value for o in outcomes[1::2]] == [value] * 8, outcomes
+    assert len({o.value for o in outcomes[::2]}) == 1
+
+# determinism
+
+@pytest.mark.parametrize("program", ["def f(x): return hash('a')", "def f(x): return list({'a', 'b', 'c', 'd', 'e', 'f', 'g'})", "def f(x): return id(x)", "def f(x): return repr(object())", "def f(x): return str({'a', 'b', 'c', 'd', 'e', 'f'})",
+                                     "def f(x):\n    if hash('q') % 2 ** 16 > 2 ** 15: raise ValueError\n    return [i for i in {'a', 'b', 'c', 'd', 'e', 'f'}]"])
+def test_hash_order_is_refused(executor, program):
+    assert one(executor, program, twice=True).status is Status.NONDETERMINISTIC
+    once = {one(executor, program).value for _ in range(2)} if "id(" not in program and "object" not in program else {1}
+    assert len(once) == 1  # one run alone is the same on every worker
+
+@pytest.mark.parametrize("program", ["def f(x): return {'b', 'a', 'c'}", "def f(x): return {k: 1 for k in {'a', 'b', 'c', 'd'}}", "def f(x): raise ValueError(object())", "def f(x): return sorted({'b', 'a'})"])
+def test_what_only_looks_unordered_is_not(executor, program):
+    assert one(executor, program, twice=True).status is one(executor, program).status is not Status.NONDETERMINISTIC
+
+def test_verdicts_repeat(executor):
+    calls = [Call(p, "1") for p, _ in list(LIMITS.values())[7:]] + [INC] * 5
+    strip = lambda outcomes: [(o.status, o.value, o.error) for o in outcomes]
+    assert strip(executor.run(calls)) == strip(executor.run(calls[::-1]))[::-1]
+
+# neighbours, order, recovery
+
+def test_order_and_neighbours(executor):
+    calls = [LOOP if i in (7, 40) else Call("def f(x): return [0] * 10 ** 9", "1") if i % 25 == 3 else Call(f"def f(x): return x + {i}", "1") for i in range(60)]
+    outcomes = executor.run(calls)
+    for i, o in enumerate(outcomes):
+        assert o.status is (Status.TIMEOUT if i in (7, 40) else Status.MEMORY if i % 25 == 3 else Status.OK)
+        if o.ok: assert o.value == str(1 + i)
+    assert executor.stats()["restarts"] == 0
+
+def test_generators_empty_batches_and_reuse(executor):
+    assert executor.run([]) == [] and executor.run(iter([INC, INC]), twice=True)[1].value == "42"
+
+def test_a_killed_worker_is_replaced():
+    with Executor(workers=2, timeout=.3) as e:
+        e.run([INC] * 8)
+        for handle in e._pools[0].handles: os.kill(handle.process.pid, signal.SIGKILL)
+        assert [o.value for o in e.run([INC] * 8)] == ["42"] * 8 and e.stats()["restarts"] == 2
+
+def test_workers_killed_in_the_middle_cost_nobody_anything():
+    with Executor(workers=2, timeout=.3) as e:
+        e.run([INC] * 4)
+        threading.Timer(.15, lambda: [os.kill(h.process.pid, signal.SIGKILL) for h in list(e._pools[0].handles)]).start()
+        outcomes = e.run([LOOP] * 2 + [INC] * 30)
+        assert [o.status for o in outcomes[:2]] == [Status.TIMEOUT] * 2 and all(o.value == "42" for o in outcomes[2:])
+        assert e.stats()["restarts"] >= 1
+
+def test_an_interrupted_run_leaves_a_usable_executor():
+    with Executor(workers=1, timeout=2) as e:
+        e.run([INC])
+        threading.Timer(.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt): e.run([LOOP] * 3)
+        assert e.run([INC])[0].value == "42"
+
+def test_closed_executors_start_again_and_leave_no_process():
+    e = Executor(workers=1)
+    e.run([INC])
+    pid = e._pools[0].handles[0].process.pid
+    e.close()
+    assert not alive(pid) and e.run([INC])[0].ok
+    e.close(), e.close()
+
+def test_threads_may_share_one(executor):
+    results = []
+    threads = [threading.Thread(target=lambda: results.extend(executor.run([INC] * 20))) for _ in range(4)]
+    [t.start() for t in threads], [t.join() for t in threads]
+    assert [o.value for o in results] == ["42"] * 80
+
+def test_a_fork_of_us_cannot_use_our_pipes(executor):
+    executor.run([INC])
+    pid = os.fork()
+    if pid == 0:
+        try: executor.run([INC])
+        except RuntimeError: os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7 and executor.run([INC])[0].ok
+
+def alive(pid: int) -> bool:
+    try: return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError): return False
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try: name, rest = stat.read_text().rsplit(")", 1)
+        except (FileNotFoundError, ProcessLookupError): continue
+        if int(rest.split()[1]) == pid: found.append(int(stat.parent.name))
+    return found
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("busy", [False, True])
+def test_workers_die_with_a_parent_that_was_killed(busy):
+    script = ("from azr.executor import *\nimport sys\ne = Executor(workers=2, timeout=60)\ne.run([Call('def f(x): return x', '1')] * 4)\nprint('ready', flush=True)\n"
+              + ("e.run([Call('def f(x):\\n    while True: pass', '1')] * 4)" if busy else "import time; time.sleep(60)"))
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout.readline() == "ready\n"
+    time.sleep(.4 if busy else 0)
+    workers = children_of(parent.pid)
+    everyone = workers + [c for w in workers for c in children_of(w)]
+    assert len(workers) == 2 and len(everyone) == (4 if busy else 2)
+    parent.kill(), parent.wait(), parent.stdout.close()
+    for _ in range(50):
+        if not any(map(alive, everyone)): break
+        time.sleep(.1)
+    assert not any(map(alive, everyone))
+
+# expressions as arguments
+
+@pytest.fixture(scope="module")
+def expressions():
+    with Executor(workers=1, timeout=.3, arguments="expression") as e: yield e
+
+@pytest.mark.parametrize("program, args, value", [("def f(x): return x", "''.join(['A'] * 3)", "'AAA'"), ("def f(x, g): return [i for i in x if g(i)]", "[0, 3, 1], lambda x: x < 2", "[0, 1]"), ("data = [1, 2]\ndef f(x): return x", "data[:]", "[1, 2]"),
+                                                  ("def f(x): return x", "[i * i for i in range(3)]", "[0, 1, 4]"), ("def f(a, k=0): return a + k", "k=len('abc'), a=1", "4"), ("import math\ndef f(x): return x", "math.floor(2.5)", "2")])
+def test_expressions(expressions, program, args, value): assert one(expressions, program, args).value == value
+
+def test_an_expression_cannot_change_what_f_does(expressions):
+    program = "limit = [1]\nclass Box: size = 1\ndef f(x): return limit, Box.size"
+    for args in ["limit.append(2)", "(lambda: limit.clear())()"]: assert one(expressions, program, args).value == "([1], 1)"
+    for args in ["[0 for Box.size in [3]]", "(limit := 3)", "[0 for limit[0] in [5]]", "setattr(Box, 'size', 2)"]: assert one(expressions, program, args).status is Status.UNSAFE
+    for args in ["1) or (True", "1), f(2", ""]: assert one(expressions, "def f(x): return x == 'gold'", args).status in (Status.BAD_ARGUMENTS, Status.RAISED)
+    assert one(expressions, "def f(x): return x", "[0] * 10 ** 10").status is Status.MEMORY and one(expressions, "def f(x): return x", "1 / 0").error.startswith("ZeroDivisionError")
+    assert check_expression("open('x')").status is Status.UNSAFE
+
+# settings
+
+@pytest.mark.parametrize("settings", [dict(workers=0), dict(timeout=0), dict(memory_mb=1), dict(isolation="prison"), dict(arguments="eval")])
+def test_bad_settings_are_one_clear_error(settings):
+    with pytest.raises(ValueError, match=str(list(settings.values())[0])): Executor(**settings)
+
+def test_a_worker_that_cannot_start_says_why():
+    with Executor(workers=1, policy=Policy(imports=("math", "no_such_module"))) as e:
+        with pytest.raises(RuntimeError, match="no_such_module"): e.run([INC])
+
+def test_description_and_counts(executor):
+    assert "isolation 'process'" in executor.describe() and executor.isolation in ISOLATIONS
+    before = executor.stats().get("timeout", 0)
+    executor.run([LOOP])
+    assert executor.stats()["timeout"] == before + 1 and executor.stats()["backstop"] == 0
+
+@pytest.mark.slow
+def test_endurance():
+    "10,000 calls of every kind: same verdicts, same processes, no growth."
+    def memory(e): return sum(int(Path(f"/proc/{h.process.pid}/statm").read_text().split()[1]) for h in e._pools[0].handles)
+    programs = [INC.program, "def f(x): return 1 / 0", "import math\ndef f(x): return math.pi", "def f(x): return list(range(5_000))", "def f(x): return 'a' * 50_000"]
+    with Executor(workers=2) as e:
+        batch = [Call(programs[i % 5], str(i)) for i in range(500)]
+        e.run(batch)
+        pids, start = [h.process.pid for h in e._pools[0].handles], memory(e)
+        statuses = [o.status for o in e.run(batch)]
+        for _ in range(20): assert [o.status for o in e.run(batch)] == statuses
+        assert [h.process.pid for h in e._pools[0].handles] == pids and memory(e) < 1.2 * start
+
+@pytest.mark.slow
+def test_a_call_that_waits_meets_the_backstop():
+    with Unchecked(workers=1, timeout=.1) as e: outcome = one(e, WALK + "def f(x): return walk()['sys'].modules['select'].select([], [], [])")
+    assert outcome.status is Status.TIMEOUT and outcome.backstop
