@@ -537,7 +537,7 @@ class Executor:
         with self._lock:
             outcomes = self._pass(calls, range(len(calls)), self._pools[0])
             second = self._pass(calls, [i for i in range(len(calls)) if twice and outcomes[i].status in (Status.OK, Status.RAISED)], self._pools[1])
-            outcomes.update({i: _agree(outcomes[i], other) for i, other in second.items()})
+            outcomes.update({i: _agree(outcomes[i], other, Limits(characters=self.max_output)) for i, other in second.items()})
             self._counts.update(calls=len(calls), second_runs=len(second), seconds=sum(o.seconds for o in outcomes.values()), backstop=sum(o.backstop for o in outcomes.values()))
             self._counts.update(str(o.status) for o in outcomes.values())
         return [outcomes[i] for i in range(len(calls))]
@@ -582,15 +582,24 @@ def _check_settings(workers, timeout, memory_mb, isolation, arguments):
     if arguments not in ("literal", "expression"): raise ValueError(f"arguments={arguments!r} is unknown: choose 'literal' or 'expression'.")
     if isolation not in ("auto", *ISOLATIONS): raise ValueError(f"isolation={isolation!r} is unknown here: choose 'auto' or one of {sorted(ISOLATIONS)}.")
 
+_ENDS = {s.value: s for s in (Status.OK, Status.NO_FUNCTION, Status.BAD_ARGUMENTS, Status.UNSAFE, Status.RAISED, Status.TIMEOUT, Status.MEMORY, Status.TOO_LARGE, Status.UNREPRESENTABLE, Status.CRASHED)}
+
 def _outcome(result: dict) -> Outcome:
-    return Outcome(Status(result["status"]), result.get("value"), result.get("error"), result.get("seconds", 0.0), result.get("backstop", False))
+    "A worker's result as an outcome; what no worker writes is a crash."
+    value, status = result.get("value"), _ENDS.get(str(result.get("status")), Status.CRASHED)
+    if status is Status.OK and not isinstance(value, str): status = Status.CRASHED
+    return Outcome(status, value if status is Status.OK else None, None if status is Status.OK else str(result.get("error")), float(result.get("seconds") or 0), bool(result.get("backstop")))
 
 # %% ../nbs/02_executor.ipynb #c039
-def _agree(one: Outcome, two: Outcome) -> Outcome:
+def _same_value(one: str, two: str, limits: Limits) -> bool:
+    try: return one == two or equal(parse_literal(one, limits), parse_literal(two, limits))
+    except NotLiteral: return False
+
+def _agree(one: Outcome, two: Outcome, limits: Limits) -> Outcome:
     "One outcome of two runs with different hash seeds."
     both = (one.status, two.status)
     seconds, backstop = one.seconds + two.seconds, one.backstop or two.backstop
-    if both == (Status.OK, Status.OK): same, shown = one.value == two.value or equal(parse_literal(one.value), parse_literal(two.value)), (one.value, two.value)
+    if both == (Status.OK, Status.OK): same, shown = _same_value(one.value, two.value, limits), (one.value, two.value)
     elif set(both) <= {Status.OK, Status.RAISED}: same, shown = both[0] is both[1] and one.error.split(":")[0] == two.error.split(":")[0], (one.value or one.error, two.value or two.error)
     else: return Outcome(two.status, None, two.error, seconds, backstop)
     if same: return Outcome(one.status, one.value, one.error, seconds, backstop)

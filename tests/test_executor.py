@@ -110,6 +110,13 @@ def test_the_lines_behind_the_policy_hold(unchecked, name):
     assert outcome.status is status and error in outcome.error, outcome
     assert unchecked.run([INC])[0].value == "42"
 
+@pytest.mark.parametrize("frame", ['{"status": "ok", "value": 5, "seconds": 0}', '{"status": "wrong", "value": "1", "seconds": 0}', '{"status": "ok", "value": "__import__(1)", "seconds": 0}', '[]', '{}'])
+def test_forged_results_raise_nothing_here(unchecked, frame):
+    forge = WALK + f"def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, {frame.encode() + bytes([10])!r})\n        except OSError: pass\n    os._exit(0)"
+    outcome = unchecked.run([Call(forge, "1")], twice=True)[0]
+    assert outcome.status is Status.CRASHED or outcome.value == "__import__(1)"  # text, which nobody evaluates
+    assert unchecked.run([INC])[0].value == "42"
+
 def test_workers_carry_nothing_worth_stealing(unchecked):
     assert one(unchecked, WALK + "def f(x): return sorted(os.environ)").value in ("['LC_ALL', 'PYTHONHASHSEED']", "['LC_ALL', 'PYTHONHASHSEED', '__CF_USER_TEXT_ENCODING']")
     assert one(unchecked, WALK + "def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', 'transformers', 'ctypes', 'site'))").value == "[]"
@@ -216,6 +223,9 @@ def test_hash_order_is_refused(executor, program):
 @pytest.mark.parametrize("program", ["def f(x): return {'b', 'a', 'c'}", "def f(x): return {k: 1 for k in {'a', 'b', 'c', 'd'}}", "def f(x): raise ValueError(object())", "def f(x): return sorted({'b', 'a'})"])
 def test_what_only_looks_unordered_is_not(executor, program):
     assert one(executor, program, twice=True).status is one(executor, program).status is not Status.NONDETERMINISTIC
+
+def test_long_values_are_compared_when_the_limit_is_raised():
+    with Executor(workers=1, max_output=100_000) as e: assert len(one(e, "def f(x): return {str(i): 'a' * 50 for i in {str(j) for j in range(900)}}", twice=True).value) > 40_000
 
 def test_verdicts_repeat(executor):
     calls = [Call(p, "1") for p, _ in list(LIMITS.values())[7:]] + [INC] * 5
