@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -582,13 +583,15 @@ def _check_settings(workers, timeout, memory_mb, isolation, arguments):
     if arguments not in ("literal", "expression"): raise ValueError(f"arguments={arguments!r} is unknown: choose 'literal' or 'expression'.")
     if isolation not in ("auto", *ISOLATIONS): raise ValueError(f"isolation={isolation!r} is unknown here: choose 'auto' or one of {sorted(ISOLATIONS)}.")
 
+# an address or an id differs from run to run, and records should not
+_ADDRESS = re.compile(r"\b(0x[0-9a-f]{8,}|\d{13,})\b")
 _ENDS = {s.value: s for s in (Status.OK, Status.NO_FUNCTION, Status.BAD_ARGUMENTS, Status.UNSAFE, Status.RAISED, Status.TIMEOUT, Status.MEMORY, Status.TOO_LARGE, Status.UNREPRESENTABLE, Status.CRASHED)}
 
 def _outcome(result: dict) -> Outcome:
     "A worker's result as an outcome; what no worker writes is a crash."
     value, status = result.get("value"), _ENDS.get(str(result.get("status")), Status.CRASHED)
     if status is Status.OK and not isinstance(value, str): status = Status.CRASHED
-    return Outcome(status, value if status is Status.OK else None, None if status is Status.OK else str(result.get("error")), float(result.get("seconds") or 0), bool(result.get("backstop")))
+    return Outcome(status, value if status is Status.OK else None, None if status is Status.OK else _ADDRESS.sub("(an address)", str(result.get("error"))), float(result.get("seconds") or 0), bool(result.get("backstop")))
 
 # %% ../nbs/02_executor.ipynb #c039
 def _same_value(one: str, two: str, limits: Limits) -> bool:
@@ -603,4 +606,4 @@ def _agree(one: Outcome, two: Outcome, limits: Limits) -> Outcome:
     elif set(both) <= {Status.OK, Status.RAISED}: same, shown = both[0] is both[1] and one.error.split(":")[0] == two.error.split(":")[0], (one.value or one.error, two.value or two.error)
     else: return Outcome(two.status, None, two.error, seconds, backstop)
     if same: return Outcome(one.status, one.value, one.error, seconds, backstop)
-    return Outcome(Status.NONDETERMINISTIC, None, f"{shown[0][:80]} in one process, {shown[1][:80]} in another", seconds, backstop)
+    return Outcome(Status.NONDETERMINISTIC, None, "{} in one process, {} in another".format(*(_ADDRESS.sub("(an address)", text)[:80] for text in shown)), seconds, backstop)

@@ -178,6 +178,10 @@ def test_errors_begin_with_the_class(executor):
     assert one(executor, "def f(x): raise ValueError('no')").error == "ValueError: no"
     assert one(executor, "class Odd(Exception): pass\ndef f(x): raise Odd").error == "Odd"
 
+def test_errors_are_the_same_every_time(executor):
+    assert one(executor, "def f(x): raise ValueError(object())").error == "ValueError: <object object at (an address)>"
+    assert one(executor, "def f(x): return id(object())", twice=True).error == "(an address) in one process, (an address) in another"
+
 def test_what_is_printed_goes_nowhere(executor):
     outcome = one(executor, """def f(x):\n    for _ in range(10_000): print('{"status": "ok", "value": "1", "id": 0}')\n    return 2""")
     assert outcome.value == "2"
