@@ -35,7 +35,8 @@ def execute(notebook: Path, output: Path, parameters: dict):
     "Run a notebook by papermill, its printed lines shown as they come; the executed copy is the lab record."
     import papermill
     output.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(str(notebook), str(output), parameters=parameters, kernel_name="python3", cwd=str(notebook.parents[2]), progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
+    papermill.execute_notebook(str(notebook), str(output), parameters=parameters, kernel_name="python3", cwd=str(notebook.parents[2]), progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                               extra_arguments=["--IPKernelApp.log_level=40"])  # a local kernel: ipykernel 7 would warn that its channel is not encrypted
 
 # %% ../nbs/17_cli.ipynb #c009
 def parser() -> argparse.ArgumentParser:

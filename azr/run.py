@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'config', 'plain', 'surroundings', 'open_folder', 'Records', 'rewrite', 'first_members', 'clock_text',
-           'memory_mb', 'progress_line', 'Watch', 'exam_for', 'gains', 'summarise', 'summary_table', 'folder_for',
-           'model_path', 'check_prompts', 'train', 'resume', 'start', 'finish', 'sweep', 'start_run', 'compact',
-           'write_compact']
+           'memory_mb', 'progress_line', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table',
+           'folder_for', 'model_path', 'check_prompts', 'train', 'resume', 'start', 'finish', 'sweep', 'start_run',
+           'clean_base', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import gzip
@@ -43,8 +43,8 @@ from .trainer import Config, PolicySampler, SelfPlayTrainer, azr_recipe, context
 # %% ../nbs/16_run.ipynb #c004
 PRESETS = {
     "paper": {},
-    "demo": dict(model="tiny", dtype="float32", style="terse", references=1, inputs=6, batch=32, solver_samples="attempts", duplicate_reward=0.0, proposer_weight=0.5, workers=2, timeout=1.0,
-                 steps=160, learning_rate=6e-4, warmup_steps=10, betas=(0.9, 0.99), weight_decay=0.0, entropy_coefficient=0.0, micro_batches=1, gradient_checkpointing=False,
+    "demo": dict(model="tiny", dtype="float32", style="terse", references=1, inputs=6, batch=32, solver_samples="attempts", duplicate_reward=0.0, proposer_weight=0.15, workers=2, timeout=1.0,
+                 steps=120, learning_rate=5e-4, warmup_steps=10, betas=(0.9, 0.99), weight_decay=0.0, entropy_coefficient=0.0, micro_batches=1, gradient_checkpointing=False,
                  max_prompt_tokens=192, max_completion_tokens=64, chunk_tokens=32768, score_tokens=4096, evaluate_every=20, save_every=10),
 }
 
@@ -104,7 +104,8 @@ class Records:
     def append_rollouts(self, step: Step):
         "A step's rollouts as one more gzip member."
         kept = [("trained", r) for r in step.rollouts] + [("estimate", r) for r in step.estimates]
-        lines = (f'{{"step": {step.number}, "use": "{use}", "rollout": {to_json(r)}}}\n' for use, r in kept)
+        timeless = lambda r: replace(r, verdict=replace(r.verdict, seconds=0.0))   # or no two runs would leave the same file
+        lines = (f'{{"step": {step.number}, "use": "{use}", "rollout": {to_json(timeless(r))}}}\n' for use, r in kept)
         with self.rollouts.open("ab") as file: file.write(gzip.compress("".join(lines).encode("utf-8", "surrogatepass"), mtime=0))
 
     def read(self, path: Path) -> list[dict]:
@@ -194,21 +195,24 @@ class Watch(TrainerCallback):
         if evaluated: self.draw(self.records.read(self.records.metrics))
 
 # %% ../nbs/16_run.ipynb #c018
+def solve_split(sampler, kinds: tuple, env, split: str, prefix: str, count: int) -> dict: # metrics
+    "Greedy accuracy on the first `count` held-out tasks of each type."
+    names = tuple(kind.name for kind in kinds)
+    tasks = held_out_tasks(split, task_types=names)
+    return evaluate(sampler, [t for name in names for t in [t for t in tasks if t.task_type == name][:count]], kinds, env, prefix)
+
 def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dict]: # step -> metrics, empty where nothing is due
     "The evaluations of a run."
-    kinds, env, names = selfplay.recipe.task_types, selfplay.env, tuple(selfplay.types)
+    kinds, env = selfplay.recipe.task_types, selfplay.env
+    def solve(split: str, prefix: str, count: int) -> dict: return solve_split(sampler, kinds, env, split, prefix, count)
     def exam(step: int) -> dict:
-        metrics = {}
-        ends = step in (0, config.steps)
-        if ends or step % config.evaluate_every == 0:
-            tasks = held_out_tasks("validation", task_types=names)
-            count = {name: [t for t in tasks if t.task_type == name][:config.evaluate_tasks] for name in names}
-            metrics |= evaluate(sampler, [t for group in count.values() for t in group], kinds, env, "validation")
+        ends, metrics = step in (0, config.steps), {}
+        if ends or step % config.evaluate_every == 0: metrics |= solve("validation", "validation", config.evaluate_tasks)
         if ends:
-            metrics |= evaluate(sampler, held_out_tasks("test", task_types=names), kinds, env, "heldout") | evaluate(sampler, held_out_tasks("shifted", task_types=names), kinds, env, "shifted")
+            metrics |= solve("test", "heldout", config.test_tasks) | solve("shifted", "shifted", config.test_tasks)
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
                 torch.manual_seed(config.seed)
-                metrics |= examine_proposer(sampler, selfplay.buffers, kinds, env)
+                metrics |= examine_proposer(sampler, selfplay.buffers, kinds, env, min(200, config.test_tasks))
         return metrics
     return exam
 
@@ -321,7 +325,7 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
     trainer.save_model(str(folder / "model"))
     trainer.processing_class.save_pretrained(str(folder / "model"))
     metrics = records.read(records.metrics)
-    figure = learning_curve(metrics)
+    figure = learning_curve(metrics, trainer.config.evaluate_tasks)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
     summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}
     write_json(folder / "summary.json", summary)
@@ -362,6 +366,16 @@ def start_run(name: str, changes: dict, root: Path, preset: str) -> subprocess.P
                                 stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 # %% ../nbs/16_run.ipynb #c026
+def clean_base(config: Config) -> dict: # metrics
+    "Held-out and shifted accuracy of the clean twin, with a run's settings."
+    model, tokenizer = load_policy(model_path("tiny_clean"), config.dtype)
+    with Executor(workers=config.workers, timeout=config.timeout) as executor:
+        env = environment(config, executor)
+        kinds = azr_recipe(config, env).task_types
+        sampler = PolicySampler(generator(model, tokenizer), tokenizer, config.max_prompt_tokens, config.max_completion_tokens, config.chunk_tokens)
+        return solve_split(sampler, kinds, env, "test", "heldout", config.test_tasks) | solve_split(sampler, kinds, env, "shifted", "shifted", config.test_tasks)
+
+# %% ../nbs/16_run.ipynb #c028
 def compact(folder: str | Path, every: int = 5) -> dict:
     "A finished run as one small dictionary."
     folder = Path(folder)

@@ -83,12 +83,13 @@ class Config:
     score_tokens: int = 65536                 # tokens that the loss holds at once
     seed: int = 0
     evaluate_every: int = 10                  # steps between evaluations on the held-out sets
-    evaluate_tasks: int = 100                 # validation tasks of each type at those; before and after always take all
+    evaluate_tasks: int = 100                 # validation tasks of each type at those
+    test_tasks: int = 500                     # test tasks of each type before and after
     save_every: int = 10                      # steps between checkpoints
     rollouts_every: int = 20                  # steps between those whose rollouts are recorded whole
 
     def __post_init__(self):
-        for name in ("batch", "attempts", "inputs", "steps", "seed_factor", "workers", "iterations", "micro_batches", "evaluate_every", "save_every", "rollouts_every",
+        for name in ("batch", "attempts", "inputs", "steps", "seed_factor", "workers", "iterations", "micro_batches", "evaluate_every", "test_tasks", "save_every", "rollouts_every",
                      "max_prompt_tokens", "max_completion_tokens", "chunk_tokens", "score_tokens", "buffer_cap"):
             if getattr(self, name) < 1: raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
         for name in ("references", "lora_rank", "warmup_steps", "evaluate_tasks"):

@@ -1,0 +1,201 @@
+"Runs of the embedded model, small enough for a test: records, resuming, refusals."
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from azr.cli import main
+from azr.metrics import read_metrics, read_rollouts
+from azr.run import compact, config, folder_for, sweep, train, write_compact
+from azr.trainer import last_checkpoint
+
+SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
+
+
+def small(folder, **changes):
+    return train(config("demo", **{**SMALL, **changes}), folder, say=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    return folder, small(folder)
+
+
+def test_a_run_leaves_its_files_and_a_summary(done):
+    folder, summary = done
+    assert {p.name for p in folder.iterdir()} == {"params.yaml", "metrics.jsonl", "timings.jsonl", "rollouts.jsonl.gz", "summary.json", "learning.png", "checkpoints", "model"}
+    assert summary == json.loads((folder / "summary.json").read_text())
+    assert summary["heldout"]["gain"] == pytest.approx(summary["heldout"]["after"] - summary["heldout"]["before"])
+    assert set(summary["heldout"]["by_type"]) == {"deduction", "abduction", "induction"} == set(summary["shifted"]["by_type"])
+    assert summary["wall_seconds"] > 0 and summary["peak_memory_mb"] > 100 and summary["versions"]["torch"] and summary["device"].startswith("cpu")
+    assert [r["step"] for r in read_metrics(folder)] == [0, 1, 2, 3, 4] and set(read_rollouts(folder)) == {1, 2, 4}
+
+
+def test_metrics_hold_the_funnel_and_no_clock(done):
+    folder, _ = done
+    step = read_metrics(folder)[1]
+    assert sum(v for k, v in step.items() if k.startswith("propose/deduction/status/")) == 4
+    assert not [k for k in step if "second" in k or "time" in k.split("/")[-1].split("_") or "memory" in k]
+
+
+def test_same_seed_gives_the_same_bytes(done, tmp_path):
+    small(tmp_path / "again")
+    assert (tmp_path / "again" / "metrics.jsonl").read_bytes() == (done[0] / "metrics.jsonl").read_bytes()
+    assert gzip.decompress((tmp_path / "again" / "rollouts.jsonl.gz").read_bytes()) == gzip.decompress((done[0] / "rollouts.jsonl.gz").read_bytes())
+
+
+def test_another_seed_gives_another_run(done, tmp_path):
+    small(tmp_path / "other", seed=1)
+    assert (tmp_path / "other" / "metrics.jsonl").read_bytes() != (done[0] / "metrics.jsonl").read_bytes()
+
+
+def start(folder, *settings):
+    words = [w for k, v in {**SMALL, **dict(settings)}.items() for w in ("--set", f"{k}={v}")]
+    return subprocess.Popen([sys.executable, "-m", "azr.cli", "train", "--run", str(folder), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_line(folder, count, process, seconds=120):
+    metrics, until = folder / "metrics.jsonl", time.monotonic() + seconds
+    while not (metrics.exists() and metrics.read_text().count("\n") >= count):
+        assert process.poll() is None and time.monotonic() < until, process.communicate()[0]
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("lines", [1, 3, 4])
+def test_a_killed_run_ends_like_one_that_was_left_alone(done, tmp_path, lines):
+    folder = tmp_path / "killed"
+    process = start(folder)
+    wait_for_line(folder, lines, process)
+    process.kill(), process.wait()
+    assert not (folder / "summary.json").exists()
+    with (folder / "metrics.jsonl").open("a") as file: file.write('{"step": 9')   # a line that a crash cut short
+    with (folder / "rollouts.jsonl.gz").open("ab") as file: file.write(gzip.compress(b"a step cut short")[:14])
+    small(folder)
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"): assert (folder / name).read_bytes() == (done[0] / name).read_bytes(), name
+
+
+def test_ctrl_c_keeps_what_was_done_and_says_so(tmp_path):
+    folder = tmp_path / "stopped"
+    process = start(folder, ("steps", 400), ("evaluate_every", 400))
+    wait_for_line(folder, 4, process)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2 and "goes on" in said and "Traceback" not in said, said
+    assert last_checkpoint(folder / "checkpoints")
+
+
+def test_a_finished_run_is_not_run_again(done, capsys):
+    before = {p.name: p.stat().st_mtime_ns for p in done[0].iterdir()}
+    assert small(done[0]) == done[1]
+    assert {p.name: p.stat().st_mtime_ns for p in done[0].iterdir()} == before
+
+
+def test_a_folder_of_another_run_is_refused_with_the_differing_fields(done):
+    with pytest.raises(ValueError, match=r"batch: 4 there, 8 now.*choose another run folder"): small(done[0], batch=8)
+
+
+def test_a_corrupt_buffer_file_is_refused_and_nothing_is_lost(tmp_path):
+    folder = tmp_path / "corrupt"
+    process = start(folder, ("steps", 400), ("evaluate_every", 400))
+    wait_for_line(folder, 4, process)
+    process.kill(), process.wait()
+    buffers = last_checkpoint(folder / "checkpoints") / "buffers.jsonl.gz"
+    buffers.write_bytes(buffers.read_bytes()[:-20])
+    metrics = (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="cannot read the task buffers in buffers.jsonl.gz.*resume from an older checkpoint"): small(folder, steps=400, evaluate_every=400)
+    assert (folder / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_an_unwritable_run_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="run folder .*file/run cannot be made.*choose a folder"): small(tmp_path / "file" / "run")
+
+
+def test_an_unknown_model_is_refused_before_a_file_is_written_beyond_the_parameters(tmp_path):
+    with pytest.raises(ValueError, match="model 'no/such-model-here' cannot be loaded"): small(tmp_path / "run", model="no/such-model-here")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_context_too_short_for_any_prompt_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="max_completion_tokens is 300.*context has 256"): small(tmp_path / "run", max_completion_tokens=300)
+    with pytest.raises(ValueError, match="the prompt of the simplest .* task is longer than 4 tokens"): small(tmp_path / "other", max_prompt_tokens=4)
+
+
+@pytest.mark.parametrize("changes", [{"solver_samples": "fresh"}, {"control": "shuffled_rewards"}, {"control": "frozen_proposer"}, {"lora_rank": 2}, {"advantage": "grpo"}, {"rewards": "reference"},
+                                     {"task_types": ["deduction"]}, {"references": 0}, {"iterations": 2}])
+def test_every_kind_of_run_goes_through(tmp_path, changes):
+    summary = small(tmp_path / "run", steps=2, **changes)
+    assert summary["steps"] == 2 and (tmp_path / "run" / "summary.json").exists()
+    assert (tmp_path / "run" / "model" / ("adapter_model.safetensors" if "lora_rank" in changes else "model.safetensors")).exists()
+
+
+def test_the_saved_model_opens_anywhere(done):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    tokenizer, model = AutoTokenizer.from_pretrained(done[0] / "model"), AutoModelForCausalLM.from_pretrained(done[0] / "model")
+    assert model.generate(**tokenizer("<ded>def f(x):\n    return x<in>1<out>", return_tensors="pt"), max_new_tokens=4).shape[0] == 1
+
+
+def test_functions_from_a_notebook_cell_are_settings(tmp_path):
+    from azr.rewards import reward_setting
+    curve = lambda p: 4 * p * (1 - p)
+    changes = dict(steps=2, rewards=reward_setting("paper", curve=curve), advantage=lambda rewards, keys, groups, lengths: rewards - rewards.mean())
+    small(tmp_path / "run", **changes)
+    with pytest.raises(ValueError, match="rewards"): small(tmp_path / "run", **{**changes, "rewards": reward_setting("paper", curve=lambda p: 1 - p)})
+
+
+def test_a_sweep_skips_what_is_done_and_names_what_failed(done, tmp_path):
+    os.symlink(done[0], tmp_path / "one")
+    settings = {**SMALL, "steps": 2}
+    said = []
+    summaries = sweep({"one": SMALL, "two": settings}, tmp_path, say=said.append)
+    assert summaries["one"] == done[1] and summaries["two"]["steps"] == 2 and said[0] == "1 of 2 runs are done"
+    with pytest.raises(RuntimeError, match="1 runs failed: three"): sweep({"three": {**settings, "model": "no/such-model"}}, tmp_path, say=said.append)
+
+
+def test_a_compact_record_is_small_and_whole(done, tmp_path):
+    record = compact(done[0], every=2)
+    write_compact(tmp_path / "record.json", record)
+    assert (tmp_path / "record.json").stat().st_size < 30_000
+    read = json.loads((tmp_path / "record.json").read_text())
+    assert read["summary"] == done[1] and [r["step"] for r in read["metrics"]] == [0, 2, 4] and read["params"]["config"]["batch"] == 4
+
+
+def test_names_of_run_folders():
+    assert folder_for("demo", 3) == "runs/demo-s3" and folder_for("demo", 0, "frozen_proposer") == "runs/demo-frozen-proposer-s0"
+
+
+def test_the_command_line_says_what_is_wrong(capsys, tmp_path):
+    assert main(["train", "--run", str(tmp_path / "run"), "--set", "batch=0"]) == 2
+    assert "azr: batch is 0: give 1 or more" in capsys.readouterr().err
+    with pytest.raises(SystemExit): main(["train", "--help"])
+    assert "learning_rate" in capsys.readouterr().out
+
+
+NOTEBOOKS = Path(__file__).parents[1] / "nbs" / "runs"
+
+
+def papermill(notebook, output, parameters):
+    (output.parent / "parameters.yaml").write_text(yaml.safe_dump(parameters))
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(NOTEBOOKS / notebook), str(output), "-f", str(output.parent / "parameters.yaml")],
+                   check=True, capture_output=True, cwd=NOTEBOOKS.parents[1])
+    return json.loads(output.read_text())
+
+
+def test_the_run_notebook_executes_and_repeats_the_command_lines_bytes(done, tmp_path):
+    papermill("train.ipynb", tmp_path / "run.ipynb", {"run": str(tmp_path / "run"), "changes": SMALL})
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (done[0] / "metrics.jsonl").read_bytes()
+
+
+def test_the_controls_notebook_executes(tmp_path):
+    changes = {**SMALL, "steps": 2}
+    papermill("controls.ipynb", tmp_path / "out.ipynb", {"seeds": [0, 1], "arms": {"self-play": {}, "frozen proposer": {"control": "frozen_proposer"}}, "changes": changes,
+                                                         "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")})
+    assert sorted(p.name for p in (tmp_path / "records").iterdir()) == ["clean.json", "demo-frozen-proposer-s0.json", "demo-frozen-proposer-s1.json", "demo-s0.json", "demo-s1.json"]
