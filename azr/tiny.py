@@ -342,7 +342,7 @@ class Phase:
     rate: float        # peak learning rate; falls linearly to a tenth
     corpus: Corpus = Corpus()
 
-PHASES = (Phase("tiny_clean", 30000, 3e-3), Phase("tiny", 1500, 1.5e-3, Corpus(wrong=.55, broken=.35)))
+PHASES = (Phase("tiny_clean", 30000, 3e-3), Phase("tiny", 1500, 1.5e-3, Corpus(wrong=.6, broken=.25)))
 BATCH = 32     # examples a step
 WARM_UP = 50   # steps
 
