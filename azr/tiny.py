@@ -428,7 +428,7 @@ def load_tiny(name: str = "tiny") -> tuple[Qwen2ForCausalLM, PreTrainedTokenizer
     if name not in WEIGHTS: raise ValueError(f"no embedded model {name!r}: there are {', '.join(WEIGHTS)}.")
     return AutoModelForCausalLM.from_pretrained(WEIGHTS[name], dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(WEIGHTS[name])
 
-# %% ../nbs/12_tiny.ipynb #c071
+# %% ../nbs/12_tiny.ipynb #c077
 def main(arguments: Sequence[str] | None = None) -> int: # exit status
     "Rebuild the embedded models."
     parser = argparse.ArgumentParser(prog="python -m azr.tiny", description="Pre-train the embedded base models from nothing, on one CPU thread. Interrupted, the same command goes on from the last checkpoint.",
