@@ -211,7 +211,7 @@ def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dic
         ends, metrics = step in (0, config.steps), {}
         if ends or step % config.evaluate_every == 0: metrics |= solve("validation", "validation", config.evaluate_tasks)
         if ends:
-            metrics |= solve("test", "heldout", config.test_tasks) | solve("shifted", "shifted", config.test_tasks)
+            metrics |= solve("test", "heldout", config.test_tasks) | solve("distinct", "distinct", config.test_tasks) | solve("shifted", "shifted", config.test_tasks)
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
                 torch.manual_seed(config.seed)
                 metrics |= examine_proposer(sampler, selfplay.buffers, kinds, env, min(200, config.test_tasks))
@@ -231,7 +231,7 @@ def summarise(metrics: list[dict], timings: list[dict], config: Config) -> dict:
     first, last, tail = metrics[0], metrics[-1], metrics[-20:]
     unique = [v for record in tail for k, v in record.items() if k.startswith("propose/") and k.endswith("/unique_rate")]
     proposer = {k.removeprefix("proposer/"): {"before": first[k], "after": last[k]} for k in sorted(first) if k.startswith("proposer/") and k in last}
-    return {"heldout": gains(first, last, "heldout"), "shifted": gains(first, last, "shifted"), "proposer": proposer,
+    return {"heldout": gains(first, last, "heldout"), "distinct": gains(first, last, "distinct"), "shifted": gains(first, last, "shifted"), "proposer": proposer,
             "unique_rate_last_20_steps": fmean(unique) if unique else None, "steps": last["step"], "seed": config.seed, "model": config.model, "control": config.control,
             "wall_seconds": sum(sum(t["seconds"].values()) for t in timings), "peak_memory_mb": max(t["memory_mb"] for t in timings), **surroundings()}
 
@@ -239,7 +239,7 @@ def summary_table(summary: dict) -> str: # fixed-width text
     "Before and after, for people."
     lines = [f"{'':<34}{'before':>8}{'after':>8}{'gain':>8}"]
     line = lambda label, before, after: lines.append(f"{label:<34}{before:>8.1%}{after:>8.1%}{100 * (after - before):>+8.1f}")
-    for name, title in (("heldout", "held-out tasks, greedy accuracy"), ("shifted", "longer programs (shifted)")):
+    for name, title in (("heldout", "held-out tasks, greedy accuracy"), ("distinct", "each held-out program once"), ("shifted", "longer programs (shifted)")):
         line(title, summary[name]["before"], summary[name]["after"])
         for kind, score in summary[name]["by_type"].items() if name == "heldout" else (): line(f"  {kind}", score["before"], score["after"])
     line("valid proposals", **summary["proposer"]["valid_rate"])
@@ -376,7 +376,8 @@ def clean_base(config: Config) -> dict: # metrics
         env = environment(config, executor)
         kinds = azr_recipe(config, env).task_types
         sampler = PolicySampler(generator(model, tokenizer), tokenizer, config.max_prompt_tokens, config.max_completion_tokens, config.chunk_tokens)
-        return solve_split(sampler, kinds, env, "test", "heldout", config.test_tasks) | solve_split(sampler, kinds, env, "shifted", "shifted", config.test_tasks)
+        parts = [solve_split(sampler, kinds, env, split, prefix, config.test_tasks) for split, prefix in (("test", "heldout"), ("distinct", "distinct"), ("shifted", "shifted"))]
+        return {k: v for part in parts for k, v in part.items()}
 
 # %% ../nbs/16_run.ipynb #c028
 def compact(folder: str | Path, every: int = 5) -> dict:

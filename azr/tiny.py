@@ -99,7 +99,7 @@ def generate_input(rng: Random, kind: str): # a value
     return "".join(items) if kind == "str" else items
 
 # %% ../nbs/12_tiny.ipynb #c015
-SPLITS = {"train": range(10, 100), "validation": range(5, 10), "test": range(0, 5), "shifted": range(0, 5)}  # name -> buckets of program space
+SPLITS = {"train": range(10, 100), "validation": range(5, 10), "test": range(0, 5), "distinct": range(0, 5), "shifted": range(0, 5)}  # name -> buckets of program space
 SHIFTED_DEPTHS = (4, 5)  # longer than anything in pre-training
 
 def program_bucket(program: Program) -> int: # 0 to 99
@@ -148,14 +148,14 @@ def _held_out_samples(split: str, number: int, seed: int) -> tuple[Sample, ...]:
     rng, found = Random(f"{split} {seed}"), {}
     while len(found) < number:
         sample = generate_sample(rng, split, rng.choice(SHIFTED_DEPTHS) if split == "shifted" else None, INPUTS)
-        found.setdefault(sample.program.source, sample)
+        found.setdefault(sample.program.source if split == "distinct" else (sample.program.source, repr(sample.values[0])), sample)
     return tuple(found.values())
 
-def held_out_tasks(split: str, # "validation", "test" or "shifted"
+def held_out_tasks(split: str, # "validation", "test", "distinct" or "shifted"
                    per_type: int = 500, # tasks of each type; fewer are the first of more
                    task_types: Sequence[str] = ("deduction", "abduction", "induction"),
                    seed: int = 0) -> list[Task]: # by task type
-    "Tasks over programs that no training has seen, each program once for each type; the same on every machine."
+    "Tasks over programs that no training has seen, all different; the same on every machine."
     if split not in SPLITS or split == "train": raise ValueError(f"no held-out set {split!r}: there are {', '.join(name for name in SPLITS if name != 'train')}.")
     kinds = [kind for kind in task_types if kind in ("deduction", "abduction", "induction")]
     return [as_task(kind, sample) for kind in kinds for sample in _held_out_samples(split, per_type, seed)]
