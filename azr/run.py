@@ -380,14 +380,15 @@ def clean_base(config: Config) -> dict: # metrics
         return {k: v for part in parts for k, v in part.items()}
 
 # %% ../nbs/16_run.ipynb #c028
-def compact(folder: str | Path, every: int = 5) -> dict:
+def compact(folder: str | Path, every: int = 10) -> dict:
     "A finished run as one small dictionary."
     folder = Path(folder)
-    thin = [r for r in read_metrics(folder) if r["step"] % every == 0 or "heldout/accuracy" in r]
-    shown = lambda key: key.split("/")[-1] in ("accuracy", "valid_rate", "unique_rate", "reward", "solve_rate", "completion_length", "statements", "step", "entropy", "count") or "/status/" in key
+    measures = ("accuracy", "valid_rate", "unique_rate", "reward", "solve_rate", "statements", "count")
+    kept = lambda key: key in ("step", "entropy") or key.split("/")[-1] in measures or key.startswith("propose/") and "/status/" in key
     digits = lambda v: round(v, 4) if isinstance(v, float) else v
+    thin = [r for r in read_metrics(folder) if r["step"] % every == 0 or "heldout/accuracy" in r]
     return {"params": yaml.safe_load((folder / "params.yaml").read_text()), "summary": json.loads((folder / "summary.json").read_text()),
-            "metrics": [{k: digits(v) for k, v in r.items() if shown(k)} for r in thin]}
+            "metrics": [{k: digits(v) for k, v in r.items() if kept(k)} for r in thin]}
 
 def write_compact(path: str | Path, record: dict):
     "One line for each step, so that a change can be read."
