@@ -94,10 +94,11 @@ def field(inside: str, # of the answer tags
     steps = [[text for tag, text in fits if tag in tags] for tags in (FIELD_TAGS[name], PLAIN)]
     if not program: steps.append([text for found in _LABELS[name].findall(inside) if (text := found.strip(" \t\r*`"))])
     if alone and len(found) == 1: steps.append([text for tag, text in fits if tag in FIELD_TAGS["python"]])
-    if alone and not found: steps.append([inside.strip().strip("`")] if program is bool(_DEF.search(inside)) else [])
+    if alone and not found: steps.append([bare] if (bare := inside.strip().strip("`")) and program is bool(_DEF.search(inside)) else [])
     text = next((step[-1] for step in steps if step), None)
     if text is None: return refuse("no program: no ```python block with a def" if program else f"no ```{name} block")
-    return text if text.strip() else refuse(f"the {name} is empty")
+    no_arguments = alone and name == "input" and bool(found)   # an empty block answers a call without arguments
+    return text if text.strip() or no_arguments else refuse(f"the {name} is empty")
 
 # %% ../nbs/04_parse.ipynb #c025
 def syntax_tree(program: str) -> ast.Module | None: # None: it does not parse

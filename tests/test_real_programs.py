@@ -1,0 +1,45 @@
+"CRUXEval and AZR's seeds through our validation, by the run notebook itself; skips, visibly, where the files are missing."
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def found(azr_data, tmp_path_factory):
+    if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
+    folder = tmp_path_factory.mktemp("real")
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/real_programs.ipynb"), str(folder / "out.ipynb"), "-p", "data", str(azr_data),
+                    "-p", "record", str(folder / "found.json")], check=True, capture_output=True, cwd=ROOT)
+    return json.loads((folder / "found.json").read_text())
+
+
+def test_cruxeval_programs_give_their_recorded_outputs(found):
+    assert found["cruxeval/deduction"]["expression"]["right"] == 800
+    assert found["cruxeval/deduction"]["literal"]["right"] == 794 and found["cruxeval/deduction"]["literal"]["runs"] == {"ok": 794, "bad_arguments": 6}
+
+
+def test_recorded_inputs_are_abduction_answers(found):
+    assert found["cruxeval/abduction"]["plain literals"] == {"rows": 788, "right": 788}
+    assert found["cruxeval/abduction"]["literal"]["right"] == 794 and found["cruxeval/abduction"]["expression"] == {"right": 800, "not right": {}}
+    assert set(found["cruxeval/abduction"]["literal"]["not right"].values()) == {"bad_arguments"}
+
+
+def test_azr_seeds_are_refused_for_a_reason(found):
+    seeds = found.get("azr seeds/deduction") or pytest.skip("no azr_7b_coder_seed_io.jsonl")
+    assert {"stored gold was cut", "nondeterministic", "unsafe"} <= set(seeds) and seeds["ok, and the stored gold is the same"] == 240
+    assert sum(v if isinstance(v, int) else len(v) for v in seeds.values()) == 256
+
+
+def test_the_committed_record_is_what_the_notebook_finds(found):
+    assert found == json.loads((ROOT / "data" / "real_programs.json").read_text())
+
+
+def test_without_the_files_it_says_so(tmp_path):
+    out = tmp_path / "out.ipynb"
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/real_programs.ipynb"), str(out), "-p", "data", str(tmp_path)], check=True, capture_output=True, cwd=ROOT)
+    assert out.read_text().count("SKIPPED: no ") >= 3
