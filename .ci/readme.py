@@ -1,6 +1,5 @@
 "README.md from nbs/index.ipynb and the outputs stored in it."
 import re, sys
-from pathlib import Path
 
 import notebooks
 

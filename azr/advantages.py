@@ -7,7 +7,6 @@ __all__ = ['EPS', 'ADVANTAGES', 'standardise', 'trr', 'trr_token', 'grpo', 'grpo
            'advantage_function']
 
 # %% ../nbs/07_advantages.ipynb #c002
-from functools import wraps
 from typing import Callable, Hashable, Sequence
 
 import numpy as np

@@ -7,7 +7,6 @@ __all__ = ['setting', 'run_notebook', 'execute', 'parser', 'main', 'train_comman
 
 # %% ../nbs/17_cli.ipynb #c002
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields

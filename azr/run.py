@@ -17,9 +17,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -29,13 +28,12 @@ import torch
 import yaml
 from transformers import TrainerCallback, set_seed
 
-from .core import Role, Status, to_json
+from .core import to_json
 from .evals import evaluate, examine_proposer
 from .executor import Executor
 from .metrics import gzip_members, read_metrics, step_metrics
 from .plots import learning_curve
 from .buffers import Buffers
-from .sampling import Sampling
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
 from .trainer import Config, PolicySampler, SelfPlayTrainer, azr_recipe, context_length, environment, generator, last_checkpoint, load_policy, write_json

@@ -11,13 +11,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .core import Completion, Prompt, Role, from_dict
+from .core import Completion, Prompt, from_dict
 
-# %% ../nbs/09_sampling.ipynb #c004
+# %% ../nbs/09_sampling.ipynb #c005
 @dataclass(frozen=True)
 class Sampling:
     "How to draw a completion."
@@ -31,7 +31,7 @@ class Sampler(Protocol):
     "Where completions come from."
     def __call__(self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default") -> list[Completion]: ...
 
-# %% ../nbs/09_sampling.ipynb #c006
+# %% ../nbs/09_sampling.ipynb #c007
 @dataclass(frozen=True)
 class Script:
     "A sampler that asks a function for each text."
@@ -40,7 +40,7 @@ class Script:
     def __call__(self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default") -> list[Completion]:
         return [Completion(self.write(prompt)) for prompt in prompts]
 
-# %% ../nbs/09_sampling.ipynb #c009
+# %% ../nbs/09_sampling.ipynb #c010
 def prompt_key(prompt: Prompt) -> str: # 16 hex digits
     "What a recording is looked up by: the words, not the ids of the run that asked."
     words = json.dumps([prompt.text, list(prompt.messages)], ensure_ascii=False)
@@ -64,7 +64,7 @@ class Recorder:
             file.writelines(json.dumps(line, ensure_ascii=False, sort_keys=True).encode() + b"\n" for line in self.lines)
         aside.replace(path)
 
-# %% ../nbs/09_sampling.ipynb #c010
+# %% ../nbs/09_sampling.ipynb #c011
 class Recording:
     "A sampler that replays a file that `Recorder.save` wrote."
     def __init__(self, path: str | Path):

@@ -19,7 +19,7 @@ import numpy as np
 from .advantages import advantage_function
 from .buffers import Buffers
 from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, TaskType, Verdict
-from .rewards import Proposed, Reward, RewardSetting, propose_rewards, reward_setting, solve_reward
+from .rewards import Proposed, RewardSetting, propose_rewards, reward_setting, solve_reward
 from .sampling import Sampler, Sampling
 
 # %% ../nbs/10_selfplay.ipynb #c004

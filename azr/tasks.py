@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple
 from .core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict
 from .executor import Call, Executor, Outcome, Policy, check_expression, check_program
 from .parse import parse_answer, parse_proposal, syntax_tree
-from .prompts import facts, proposal_text, propose_prompt, reserved, solve_prompt
+from .prompts import proposal_text, propose_prompt, reserved, solve_prompt
 from .values import NotLiteral, Unrepresentable, bucket, canonical_arguments, equal, parse_literal, program_hash
 
 # %% ../nbs/05_tasks.ipynb #c007

@@ -1,11 +1,11 @@
 """Attacks on the executor, one property each; then recovery, order, neighbours, and the death of the parent."""
-import json, os, signal, subprocess, sys, textwrap, threading, time
+import os, signal, subprocess, sys, textwrap, threading, time
 from pathlib import Path
 
 import pytest
 
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor, Outcome, Policy, check_expression, check_program
+from azr.executor import ISOLATIONS, Call, Executor, Policy, check_expression, check_program
 from azr.values import equal, parse_literal
 
 INC = Call("def f(x): return x + 1", "41")

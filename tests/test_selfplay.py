@@ -1,7 +1,6 @@
 "The loop on a toy domain: nothing here knows of Python programs."
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from sums import ZERO, Sums

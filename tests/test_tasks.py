@@ -1,6 +1,4 @@
 "Claims are validated, answers verified: every refusal by its name, and answers that try to cheat."
-import random
-
 import pytest
 from programs import PROGRAMS
 
@@ -77,7 +75,6 @@ def test_a_completion_without_the_form_is_malformed(env):
 
 
 def test_held_out_programs_are_refused_under_any_names(executor):
-    rng = random.Random(0)
     program = next(p for p in (f"def f(x):\n    return x + {n}" for n in range(1000)) if bucket(p) < 10)
     for text in (program, program.replace("x", "value"), '"""A doc."""\n' + program + "  # a comment"):
         assert propose("deduction", text, "1", Environment(executor)).status is Status.HELD_OUT

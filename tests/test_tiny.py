@@ -1,7 +1,6 @@
 "What would bore the page: that the committed weights are what the page says, that nothing held out is trained on, that pre-training resumes."
-import hashlib, json, re, signal, subprocess, sys, time
+import hashlib, json, re, signal, subprocess, sys
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,13 +9,13 @@ from hypothesis import given, settings, strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from safetensors import safe_open
 
-from azr.core import Role, Status
+from azr.core import Status
 from azr.executor import Call, Executor
 from azr.prompts import SPECIAL_TOKENS, solve_prompt
-from azr.tasks import ZERO_PROGRAM, task_id
-from azr.tiny import (INPUTS, MIX, PHASES, SPLITS, TINY, WEIGHTS, Corpus, Phase, Training, answer_of, as_task, build, error_task, first_fit, generate_example, generate_program, generate_sample, held_out_tasks,
+from azr.tasks import ZERO_PROGRAM
+from azr.tiny import (INPUTS, MIX, SPLITS, TINY, WEIGHTS, Corpus, Phase, Training, answer_of, as_task, build, error_task, first_fit, generate_example, generate_program, generate_sample, held_out_tasks,
                       load_tiny, main, mistake, new_model, new_tokenizer, pack)
-from azr.values import bucket, canonical_program
+from azr.values import bucket
 from conftest import ROOT
 
 RECORD = ROOT / "data" / "tiny" / "record.json"

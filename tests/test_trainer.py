@@ -76,7 +76,6 @@ def test_trl_group_normalisation_is_trr_up_to_bessels_correction(tmp_path, monke
     monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: seen.append(original(self, inputs)) or {**seen[-1]})
     trainer = make(tmp_path, Keeping, steps=2, iterations=2, batch=8)   # two iterations: nothing is merged, every place is filled
     trainer.train()
-    theirs, ours = seen[0]["advantages"], trainer.batch["advantages"]
     ours = torch.tensor([r.advantage for r in trainer._rows])
     assert ours.abs().sum() > 0
     torch.testing.assert_close(seen[-1]["advantages"] * (8 / 7) ** 0.5, ours, atol=2e-3, rtol=2e-3)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from azr import values
-from azr.values import (Limits, NotLiteral, TooLarge, Unrepresentable, bucket, canonical, canonical_arguments, canonical_program, equal, parse_arguments,
+from azr.values import (Limits, NotLiteral, TooLarge, Unrepresentable, bucket, canonical, canonical_program, equal, parse_arguments,
                         parse_literal, program_hash)
 
 finite = st.floats(allow_nan=False)
