@@ -187,14 +187,14 @@ class PolicySampler:
 def generation_config(tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> GenerationConfig:
     "Our `Sampling` in transformers' words: the whole distribution unless told otherwise."
     draw = dict(do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, top_k=0) if sampling.temperature > 0 else dict(do_sample=False)
-    return GenerationConfig(max_new_tokens=sampling.max_tokens, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id, **draw)
+    return GenerationConfig(max_new_tokens=sampling.max_tokens, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id, disable_compile=True, **draw)
 
 def generator(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Callable:
     "`generate(ids, sampling, policy)` by transformers on one model, which writes for every policy."
     @torch.no_grad()
     def generate(ids: list[list[int]], sampling: Sampling, policy: str):
         batch = tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt").to(model.device)
-        out = model.generate(**batch, generation_config=generation_config(tokenizer, sampling), disable_compile=True)[:, batch["input_ids"].size(1):].tolist()
+        out = model.generate(**batch, generation_config=generation_config(tokenizer, sampling))[:, batch["input_ids"].size(1):].tolist()
         return [until(tokens, tokenizer.eos_token_id) for tokens in out], None
     return generate
 
@@ -311,7 +311,6 @@ class SelfPlayTrainer(GRPOTrainer):
         "Generate with these settings, then put TRL's own back."
         before = self.generation_config, self.generation_kwargs
         self.generation_config = generation_config(self.processing_class, sampling)
-        self.generation_config.disable_compile = True
         self.generation_kwargs = {k: v for k, v in before[1].items() if k not in ("temperature", "top_p", "top_k", "do_sample", "max_new_tokens")}
         try: yield
         finally: self.generation_config, self.generation_kwargs = before
