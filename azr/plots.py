@@ -233,7 +233,8 @@ def headline(
     runs, gains = pd.DataFrame(runs), arm_gains(runs, float("nan") if clean is None else clean)
     fig, axes = plt.subplots(figsize=(6.5, 3))
     spare = cycle([(VERMILION, "D"), (SKY, "v")])
-    for place, (arm, row) in enumerate(gains.iterrows()):
+    places = [1.3 * number for number in range(len(gains))]   # room for the numbers between the arms
+    for place, (arm, row) in zip(places, gains.iterrows()):
         colour, marker = ARMS.get(arm) or next(spare)
         for _, run in runs[runs["arm"] == arm].iterrows(): axes.plot([place, place + .55], [100 * run["before"], 100 * run["after"]], color=colour, lw=.8, alpha=.6)
         axes.errorbar([place, place + .55], [100 * row["before"], 100 * row["after"]], yerr=[0, 0 if pd.isna(row["half"]) else 100 * row["half"]], color=colour, lw=3, marker=marker, ms=6, capsize=4, elinewidth=1.5)
@@ -243,6 +244,6 @@ def headline(
     if clean is not None:
         axes.axhline(100 * clean, color=GREY, lw=1.5, linestyle="--")
         axes.annotate("clean base", (1, 100 * clean), (2, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", color="#555555", fontsize=8)
-    axes.set_xticks([place + .28 for place in range(len(gains))], [f"{arm}\n(n = {row['n']:.0f} seed{'' if row['n'] == 1 else 's'})" for arm, row in gains.iterrows()])
-    axes.set(xlim=(-.3, len(gains)), ylabel="held-out accuracy (%)", title="Before and after self-play, test set" + (f" ({tasks} tasks)" if tasks else "") + ": gain in points, 95 % interval")
+    axes.set_xticks([place + .28 for place in places], [f"{arm}\n(n = {row['n']:.0f} seed{'' if row['n'] == 1 else 's'})" for arm, row in gains.iterrows()])
+    axes.set(xlim=(-.3, places[-1] + 1.1), ylabel="held-out accuracy (%)", title="Before and after self-play, test set" + (f" ({tasks} tasks)" if tasks else "") + ": gain in points, 95 % interval")
     return fig
