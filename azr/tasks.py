@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BANNED_WORDS', 'RIGHT', 'TASK_TYPES', 'ZERO_PROGRAM', 'ZERO_INPUTS', 'in_held_out_tenth', 'Environment', 'paths_used',
-           'banned_import', 'check_source', 'check_arguments', 'run_once', 'failure', 'check_value', 'task_id',
+           'banned_import', 'depth', 'check_source', 'check_arguments', 'run_once', 'failure', 'check_value', 'task_id',
            'program_task', 'induction_task', 'Claim', 'read_claim', 'ProgramTasks', 'wrong', 'Deduction', 'mismatch',
            'judge_runs', 'Abduction', 'ErrorPrediction', 'leaks', 'Induction', 'task_types', 'zero_tasks']
 
@@ -36,6 +36,7 @@ class Environment:
     banned: tuple[str, ...] = BANNED_WORDS                  # the task rule: no import path may hold one of these (paper, figure 8)
     held_out: Callable[[str], bool] = in_held_out_tenth     # program -> whether it is kept for the held-out sets
     max_program: int = 10_000                               # characters
+    max_depth: int = 100                                    # levels of the syntax tree; people write 15, and Python's own tools fail from about 300 on
     max_value: int = 5_000                                  # characters of an input, an output or a message: refused beyond, never cut
 
     @property
@@ -67,11 +68,18 @@ def banned_import(program: str, tree: ast.AST, banned: Sequence[str]) -> Verdict
     return Verdict(Status.BANNED, detail=f"{word}, in line {line}: {program.splitlines()[line - 1].strip()[:100]}")
 
 # %% ../nbs/05_tasks.ipynb #c013
+def depth(tree: ast.AST) -> int: # levels
+    "How deep a syntax tree is; counted level by level, so that no depth is too much."
+    level, count = [tree], 0
+    while level: level, count = [child for node in level for child in ast.iter_child_nodes(node)], count + 1
+    return count
+
 def check_source(program: str, env: Environment) -> Verdict | None: # None: nothing to object to
     "All that can be said of a program without running it."
     if len(program) > env.max_program: return Verdict(Status.TOO_LARGE, detail=f"a program of {len(program)} characters, over the limit of {env.max_program}")
     tree, verdict = syntax_tree(program), check_program(program, env.policy)
     if tree and (found := banned_import(program, tree, env.banned)): return found
+    if tree and depth(tree) > env.max_depth: return Verdict(Status.TOO_LARGE, detail=f"a program nested {depth(tree)} levels deep, over the limit of {env.max_depth}")
     return None if verdict.ok else verdict
 
 # %% ../nbs/05_tasks.ipynb #c016
@@ -240,8 +248,10 @@ class ErrorPrediction(Deduction):
 
     def prove(self, claim: Claim, outcomes: list[Outcome], env: Environment) -> Task | Verdict:
         (outcome,) = outcomes
-        if outcome.status is Status.RAISED: return program_task(self.name, claim.program, claim.inputs[0], outcome.error.split(":")[0])
-        return failure(outcome) if outcome.status is not Status.OK else program_task(self.name, claim.program, claim.inputs[0], "NoError")
+        if outcome.status not in (Status.OK, Status.RAISED): return failure(outcome)
+        name = outcome.error.split(":")[0] if outcome.status is Status.RAISED else "NoError"
+        if not name.isidentifier(): return Verdict(Status.UNREPRESENTABLE, detail=f"the exception's class calls itself {name[:80]!r}")
+        return program_task(self.name, claim.program, claim.inputs[0], name)
 
     def compare(self, gold: str, answer: str) -> Verdict: return RIGHT if answer.lower() == gold.lower() else wrong(gold, answer)
 

@@ -1,156 +1,296 @@
-"Claims are validated, answers verified: every refusal by its name, and answers that try to cheat."
+"Claims are proved by running them, answers judged by running them, and nobody is talked round."
+from dataclasses import replace
+from random import Random
+
 import pytest
 from programs import PROGRAMS
 
-from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict
-from azr.executor import Executor
-from azr.prompts import answer_text, proposal_text
-from azr.tasks import Environment, induction_task, program_task, task_types, zero_tasks
+from azr.buffers import Buffers
+from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_json, to_json
+from azr.executor import Call, Executor, Outcome, Policy
+from azr.prompts import STYLES, answer_text, proposal_text, propose_prompt
+from azr.tasks import (BANNED_WORDS, TASK_TYPES, Environment, Induction, check_arguments, check_source, in_held_out_tenth, induction_task, leaks, program_task, task_id, task_types, zero_tasks)
 from azr.values import bucket, equal, parse_literal
 
+DOUBLE = "def f(x):\n    return x * 2"
+KINDS = {name: kind() for name, kind in TASK_TYPES.items()}
 
 @pytest.fixture(scope="module")
 def executor():
-    with Executor(workers=2, timeout=1.0) as executor: yield executor
-
+    with Executor(workers=1) as executor: yield executor
 
 @pytest.fixture(scope="module")
 def env(executor): return Environment(executor, held_out=lambda program: False)
 
-
-KINDS = {kind.name: kind for kind in task_types(("deduction", "abduction", "induction", "error"), "r1", references=2, inputs=4)}
-
-
-def propose(kind, program, text, env):
-    (result,) = KINDS[kind].validate([Proposal(Prompt(kind, Role.PROPOSE), proposal_text(kind, {"program": program, "input": text}, "r1"))], env)
+def propose(kind, claim, env, style="r1", context=None, references=()):
+    prompt = Prompt(kind.name, Role.PROPOSE, context=context or {}, references=references)
+    (result,) = kind.validate([Proposal(prompt, proposal_text(kind.name, claim, style))], env)
     return result
 
+def answer(task, env, *texts, style="r1"):
+    ((*verdicts,),) = replace(KINDS[task.task_type], style=style).verify([(task, [Attempt(task.id, answer_text(task.task_type, text, style)) for text in texts])], env)
+    return verdicts
 
-def propose_inputs(program, inputs, message, env):
-    prompt = Prompt("induction", Role.PROPOSE, context={"program": program, "inputs": 4})
-    (result,) = KINDS["induction"].validate([Proposal(prompt, proposal_text("induction", {"inputs": inputs, "message": message}, "r1"))], env)
-    return result
+class Spy:
+    "An executor that remembers every call, and may answer by itself."
+    policy, arguments = Policy(), "literal"
+    def __init__(self, real=None, reply=None): self.real, self.reply, self.batches = real, reply, []
+    def run(self, calls, twice=False):
+        self.batches.append((list(calls), twice))
+        return [self.reply(call, twice) for call in calls] if self.reply else self.real.run(calls, twice=twice)
 
+# ---- real programs
 
-def answer(task, text, env):
-    ((verdict,),) = KINDS[task.task_type].verify([(task, [Attempt(task.id, answer_text(task.task_type, text, "r1"))])], env)
-    return verdict
+def test_realistic_programs_become_tasks_and_their_own_answers_are_right(env):
+    assert len(PROGRAMS) == 24
+    deduction, abduction = KINDS["deduction"], KINDS["abduction"]
+    texts = [proposal_text("deduction", {"program": p, "input": i}) for p, i, _ in PROGRAMS]
+    tasks = deduction.validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], env)
+    assert all(isinstance(task, Task) for task in tasks), [t for t in tasks if isinstance(t, Verdict)]
+    assert all(equal(parse_literal(task.hidden["output"]), parse_literal(o)) for task, (_, _, o) in zip(tasks, PROGRAMS))
+    groups = [(task, [Attempt(task.id, answer_text("deduction", o)), Attempt(task.id, answer_text("deduction", "'no'"))]) for task, (_, _, o) in zip(tasks, PROGRAMS)]
+    assert [[v.score for v in row] for row in deduction.verify(groups, env)] == [[1, 0]] * 24
+    mirrored = [program_task("abduction", p, check_arguments(i, env), t.hidden["output"]) for t, (p, i, _) in zip(tasks, PROGRAMS)]
+    spy = Spy(env.executor)
+    groups = [(replace(task, hidden={"input": "None"}), [Attempt(task.id, answer_text("abduction", i))]) for task, (_, i, _) in zip(mirrored, PROGRAMS)]
+    assert all(row[0].score == 1 for row in abduction.verify(groups, Environment(spy)))
+    assert len(spy.batches) == 2  # one to sift, one in two processes
 
+@pytest.mark.parametrize("style", STYLES)
+def test_every_type_in_every_style_there_and_back(env, style):
+    for kind in task_types(TASK_TYPES, style, inputs=4):
+        claim = {"program": DOUBLE, "input": "21", "inputs": ["1", "'a'", "[2]", "(3,)"], "message": "Twice."}
+        task = propose(kind, claim, env, style, context={"program": DOUBLE}, references=("parent",))
+        right = {"deduction": "42", "abduction": "21.0", "error": "NoError", "induction": "def g(y): return y + y"}[kind.name]
+        assert [v.score for v in answer(task, env, right, "7", style=style)] == [1, 0]
+        assert from_json(Task, to_json(task)) == task
+        text = kind.solve_prompt(task).text or kind.solve_prompt(task).messages[0]["content"]
+        assert kind.solve_prompt(replace(task, hidden={})) == kind.solve_prompt(task) and ("def f(x):" in text.split("Rules")[0]) == (kind.name != "induction")
+        assert task.parent == ("parent" if kind.name == "induction" else None)
 
+# ---- what a proposal can fail of
+
+@pytest.mark.parametrize("program, args, status", [
+    ("def f(x) return x", "1", Status.SYNTAX), ("async def g(x): return x", "1", Status.NO_FUNCTION), ("def f():\n    return 1", "1", Status.NO_PARAMETER),
+    ("import os\ndef f(x): return os.getcwd()", "1", Status.UNSAFE), ("import secrets\ndef f(x): return secrets.token_hex(x)", "1", Status.UNSAFE), ("def f(x): return eval(x)", "'1'", Status.UNSAFE),
+    ("import random\ndef f(x): return eval(x)", "1", Status.BANNED), (DOUBLE, "y", Status.BAD_ARGUMENTS), (DOUBLE, "1) or (True", Status.BAD_ARGUMENTS), (DOUBLE, "f(1)", Status.BAD_ARGUMENTS),
+    (DOUBLE, "1, 2", Status.RAISED), (DOUBLE, "None", Status.RAISED), ("class Odd(Exception): pass\ndef f(x): raise Odd('x')", "1", Status.RAISED), ("def f(x): raise StopIteration", "1", Status.RAISED),
+    ("def f(x): raise KeyboardInterrupt", "1", Status.RAISED), ("def f(x):\n    while True: pass", "1", Status.TIMEOUT), ("def f(x): return 'a' * x", "6000", Status.TOO_LARGE), (DOUBLE, f"'{'a' * 6000}'", Status.TOO_LARGE),
+    (DOUBLE + "  #" + "." * 11_000, "1", Status.TOO_LARGE), ("def f(x): return float('nan')", "1", Status.UNREPRESENTABLE), ("def f(x): return (y for y in x)", "[1]", Status.UNREPRESENTABLE),
+    ("def f(x): return f", "1", Status.UNREPRESENTABLE), ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", "1", Status.UNREPRESENTABLE), ("def f(x): return '</ans' + 'wer>'", "1", Status.UNREPRESENTABLE),
+    ("def f(x): return list(set(x))", "'abcdefghijklm'", Status.NONDETERMINISTIC), ("def f(x): return id(x)", "'a'", Status.NONDETERMINISTIC), ("def f(x): return hash(x)", "'a'", Status.NONDETERMINISTIC),
+    ("def f(x): return x + '<think>'", "'a'", Status.MALFORMED), (DOUBLE, "", Status.MALFORMED),
+])
 @pytest.mark.parametrize("kind", ["deduction", "abduction"])
-def test_realistic_programs_become_tasks_with_their_outputs(kind, env):
-    proposals = [Proposal(Prompt(kind, Role.PROPOSE), proposal_text(kind, {"program": p, "input": i}, "r1")) for p, i, _ in PROGRAMS]
-    tasks = KINDS[kind].validate(proposals, env)
-    assert len(PROGRAMS) >= 24 and not [t for t in tasks if isinstance(t, Verdict)]
-    for task, (_, _, output) in zip(tasks, PROGRAMS): assert equal(parse_literal({**task.given, **task.hidden}["output"]), parse_literal(output))
-    right = [text for _, text, _ in PROGRAMS] if kind == "abduction" else [output for _, _, output in PROGRAMS]
-    verdicts = KINDS[kind].verify([(t, [Attempt(t.id, answer_text(kind, text, "r1"))]) for t, text in zip(tasks, right)], env)
-    assert all(v.ok and v.score == 1.0 for (v,) in verdicts)
+def test_refused(env, kind, program, args, status):
+    result = propose(KINDS[kind], {"program": program, "input": args}, env)
+    assert isinstance(result, Verdict) and result.status is status and result.detail and result.score == 0
 
+def test_nothing_is_cut(env):
+    task = propose(KINDS["deduction"], {"program": "def f(x): return 'ab' * x", "input": "2400"}, env)
+    assert task.hidden["output"] == repr("ab" * 2400)
+    assert [v.score for v in answer(task, env, repr("ab" * 2400), repr("ab" * 2399))] == [1, 0]
 
-REFUSED = [
-    ("def f(x):\n    return x +", "1", Status.SYNTAX), ("class C:\n    def g(self, x):\n        return x", "1", Status.NO_FUNCTION), ("def f():\n    return 1", "1", Status.NO_PARAMETER),
-    ("import random\ndef f(x):\n    return random.choice(x)", "[1]", Status.BANNED), ("from datetime import date as d\ndef f(x):\n    return x", "1", Status.BANNED),
-    ("import os.path as p\ndef f(x):\n    return x", "1", Status.BANNED), ("from os import path\ndef f(x):\n    return x", "1", Status.BANNED), ("import time as t, math\ndef f(x):\n    return x", "1", Status.BANNED),
-    ("def f(x):\n    import threading\n    return x", "1", Status.BANNED), ("from concurrent.futures import thread\nimport multiprocessing.pool\ndef f(x):\n    return x", "1", Status.BANNED),
-    ("import socket\ndef f(x):\n    return x", "1", Status.UNSAFE), ("def f(x):\n    return open(x).read()", "'/etc/passwd'", Status.UNSAFE), ("def f(x):\n    return ().__class__.__base__", "1", Status.UNSAFE),
-    ("def f(x):\n    return eval(x)", "'1'", Status.UNSAFE), ("def f(x):\n    return 1 // x", "0", Status.RAISED), ("def f(x):\n    while x:\n        pass", "1", Status.TIMEOUT),
-    ("def f(x):\n    return list({'a', 'b', 'c', 'd', 'e', x})", "'f'", Status.NONDETERMINISTIC), ("def f(x):\n    return hash(x)", "'abc'", Status.NONDETERMINISTIC),
-    ("def f(x):\n    return lambda: x", "1", Status.UNREPRESENTABLE), ("def f(x):\n    return (y for y in x)", "[1]", Status.UNREPRESENTABLE), ("def f(x):\n    return float('nan')", "1", Status.UNREPRESENTABLE),
-    ("def f(x):\n    return 'a' * x", "100000", Status.TOO_LARGE), ("def f(x):\n    return x", "'" + "a" * 6000 + "'", Status.TOO_LARGE), ("def f(x):\n    return x\n" + "#" * 10_000, "1", Status.TOO_LARGE),
-    ("def f(x):\n    return x", "__import__('os')", Status.BAD_ARGUMENTS), ("def f(x):\n    return x", "open('x')", Status.BAD_ARGUMENTS),
-]
+def test_held_out_programs_are_refused_under_any_name(executor):
+    strict = Environment(executor, held_out=lambda program: bucket(program) == bucket(DOUBLE))
+    for program in (DOUBLE, "def g(number: int):\n    'Twice.'\n    return number*2"):
+        assert propose(KINDS["deduction"], {"program": program, "input": "1"}, strict).status is Status.HELD_OUT
+    share = sum(in_held_out_tenth(f"def f(x):\n    return x + {n}") for n in range(1000)) / 1000
+    assert .07 < share < .13 and Environment(executor).held_out is in_held_out_tenth
 
+@pytest.mark.parametrize("line", ["import time", "import time as t", "import time, math", "from time import sleep", "from time import *", "import os.path", "import os.path as p", "from os import path", "from os import path as p",
+                                  "from os import environ", "import os\nx = os.environ", "import os as o\nx = o.path.join('a')", "import sys\nx = sys.exit", "from sys import exit as e", "import concurrent.futures, random",
+                                  "from numpy import random", "import numpy.random as r", "import numpy as n\nx = n.random.rand()", "import datetime", "from datetime import date", "import threading", "import multiprocessing.pool"])
+def test_banned_on_every_import_form(env, line):
+    verdict = check_source(f"{line}\n{DOUBLE}", env)
+    assert verdict.status is Status.BANNED and "line" in verdict.detail
+    inside = "\n".join("    " + part for part in line.split("\n"))
+    if "*" not in line: assert check_source(f"def f(x):\n{inside}\n    return x", env).status is Status.BANNED
 
-@pytest.mark.parametrize("program, text, status", REFUSED)
-def test_a_refusal_has_its_own_name_and_a_reason(program, text, status, env):
-    result = propose("deduction", program, text, env)
-    assert isinstance(result, Verdict) and result.status is status and result.detail, result
+@pytest.mark.parametrize("source", ["time = 3", "# import time", "x = 'import time'", "import math, re, json, itertools", "def random(): pass", "from collections import Counter\nx = Counter().time"])
+def test_not_banned(env, source):
+    verdict = check_source(f"{source}\n{DOUBLE}", env)
+    assert verdict is None or verdict.status is not Status.BANNED or "Counter" in source
 
+def test_banned_words_are_a_setting(executor):
+    assert "math" not in BANNED_WORDS and check_source(f"import math\n{DOUBLE}", Environment(executor, banned=("math",))).status is Status.BANNED
+    assert check_source(f"import time\n{DOUBLE}", Environment(executor, banned=())).status is Status.UNSAFE  # safety is a rule of its own
 
-def test_a_completion_without_the_form_is_malformed(env):
+def test_one_batch_whatever_is_in_it_and_equal_calls_once(env):
+    spy = Spy(env.executor)
+    texts = [proposal_text("deduction", {"program": DOUBLE, "input": i}) for i in ("1", "[1]", "1 ", "x", "( 1)")] + ["nothing"]
+    results = KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], replace(env, executor=spy))
+    assert [type(r) for r in results] == [Task, Task, Task, Verdict, Task, Verdict] and results[0] == results[2] == results[4]
+    ((calls, twice),) = spy.batches
+    assert twice and calls == [Call(DOUBLE, "1"), Call(DOUBLE, "[1]")]
+    assert KINDS["deduction"].validate([], env) == [] and KINDS["abduction"].verify([], env) == []
+
+# ---- ids
+
+def test_ids_hang_on_content_only():
+    renamed = "def f(number):  # twice\n    return (number * 2)"
+    assert task_id("deduction", DOUBLE, "1") == task_id("deduction", renamed, "1")
+    ids = {task_id("deduction", DOUBLE, "1"), task_id("abduction", DOUBLE, "1"), task_id("deduction", DOUBLE, "2"), task_id("deduction", DOUBLE + "\n", "1", "2"), task_id("induction", DOUBLE, "1", message="a"),
+           task_id("induction", DOUBLE, "1", message="b"), task_id("induction", DOUBLE, "1", "a")}
+    assert len(ids) == 7 and all(len(i) == 16 for i in ids)
+
+# ---- answers
+
+def test_deduction_needs_no_run_and_abduction_never_shows_the_gold(env):
+    spy = Spy(env.executor)
+    watched = replace(env, executor=spy)
+    answer(program_task("deduction", DOUBLE, "'secret'", "'secretsecret'"), watched, "'secretsecret'", "1")
+    assert spy.batches == []
+    answer(program_task("abduction", DOUBLE, "'secret'", "'secretsecret'"), watched, "'a'", "'secret'", "1) or (True")
+    assert [calls for calls, _ in spy.batches] == [[Call(DOUBLE, "'a'")]]  # the proposer's own input is right without a run
+    answer(induction_task("def f(x):\n    return 'secret'", [["1", "'secret'"], ["2", "'secret'"]]), watched, "def f(x): return 0")
+    assert len(spy.batches) == 2 and not any("secret" in call.program + call.args for call in spy.batches[1][0])
+
+ALWAYS = "type('E', (), {'__eq__': lambda s, o: True})()"
+
+@pytest.mark.parametrize("text", ["1) or (True", "0) or (True", "0 or True", ALWAYS, f"[{ALWAYS}]", "f('a')", "f(1)", "x", "gold", "__import__('os').system('true')", "eval('1')", "open('/etc/passwd')", "(lambda: 'AA')()", "*['a']",
+                                  "**{'x': 'a'}", "x := 'a'", "'a' if 1 else 2", "'a') == f('a'", "'a')\nprint('x'", "[c for c in 'a']", "'A'.lower()", "True", "", "\x00", "(" * 500, "-" * 5000 + "1", "9" * 5000, "[0] * 10 ** 9", "'a'\x00",
+                                  "output", "f", "f'{1}'", "# 'A'", "...", "None", "b'a'", "'\u0410'", "['a']", "'a', 'A'", "[" * 3000 + "]" * 3000, "9" * 20_000, "'" + "A" * 30_000 + "'", "\\\n'x'", "'a' == 'a'", "exit()", "'a'; 1",
+                                  "{**{}}", "\ud800"])
+@pytest.mark.parametrize("kind", ["deduction", "abduction"])
+def test_scores_nothing(env, kind, text):
+    for program in ("def f(x):\n    return x", "def f(x):\n    return x.upper()"):
+        task = program_task(kind, program, "'a'", "'A'" if "upper" in program else "'a'")
+        (verdict,) = answer(task, env, text)
+        assert verdict.score == 0 and not verdict.ok
+
+@pytest.mark.parametrize("gold, right, wrong", [("1", ["1", "1.0", " 1 ", "+1"], ["True", "'1'", "[1]"]), ("{'a': 1, 'b': 2}", ["{'b': 2, 'a': 1}", "dict(a=1, b=2)"], ["{'a': 1}"]), ("{1, 2}", ["{2, 1}", "set([1, 2])"], ["[1, 2]", "frozenset({1, 2})"]),
+                                                ("(1, 2)", ["1, 2", "(1,\n 2)"], ["[1, 2]"]), ("True", ["True"], ["1", "true"]), ("'a'", ['"a"'], ["a"]), ("0.3", ["0.3", "3e-1"], ["0.30000000000000004"])])
+def test_deduction_equality(env, gold, right, wrong):
+    verdicts = answer(program_task("deduction", DOUBLE, "0", gold), env, *right, *wrong)
+    assert [v.score for v in verdicts] == [1] * len(right) + [0] * len(wrong)
+    assert all(v.truth is (v.score == 1) for v in verdicts) and all(v.status is Status.WRONG for v in verdicts[len(right):])
+
+def test_any_preimage_is_right(env):
+    task = program_task("abduction", "def f(x, k=0):\n    return sorted(x)[k]", "[3, 1]", "1")
+    verdicts = answer(task, env, "[1]", "x=[5, 1, 2]", "(2, 1),\n k=0", "range(1, 4)", "[0, 1], 1", "{1}", "[2]", "3", "[1], 0, 0")
+    assert [v.status for v in verdicts] == [Status.OK] * 6 + [Status.WRONG, Status.RAISED, Status.RAISED]
+
+def test_equal_answers_run_once(env):
+    spy = Spy(env.executor)
+    task = program_task("abduction", DOUBLE, "21", "42")
+    verdicts = answer(task, replace(env, executor=spy), "21.0", "21.0", "7", "7")
+    assert [v.score for v in verdicts] == [1, 1, 0, 0] and [len(calls) for calls, _ in spy.batches] == [2, 1]
+
+def test_a_lucky_run_is_not_an_answer():
+    def reply(call, twice): return Outcome(Status.NONDETERMINISTIC, error="two runs disagree") if twice else Outcome(Status.OK, "42")
+    lucky = Environment(Spy(reply=reply))
+    (verdict,) = answer(program_task("abduction", DOUBLE, "21", "42"), lucky, "20")
+    assert verdict.status is Status.NONDETERMINISTIC and verdict.score == 0
+    (verdict,) = answer(induction_task(DOUBLE, [["1", "42"], ["2", "42"]]), lucky, "def f(x): return 42")
+    assert verdict.status is Status.NONDETERMINISTIC
+
+def test_failures_of_the_environment_are_verdicts():
+    for status in (Status.TIMEOUT, Status.CRASHED, Status.MEMORY):
+        env = Environment(Spy(reply=lambda call, twice: Outcome(status, error="why", seconds=.5)), held_out=lambda program: False)
+        assert propose(KINDS["deduction"], {"program": DOUBLE, "input": "1"}, env) == Verdict(status, detail="why", seconds=.5)
+        assert answer(program_task("abduction", DOUBLE, "21", "42"), env, "1") == [Verdict(status, detail="why", seconds=.5)]
+
+def test_malformed_attempts_keep_their_place(env):
+    task = program_task("deduction", DOUBLE, "1", "2")
+    (row,) = KINDS["deduction"].verify([(task, [Attempt(task.id, "hm"), Attempt(task.id, answer_text("deduction", "2")), Attempt(task.id, "")])], env)
+    assert [v.status for v in row] == [Status.MALFORMED, Status.OK, Status.MALFORMED]
+
+def test_completions_without_the_form_are_malformed(env):
     for text in ("", "no answer", "<answer>```python\ndef f(x):\n    return x\n```</answer>", "</think> <answer>```input\n1\n```</answer>"):
         (result,) = KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text)], env)
         assert result.status is Status.MALFORMED and result.detail
 
+@pytest.mark.parametrize("deep", ["x" + " + 1" * 900, "x" + ".real" * 900, "not " * 900 + "x", "lambda: " * 300 + "x", "1 if x else " * 300 + "2", "x" + "[0]" * 900, "-" * 900 + "x"])
+@pytest.mark.parametrize("kind", TASK_TYPES)
+def test_deep_programs_are_refused_and_break_nothing(env, kind, deep):
+    program = f"def f(x): return {deep}"
+    result = propose(replace(KINDS[kind], inputs=2), {"program": program, "input": "1", "inputs": ["1", "2"], "message": "hm"}, env, context={"program": program})
+    assert result.status is Status.TOO_LARGE and "levels deep" in result.detail
 
-def test_held_out_programs_are_refused_under_any_names(executor):
-    program = next(p for p in (f"def f(x):\n    return x + {n}" for n in range(1000)) if bucket(p) < 10)
-    for text in (program, program.replace("x", "value"), '"""A doc."""\n' + program + "  # a comment"):
-        assert propose("deduction", text, "1", Environment(executor)).status is Status.HELD_OUT
+def test_a_hundred_levels_can_be_written_out_by_a_deep_caller(env):
+    def deeper(n): return deeper(n - 1) if n else propose(KINDS["deduction"], {"program": f"def f(x): return x{' + 1' * 94}", "input": "1"}, replace(env, held_out=in_held_out_tenth))
+    assert isinstance(deeper(200), (Task, Verdict)) and getattr(deeper(200), "status", None) in (None, Status.HELD_OUT)
 
+# ---- induction
 
-def test_induction_inputs_must_differ_and_the_message_must_not_tell(env):
-    program = "def f(x):\n    y = x * 2\n    return y + 1"
-    task = propose_inputs(program, ["1", "2", "3", "4"], "Double it and add one.", env)
-    assert isinstance(task, Task) and len(task.given["pairs"]) == len(task.hidden["pairs"]) == 2 and task.hidden["program"] == program
-    assert propose_inputs(program, ["1", "2", "1", "4"], "Double it.", env).status is Status.MALFORMED
-    assert propose_inputs(program, ["1", "2", "3"], "Double it.", env).status is Status.MALFORMED
-    assert propose_inputs(program, ["1", "2", "3", "[]"], "Double it.", env).status is Status.RAISED
-    assert propose_inputs(program, ["1", "2", "3", "4"], f"It is {program}", env).status is Status.LEAKED
+def pairs(numbers): return [[str(n), str(2 * n)] for n in numbers]
 
+@pytest.mark.parametrize("n", [2, 5, 6, 10])
+def test_half_of_the_pairs_is_hidden(env, n):
+    kind = Induction(inputs=n)
+    task = propose(kind, {"inputs": [f" {k}" for k in range(n)], "message": "hm"}, env, context={"program": DOUBLE}, references=("p",))
+    assert task.given["pairs"] + task.hidden["pairs"] == pairs(range(n)) and len(task.given["pairs"]) == n // 2
+    assert task == replace(induction_task(DOUBLE, pairs(range(n)), "hm", "p")) and task.hidden["program"] == DOUBLE
 
-def test_equal_tasks_have_equal_ids_and_names_do_not_matter(env):
-    one, two = propose("deduction", "def f(x):\n    return x + 1", "1", env), propose("deduction", "def f(value):\n    # add\n    return value + 1", " 1 ", env)
-    assert one.id == two.id != propose("abduction", "def f(x):\n    return x + 1", "1", env).id
+@pytest.mark.parametrize("change, status", [
+    ({"inputs": ["1", "2", "3", "1.0 "]}, None), ({"inputs": ["1", "2", "3", " 1"]}, Status.MALFORMED), ({"inputs": ["1", "2", "3"]}, Status.MALFORMED), ({"inputs": ["1", "2", "3", "None"]}, Status.RAISED),
+    ({"inputs": ["1", "2", "3", "y"]}, Status.BAD_ARGUMENTS), ({"message": f"Write\n{DOUBLE}"}, Status.LEAKED), ({"message": "def  f( x ) :\n return x*2"}, Status.LEAKED), ({"message": "It is `return x * 2`."}, Status.LEAKED),
+    ({"message": "m" * 6000}, Status.TOO_LARGE), ({"message": "say <think>"}, Status.MALFORMED), ({"message": "Multiply by two and return it."}, None),
+])
+def test_induction_proposals(env, change, status):
+    result = propose(Induction(inputs=4), {"inputs": ["1", "2", "3", "4"], "message": "Twice."} | change, env, context={"program": DOUBLE})
+    assert result.status is status and result.detail if status else isinstance(result, Task)
 
+def test_leaks_looks_at_bodies():
+    program = "def g(y):\n    return [v + 1 for v in y]\n\ndef f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)"
+    assert leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program) and leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program) and leaks(program, program)
+    assert not leaks("Add one to each, and give the one with the largest rest by seven.", program) and not leaks("return x", "def f(x):\n    return x")
 
-DEDUCTION = program_task("deduction", "def f(x):\n    return x.upper() + '!'", "'secret-blue'", "'SECRET-BLUE!'")
-ABDUCTION = program_task("abduction", "def f(x):\n    return x.upper() + '!'", "'secret-blue'", "'SECRET-BLUE!'")
-INDUCTION = induction_task("def f(x):\n    return x * 2 + 1", [("1", "3"), ("2", "5"), ("10", "21"), ("7", "15")])
+@pytest.mark.parametrize("text, status", [
+    (DOUBLE, Status.OK), ("def f(x):\n    return x + x", Status.OK), ("def helper(a): return a + a\ndef main(b): return helper(b)", Status.OK), ("class A:\n    def g(self, x): return 2 * x\ndef f(x): return A().g(x)", Status.OK),
+    ("def f(x):\n    return {0: 0, 1: 2, 2: 4}[x]", Status.RAISED), ("def f(x):\n    return {3: 6, 4: 8, 5: 10}.get(x)", Status.WRONG), ("def f(x):\n    return x * 2 if x else False", Status.WRONG), ("def f(x): return x *", Status.SYNTAX),
+    ("import time\ndef f(x): return x * 2", Status.BANNED), ("import os\ndef f(x): return x * 2", Status.UNSAFE), ("def f(): return 2", Status.NO_PARAMETER), ("f = 3", Status.MALFORMED),
+    ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", Status.UNREPRESENTABLE), ("def f(x):\n    raise SystemExit", Status.RAISED), ("def f(x):\n    while x: pass", Status.TIMEOUT),
+    ("class I(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return I(7)", Status.WRONG), ("import os\ndef f(x): os._exit(0)", Status.UNSAFE), ("def f(x): print(x * 2)", Status.WRONG),
+    ("def f(x): return f(x)", Status.RAISED), ("def g(x): return x", Status.WRONG), ("", Status.MALFORMED), ("def f(x): return str(x * 2)", Status.WRONG), ("def f(x): return x" + " + 1" * 500, Status.TOO_LARGE),
+])
+def test_induction_answers(env, text, status):
+    (verdict,) = answer(induction_task(DOUBLE, pairs(range(6))), env, text)
+    assert verdict.status is status and verdict.score == (status is Status.OK) and verdict.truth is None
 
+def test_hidden_pairs_run_first_and_both_halves_count(env):
+    spy = Spy(env.executor)
+    (verdict,) = answer(induction_task(DOUBLE, pairs(range(6))), replace(env, executor=spy), "def f(x):\n    return x * 2 if x > 2 else 0")
+    assert verdict.status is Status.WRONG and spy.batches[0] == ([Call("def f(x):\n    return x * 2 if x > 2 else 0", "3")], False)
+    assert [len(calls) for calls, _ in spy.batches] == [1, 6] and spy.batches[1][1]
 
-def test_right_answers_score(env):
-    assert answer(DEDUCTION, '"SECRET-BLUE!"', env).score == 1.0
-    assert answer(ABDUCTION, "'Secret-Blue'", env).score == 1.0 and answer(ABDUCTION, "x='secret-blue'", env).score == 1.0
-    assert answer(INDUCTION, "def f(n):\n    return n + n + 1", env).score == 1.0 and answer(INDUCTION, "def double(n):\n    return 2 * n + 1", env).score == 1.0
+# ---- prompts from buffers
 
+def test_propose_prompts_draw_from_the_buffers(env):
+    kinds, rng = task_types(references=2, inputs=4), Random(0)
+    buffers = Buffers([kind.name for kind in kinds])
+    assert [kind.propose_prompt(buffers, rng) is None for kind in kinds] == [False, False, True]  # no program to borrow yet
+    for task in zero_tasks(kinds, env): buffers.add(task)
+    prompts = [kind.propose_prompt(buffers, rng) for kind in kinds]
+    assert all(len(prompt.references) == 1 for prompt in prompts) and prompts[2].context["inputs"] == 4
+    assert prompts[2].references[0] in buffers
+    for n in range(5): buffers.add(program_task("deduction", DOUBLE, str(n), str(2 * n)))
+    assert len(kinds[0].propose_prompt(buffers, rng).references) == 2
+    assert "random" in kinds[0].propose_prompt(buffers, rng).text and replace(kinds[0], allowed=("math",)).propose_prompt(buffers, rng).text.count("Only these modules") == 1
 
-EXPRESSIONS = ["1) or (True", "True or (1", "f('secret-blue')", "f", "gold", "output", "__import__('os').getcwd()", "type('E', (), {'__eq__': lambda s, o: True})()", "(lambda: 'SECRET-BLUE!')()",
-               "'secret-blue'.upper() + '!'", "f'{1}'", "'SECRET' if True else 0", "# 'SECRET-BLUE!'", "...", "None", "True", "b'SECRET-BLUE!'", "'SECRET\u2010BLUE!'", "['SECRET-BLUE!']", "'SECRET-BLUE!',",
-               "[" * 3000 + "]" * 3000, "9" * 20_000, "'" + "A" * 30_000 + "'", "\\\n'x'", "'SECRET-BLUE!' == 'SECRET-BLUE!'", "exit()", "'SECRET-BLUE!'; 1", "*['SECRET-BLUE!']", "{**{}}", "eval(\"'SECRET-BLUE!'\")"]
+@pytest.mark.parametrize("style", STYLES)
+def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):
+    env = Environment(executor, held_out=lambda program: True)
+    for inputs in (2, 6, 10, 13):
+        tasks = zero_tasks(task_types(TASK_TYPES, style, inputs=inputs), env)
+        assert [task.task_type for task in tasks] == list(TASK_TYPES) and len({task.id for task in tasks}) == 4
+        assert len(tasks[2].given["pairs"] + tasks[2].hidden["pairs"]) == inputs
+    with pytest.raises(RuntimeError, match="does the executor work"): zero_tasks(task_types(style=style), Environment(Spy(reply=lambda call, twice: Outcome(Status.CRASHED, error="x"))))
 
+def test_names_and_numbers_are_checked():
+    with pytest.raises(ValueError, match="no task type 'x': there are deduction, abduction, induction, error"): task_types(["deduction", "x"])
+    with pytest.raises(ValueError, match="inputs is 1"): task_types(inputs=1)
+    with pytest.raises(ValueError, match="references is -1"): task_types(references=-1)
+    with pytest.raises(ValueError, match="no prompt style 'haiku'"): task_types(style="haiku")[0].solve_prompt(program_task("deduction", DOUBLE, "1", "2"))
 
-@pytest.mark.parametrize("task", [DEDUCTION, ABDUCTION], ids=["deduction", "abduction"])
-@pytest.mark.parametrize("text", EXPRESSIONS)
-def test_an_answer_that_is_no_plain_right_value_scores_nothing(task, text, env):
-    verdict = answer(task, text, env)
-    assert verdict.score == 0.0 and not verdict.ok and verdict.detail
-
-
-@pytest.mark.parametrize("program", [
-    "class E:\n    def __eq__(self, other):\n        return True\n\ndef f(x):\n    return E()", "class I(int):\n    def __eq__(self, other):\n        return True\n\ndef f(x):\n    return I(3)",
-    "def f(x):\n    return {1: 3, 2: 5}[x]", "def f(x):\n    raise SystemExit", "def f(x):\n    while True:\n        pass", "import os\ndef f(x):\n    os._exit(0)", "def f(x):\n    print(x * 2 + 1)",
-    "def f(x):\n    return f(x)", "def g(x):\n    return x", "f = lambda x: x * 2", "", "def f(x):\n    return str(x * 2 + 1)", "def f(x):\n    return True"])
-def test_programs_that_are_not_the_answer_score_nothing(program, env):
-    assert answer(INDUCTION, program, env).score == 0.0
-
-
-def test_the_gold_never_enters_the_executor(env, monkeypatch):
-    seen = []
-    original = Executor.run
-    monkeypatch.setattr(Executor, "run", lambda self, calls, twice=False: (seen.extend(calls), original(self, calls, twice))[1])
-    answer(ABDUCTION, "'other'", env), answer(DEDUCTION, "'other'", env), answer(INDUCTION, "def f(x):\n    return 0", env)
-    assert seen and not [call for call in seen if "SECRET-BLUE!" in call.program + call.args or "* 2 + 1" in call.program]
-
-
-def test_verdicts_come_in_the_order_of_the_attempts(env):
-    texts = ["'secret-blue'", "1", "'secret-blue'", "nonsense", "'Secret-blue'"]
-    (verdicts,) = KINDS["abduction"].verify([(ABDUCTION, [Attempt(ABDUCTION.id, answer_text("abduction", t, "r1")) for t in texts])], env)
-    assert [v.score for v in verdicts] == [1.0, 0.0, 1.0, 0.0, 1.0]
-
+# ---- errors
 
 def test_error_prediction(env):
-    task = propose("error", "def f(x):\n    return 1 // x", "0", env)
-    assert task.hidden["error"] == "ZeroDivisionError" and answer(task, "ZeroDivisionError", env).ok and not answer(task, "NoError", env).ok
-    assert propose("error", "def f(x):\n    return 1 // x", "1", env).hidden["error"] == "NoError"
-
-
-@pytest.mark.parametrize("style", ["r1", "chat", "terse"])
-def test_the_zero_triplet_in_every_style(style, executor):
-    tasks = zero_tasks(task_types(("deduction", "abduction", "induction"), style, references=0, inputs=6), Environment(executor))
-    assert [t.task_type for t in tasks] == ["deduction", "abduction", "induction"] and tasks[0].given["program"] == "def f(x):\n    return x"
-
-
-def test_an_unknown_task_type_is_named():
-    with pytest.raises(ValueError, match="no task type 'deduktion': there are deduction, abduction, induction"): task_types(("deduktion",))
+    kind = KINDS["error"]
+    assert propose(kind, {"program": "class Odd(Exception): pass\ndef f(x): raise Odd(x)", "input": "1"}, env).hidden == {"error": "Odd"}
+    assert propose(kind, {"program": DOUBLE, "input": "1"}, env).hidden == {"error": "NoError"}
+    assert propose(kind, {"program": "def f(x): return id(x)", "input": "'a'"}, env).status is Status.NONDETERMINISTIC
+    assert propose(kind, {"program": "class E(Exception): pass\nE.__name__ = 'a b'\ndef f(x): raise E", "input": "1"}, env).status in (Status.UNREPRESENTABLE, Status.UNSAFE)
+    task = propose(kind, {"program": "def f(x): return x[2]", "input": "[]"}, env)
+    assert [v.score for v in answer(task, env, "IndexError", "indexerror", "IndexError: list index out of range", "NoError", "Exception")] == [1, 1, 1, 0, 0]
