@@ -7,6 +7,7 @@ __all__ = ['setting', 'run_notebook', 'execute', 'parser', 'main', 'train_comman
 
 # %% ../nbs/17_cli.ipynb #c002
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -19,7 +20,8 @@ def setting(text: str) -> tuple[str, object]: # ("batch", 16)
     "One `name=value` of the command line."
     name, equals, value = text.partition("=")
     if not equals or not name: raise argparse.ArgumentTypeError(f"{text!r} is not name=value")
-    value = yaml.safe_load(value)
+    try: value = yaml.safe_load(value)
+    except yaml.YAMLError as error: raise argparse.ArgumentTypeError(f"{text!r} holds no YAML value ({str(error).splitlines()[0]})") from error
     try: return name, float(value) if isinstance(value, str) else value   # YAML 1.1 reads 1e-3 as text
     except ValueError: return name, value
 
@@ -75,10 +77,14 @@ def train_command(arguments: argparse.Namespace) -> int:
 
 def demo_command(arguments: argparse.Namespace) -> int:
     "`azr demo`"
-    from azr.run import config, folder_for
+    from azr.run import check_folder, config, folder_for, summary_table
     settings = config(arguments.preset, **dict(arguments.set))   # refuses what is wrong before a kernel starts
     folder = Path(arguments.run or folder_for(arguments.preset, settings.seed, settings.control))
     notebook = run_notebook("train")
+    check_folder(folder, settings)
+    if (folder / "summary.json").exists():   # the executed notebook is the lab record: it stays
+        print(f"{folder} is done already: delete the folder to run it again\n\n{summary_table(json.loads((folder / 'summary.json').read_text()))}")
+        return 0
     execute(notebook, folder / "run.ipynb", {"preset": arguments.preset, "run": str(folder.resolve()), "changes": dict(arguments.set), "threads": arguments.threads})
     print(f"\nnotebook: {folder / 'run.ipynb'}\nfigure:   {folder / 'learning.png'}\nrecords:  {folder}")
     return 0

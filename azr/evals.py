@@ -47,7 +47,8 @@ def examine_proposer(sampler: Sampler, buffers: Buffers, task_types: Sequence[Ta
     rng, seeds = random.Random(f"proposer exam {seed}"), Buffers(tuple(kind.name for kind in task_types))
     for task in buffers:
         if task.step == 0: seeds.add(task)
-    prompts = [p for kind in task_types for _ in range(count) if (p := kind.propose_prompt(seeds, rng)) is not None]
+    fits = getattr(sampler, "fits", lambda prompt: True)
+    prompts = [p for kind in task_types for _ in range(count) if (p := kind.propose_prompt(seeds, rng)) is not None and fits(p)]
     judged = judge(prompts, sampler(prompts, Sampling()), task_types, env, 0, lambda task_id: False)
     rates = {}
     for kind in task_types:

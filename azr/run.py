@@ -198,7 +198,7 @@ class Watch(TrainerCallback):
 def solve_split(sampler, kinds: tuple, env, split: str, prefix: str, count: int) -> dict: # metrics
     "Greedy accuracy on the first `count` held-out tasks of each type."
     names = tuple(kind.name for kind in kinds)
-    tasks = held_out_tasks(split, task_types=names)
+    tasks = held_out_tasks(split, max(500, count), names)
     return evaluate(sampler, [t for name in names for t in [t for t in tasks if t.task_type == name][:count]], kinds, env, prefix)
 
 def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dict]: # step -> metrics, empty where nothing is due
@@ -279,14 +279,14 @@ def train(
     if not torch.cuda.is_available(): torch.set_num_threads(threads)
     records, checkpoint = Records(folder), last_checkpoint(folder / "checkpoints")
     set_seed(config.seed)
-    model, tokenizer = load_policy(model_path(config.model), config.dtype, config.pad_token)
-    open_folder(folder, config)
+    model, tokenizer = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
         env = environment(config, executor)
         selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))
         watch = Watch(config, records, lambda step: {}, say, draw)
         trainer = SelfPlayTrainer(model, tokenizer, selfplay, config, folder / "checkpoints", watch.on_play, [watch])
         check_prompts(selfplay, trainer)
+        open_folder(folder, config)
         watch.exam = exam_for(config, selfplay, trainer.sampler)
         if checkpoint: resume(trainer, checkpoint, records, say)
         else: start(trainer, watch, records, say)
@@ -341,6 +341,7 @@ def sweep(
     say: Callable[[str], None] = print,
 ) -> dict[str, dict]: # folder name -> summary
     "Run `azr train` for each entry that has no summary yet. Raises RuntimeError naming the runs that failed, after the others have ended."
+    for name, changes in runs.items(): check_folder(Path(root) / name, config(preset, **changes))   # a summary of other settings is not this run's
     root, waiting, busy, failed = Path(root), [name for name in runs if not (Path(root) / name / "summary.json").exists()], {}, []
     root.mkdir(parents=True, exist_ok=True)
     say(f"{len(runs) - len(waiting)} of {len(runs)} runs are done")

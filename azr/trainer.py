@@ -46,7 +46,7 @@ class Config:
     "A run, in one value. Defaults: the paper's Table 3."
     model: str = "Qwen/Qwen2.5-7B"            # a hub name, a folder, or "tiny" (the embedded base) or "tiny_clean"
     pad_token: str = ""                       # names a token of the vocabulary, for tokenizers that have no padding token
-    dtype: str = "bfloat16"                   # of the weights in memory: float32 on a CPU
+    dtype: str = "bfloat16"                   # of the computation; also of the frozen weights under LoRA. Trained weights stay float32: steps of 1e-6 vanish in bfloat16
     lora_rank: int = 0                        # 0: train all weights
     style: str = "r1"                         # of the prompts: r1, chat or terse
     task_types: tuple = ("deduction", "abduction", "induction")
@@ -99,6 +99,9 @@ class Config:
         for name, known in (("style", STYLES), ("solver_samples", SOLVER_SAMPLES), ("control", CONTROLS), ("dtype", ("float32", "bfloat16", "float16"))):
             if getattr(self, name) not in known: raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.temperature <= 0: raise ValueError(f"temperature is {self.temperature}: learnability needs sampled attempts, so give more than 0")
+        if not 10 <= self.held_out_share < 100: raise ValueError(f"held_out_share is {self.held_out_share}: the held-out sets take 10 percent of all programs, so give 10 or more and less than 100")
+        if not set(self.task_types) & {"deduction", "abduction", "induction"} and all(name == "error" for name in self.task_types):
+            raise ValueError(f"task_types is {self.task_types!r}: name at least one of deduction, abduction, induction, which the held-out sets ask for")
         task_types(self.task_types, self.style, self.references, self.inputs)
         reward_setting(self.rewards), advantage_function(self.advantage)
 
@@ -111,7 +114,8 @@ def environment(config: Config, executor) -> Environment:
 def azr_recipe(config: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
     kinds = task_types(config.task_types, config.style, config.references, config.inputs)
-    rewards = replace(reward_setting(config.rewards), duplicate=config.duplicate_reward)
+    rewards = reward_setting(config.rewards)
+    if rewards.duplicate is None: rewards = replace(rewards, duplicate=config.duplicate_reward)   # a setting's own word stands
     frozen = config.control == "frozen_proposer"
     return Recipe(kinds, tuple(zero_tasks(kinds, env)), config.batch, config.attempts, config.solver_samples, rewards, config.advantage,
                   proposer_weight=0.0 if frozen else config.proposer_weight, policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
@@ -127,10 +131,12 @@ def load_policy(
     try: tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
     except (OSError, ValueError) as error:
         raise ValueError(f"model {name!r} cannot be loaded: give a folder with a saved model, a hub name that exists (and `hf auth login` where it is gated), or 'tiny' ({str(error).splitlines()[0]})") from error
+    if pad_token and pad_token not in tokenizer.get_vocab(): raise ValueError(f"pad_token {pad_token!r} is no token of {name!r}: name one of its tokens, for instance {tokenizer.eos_token!r}")
     if pad_token: tokenizer.pad_token = pad_token
     if tokenizer.pad_token_id is None:
         raise ValueError(f"the tokenizer of {name!r} has no padding token: name one of its tokens by pad_token, for instance pad_token={tokenizer.eos_token!r}")
-    return AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype)), tokenizer
+    try: return AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype)), tokenizer
+    except (OSError, ValueError) as error: raise ValueError(f"model {name!r} has a tokenizer but no model that loads: give a folder or a hub name that holds both ({str(error).splitlines()[0]})") from error
 
 def context_length(model: PreTrainedModel) -> int: # tokens
     "The longest sequence that the model was built for."
@@ -258,7 +264,7 @@ def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOCo
         num_generations=recipe.batch, max_completion_length=config.max_completion_tokens, temperature=config.temperature, shuffle_dataset=False,
         learning_rate=config.learning_rate, lr_scheduler_type="constant_with_warmup", warmup_steps=config.warmup_steps, adam_beta1=config.betas[0], adam_beta2=config.betas[1],
         weight_decay=config.weight_decay, max_grad_norm=config.grad_clip, loss_type="dapo", scale_rewards="group", beta=config.kl, epsilon=config.clip_low, epsilon_high=config.clip_high,
-        entropy_coef=config.entropy_coefficient, gradient_checkpointing=config.gradient_checkpointing, bf16=on_gpu and config.dtype == "bfloat16", use_cpu=not on_gpu,
+        entropy_coef=config.entropy_coefficient, disable_dropout=True, gradient_checkpointing=config.gradient_checkpointing, bf16=on_gpu and config.dtype == "bfloat16", use_cpu=not on_gpu,
         save_steps=config.save_every * config.iterations, save_total_limit=2, logging_steps=config.iterations, report_to=[], disable_tqdm=True, eval_strategy="no",
         ignore_data_skip=True, dataloader_pin_memory=on_gpu, log_level="error")
 
@@ -290,6 +296,11 @@ class SelfPlayTrainer(GRPOTrainer):
         if self.frozen is not None: self.frozen.to(self.accelerator.device)
         room = context_length(self.model) - config.max_completion_tokens
         self.sampler = PolicySampler(self._write, tokenizer, min(config.max_prompt_tokens, room), config.max_completion_tokens, config.chunk_tokens)
+
+    @property
+    def _merging(self) -> bool:
+        "Merging keeps the policy gradient exact; KL and entropy terms count rows, and clipping looks at each."
+        return self.config.iterations == 1 and not self.config.kl and not self.config.entropy_coefficient
 
     @property
     def number(self) -> int:
@@ -326,7 +337,7 @@ class SelfPlayTrainer(GRPOTrainer):
         step = self.selfplay.step(self.sampler, self.number)
         self.on_play(step)
         end = self.processing_class.eos_token_id
-        self._rows = place(step.rollouts, prompts, Row((end,), (end,), 0.0, copies=0), merging=self.config.iterations == 1)
+        self._rows = place(step.rollouts, prompts, Row((end,), (end,), 0.0, copies=0), merging=self._merging)
         masks = [[1 if r.copies else 0] * len(r.completion_ids) if r.action_mask is None else list(r.action_mask) for r in self._rows]
         return {"prompt_ids": [list(r.prompt_ids) for r in self._rows], "completion_ids": [list(r.completion_ids) for r in self._rows],
                 "logprobs": [list(r.logprobs or [0.0] * len(r.completion_ids)) for r in self._rows] if self.use_vllm else None,

@@ -33,6 +33,11 @@ def test_azr_seeds_are_refused_for_a_reason(found):
     seeds = found.get("azr seeds/deduction") or pytest.skip("no azr_7b_coder_seed_io.jsonl")
     assert {"stored gold was cut", "nondeterministic", "unsafe"} <= set(seeds) and seeds["ok, and the stored gold is the same"] == 240
     assert sum(v if isinstance(v, int) else len(v) for v in seeds.values()) == 256
+    for kind in ("deduction", "induction"):
+        groups, why = found[f"azr seeds/{kind}"], found[f"azr seeds/{kind}, why"]
+        assert not [name for name in groups if "differs" in name], "a stored gold that ours does not equal, and not because it was cut"
+        assert {str(n): name for name, rows in groups.items() if not isinstance(rows, int) and "gold" not in name for n in rows} == {n: reason.split(":")[0] for n, reason in why.items()}
+    assert seeds["stored gold was cut inside a string: still a literal, and wrong"] == [37, 177]
 
 
 def test_the_committed_record_is_what_the_notebook_finds(found):

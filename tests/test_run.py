@@ -201,3 +201,21 @@ def test_the_controls_notebook_executes(tmp_path):
     papermill("controls.ipynb", tmp_path / "out.ipynb", {"seeds": [0, 1], "arms": {"frozen proposer": {"control": "frozen_proposer"}}, "changes": changes,
                                                          "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")})
     assert sorted(p.name for p in (tmp_path / "records").iterdir()) == ["clean.json", "demo-frozen-proposer-s0.json", "demo-frozen-proposer-s1.json"]
+
+
+def test_a_refused_setting_leaves_the_folder_to_the_corrected_one(tmp_path):
+    with pytest.raises(ValueError, match="micro_batches is 7"): small(tmp_path / "run", micro_batches=7, steps=2)
+    assert small(tmp_path / "run", steps=2)["steps"] == 2
+
+
+def test_a_sweep_refuses_a_summary_of_other_settings(done, tmp_path):
+    os.symlink(done[0], tmp_path / "one")
+    with pytest.raises(ValueError, match="belongs to a run with other parameters"): sweep({"one": {**SMALL, "seed": 5}}, tmp_path, say=lambda line: None)
+
+
+def test_a_settings_own_duplicate_reward_stands(tmp_path):
+    from azr.rewards import reward_setting
+    from azr.trainer import azr_recipe, environment
+    from azr.executor import Executor
+    own = config("demo", rewards=reward_setting("paper", duplicate=-0.25))
+    with Executor(workers=1) as executor: assert azr_recipe(own, environment(own, executor)).rewards.duplicate == -0.25

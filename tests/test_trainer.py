@@ -198,7 +198,7 @@ def test_a_tokenizer_without_padding_is_refused_with_the_remedy(tmp_path):
     assert load_policy(str(tmp_path), pad_token="<end>")[1].pad_token_id == 1
 
 
-@pytest.mark.parametrize("field, value", [("batch", 0), ("attempts", 0), ("style", "sonnet"), ("task_types", ("deduktion",)), ("control", "placebo"), ("temperature", 0.0), ("rewards", "generous"), ("advantage", "ppo"), ("references", -1)])
+@pytest.mark.parametrize("field, value", [("batch", 0), ("attempts", 0), ("style", "sonnet"), ("task_types", ("deduktion",)), ("control", "placebo"), ("temperature", 0.0), ("rewards", "generous"), ("advantage", "ppo"), ("references", -1), ("held_out_share", 5), ("task_types", ("error",))])
 def test_a_bad_setting_is_refused_by_name_and_value(field, value):
     shown = value[0] if isinstance(value, tuple) else value
     with pytest.raises(ValueError, match=str(shown)): Config(**{field: value})
