@@ -166,7 +166,7 @@ def validity_funnel(
     "The share of every status among a role's completions, against the step."
     shares = funnel_shares(records, role)
     fig, axes = plt.subplots(figsize=(6.5, 2.8))
-    below, colours = pd.Series(0.0, shares.index), iter(_ENDS)
+    below, colours = pd.Series(0.0, shares.index), cycle(_ENDS)
     width = float(shares.index.diff()[1:].min()) if len(shares) > 1 else 1.0
     for name in shares:
         colour = COLOURS[Role(role)] if name in _FIRST else GREY if name == "other" else next(colours)
