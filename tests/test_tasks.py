@@ -76,7 +76,7 @@ def test_every_type_in_every_style_there_and_back(env, style):
     ("import random\ndef f(x): return eval(x)", "1", Status.BANNED), (DOUBLE, "y", Status.BAD_ARGUMENTS), (DOUBLE, "1) or (True", Status.BAD_ARGUMENTS), (DOUBLE, "f(1)", Status.BAD_ARGUMENTS),
     (DOUBLE, "1, 2", Status.RAISED), (DOUBLE, "None", Status.RAISED), ("class Odd(Exception): pass\ndef f(x): raise Odd('x')", "1", Status.RAISED), ("def f(x): raise StopIteration", "1", Status.RAISED),
     ("def f(x): raise KeyboardInterrupt", "1", Status.RAISED), ("def f(x):\n    while True: pass", "1", Status.TIMEOUT), ("def f(x): return 'a' * x", "6000", Status.TOO_LARGE), (DOUBLE, f"'{'a' * 6000}'", Status.TOO_LARGE),
-    (DOUBLE + "  #" + "." * 11_000, "1", Status.TOO_LARGE), ("def f(x): return float('nan')", "1", Status.UNREPRESENTABLE), ("def f(x): return (y for y in x)", "[1]", Status.UNREPRESENTABLE),
+    ("def f(x): return [0] * 10 ** 12", "1", Status.MEMORY), (DOUBLE + "  #" + "." * 11_000, "1", Status.TOO_LARGE), ("def f(x): return float('nan')", "1", Status.UNREPRESENTABLE), ("def f(x): return (y for y in x)", "[1]", Status.UNREPRESENTABLE),
     ("def f(x): return f", "1", Status.UNREPRESENTABLE), ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", "1", Status.UNREPRESENTABLE), ("def f(x): return '</ans' + 'wer>'", "1", Status.UNREPRESENTABLE),
     ("def f(x): return list(set(x))", "'abcdefghijklm'", Status.NONDETERMINISTIC), ("def f(x): return id(x)", "'a'", Status.NONDETERMINISTIC), ("def f(x): return hash(x)", "'a'", Status.NONDETERMINISTIC),
     ("def f(x): return x + '<think>'", "'a'", Status.MALFORMED), (DOUBLE, "", Status.MALFORMED),
@@ -146,12 +146,26 @@ def test_deduction_needs_no_run_and_abduction_never_shows_the_gold(env):
     answer(induction_task("def f(x):\n    return 'secret'", [["1", "'secret'"], ["2", "'secret'"]]), watched, "def f(x): return 0")
     assert len(spy.batches) == 2 and not any("secret" in call.program + call.args for call in spy.batches[1][0])
 
+GOLD = "zebra-7419"
+
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "induction", "error"])
+def test_no_gold_enters_a_call(env, kind):
+    "Neither text of what is hidden, nor the output that an abduction answer must reach, is ever part of what runs."
+    spy = Spy(env.executor)
+    spelled = f"def f(x):\n    return 'zebra' + '-' + '7' + '4' + '19' * x"
+    task = {"induction": induction_task(spelled, [["1", repr(GOLD)], ["2", repr(GOLD + "19")]] * 2), "error": program_task("error", spelled, "1", GOLD)}.get(kind) or program_task(kind, spelled, "1", repr(GOLD))
+    program = "def f(x):\n    return {}"
+    answers = [program.format(body) for body in ("x", "'zebra'", "f", "E()", "[y for y in x]", "gold", "'zebra-' + '7419' * x", "'zebra-741' + '9' + '19' * (x - 1)")] + [spelled] if kind == "induction" else ["1", "1.0", "2", "True", "x=1", "1) or (True", ALWAYS, "f(1)", "gold"]
+    verdicts = answer(task, replace(env, executor=spy), *answers)
+    assert {v.score for v in verdicts} == ({0, 1} if kind in ("abduction", "induction") else {0}) and bool(spy.batches) == (kind in ("abduction", "induction"))
+    assert all(type(call) is Call and GOLD not in call.program + call.args for calls, _ in spy.batches for call in calls)
+
 ALWAYS = "type('E', (), {'__eq__': lambda s, o: True})()"
 
 @pytest.mark.parametrize("text", ["1) or (True", "0) or (True", "0 or True", ALWAYS, f"[{ALWAYS}]", "f('a')", "f(1)", "x", "gold", "__import__('os').system('true')", "eval('1')", "open('/etc/passwd')", "(lambda: 'AA')()", "*['a']",
                                   "**{'x': 'a'}", "x := 'a'", "'a' if 1 else 2", "'a') == f('a'", "'a')\nprint('x'", "[c for c in 'a']", "'A'.lower()", "True", "", "\x00", "(" * 500, "-" * 5000 + "1", "9" * 5000, "[0] * 10 ** 9", "'a'\x00",
                                   "output", "f", "f'{1}'", "# 'A'", "...", "None", "b'a'", "'\u0410'", "['a']", "'a', 'A'", "[" * 3000 + "]" * 3000, "9" * 20_000, "'" + "A" * 30_000 + "'", "\\\n'x'", "'a' == 'a'", "exit()", "'a'; 1",
-                                  "{**{}}", "\ud800"])
+                                  "{**{}}", "\ud800", "\uff46('a')", "'\uff21'", "'A\u200b'", "'\u200ba'", "\u2018A\u2019", "\uff11", "'a' or # 'A'", "'a',  # 'A'\n 'A'"])
 @pytest.mark.parametrize("kind", ["deduction", "abduction"])
 def test_scores_nothing(env, kind, text):
     for program in ("def f(x):\n    return x", "def f(x):\n    return x.upper()"):
@@ -243,6 +257,10 @@ def test_leaks_looks_at_bodies():
     ("import time\ndef f(x): return x * 2", Status.BANNED), ("import os\ndef f(x): return x * 2", Status.UNSAFE), ("def f(): return 2", Status.NO_PARAMETER), ("f = 3", Status.MALFORMED),
     ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", Status.UNREPRESENTABLE), ("def f(x):\n    raise SystemExit", Status.RAISED), ("def f(x):\n    while x: pass", Status.TIMEOUT),
     ("class I(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return I(7)", Status.WRONG), ("import os\ndef f(x): os._exit(0)", Status.UNSAFE), ("def f(x): print(x * 2)", Status.WRONG),
+    ("class S(str):\n    def __eq__(self, o): return True\n    __hash__ = str.__hash__\ndef f(x): return S('0')", Status.WRONG), ("class L(list):\n    def __eq__(self, o): return True\ndef f(x): return L()", Status.WRONG),
+    ("class D(dict):\n    def __eq__(self, o): return True\n    def items(self): return [(0, 0)]\ndef f(x): return D()", Status.WRONG), ("class I(int):\n    def __repr__(self): return '6'\ndef f(x): return I(5)", Status.WRONG),
+    ("class F(float):\n    def __add__(self, o): return 6.0\n    def __eq__(self, o): return True\n    __hash__ = float.__hash__\ndef f(x): return F(5)", Status.WRONG), ("seen = []\ndef f(x):\n    seen.append(x)\n    return 6 + 2 * (len(seen) - 1)", Status.WRONG),
+    ("class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()", Status.UNSAFE), ("def f(x): return {6, 8, 10}", Status.WRONG), ("def f(x):\n    raise Exception(x * 2)", Status.RAISED), ("def f(x): yield x * 2", Status.UNREPRESENTABLE),
     ("def f(x): return f(x)", Status.RAISED), ("def g(x): return x", Status.WRONG), ("", Status.MALFORMED), ("def f(x): return str(x * 2)", Status.WRONG), ("def f(x): return x" + " + 1" * 500, Status.TOO_LARGE),
 ])
 def test_induction_answers(env, text, status):
