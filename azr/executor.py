@@ -8,13 +8,21 @@ __all__ = ['ISOLATIONS', 'Policy', 'check_program', 'check_expression', 'Call', 
 # %% ../nbs/02_executor.ipynb #c002
 import ast
 import builtins
+import dataclasses
+import functools
 import gc
 import importlib
+import itertools
 import json
+import mmap
+import opcode
+import operator
 import os
 import re
 import select
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -22,14 +30,16 @@ import time
 import warnings
 import weakref
 from collections import Counter, deque
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Iterable, Iterator
+from queue import SimpleQueue
+from types import CodeType, FunctionType, ModuleType
+from typing import Iterable
 
 import azr
 from .core import Status, Verdict
-from .values import Limits, NotLiteral, TooLarge, Unrepresentable, canonical, equal, parse_arguments, parse_literal
+from .values import Limits, NotLiteral, TooLarge, Unrepresentable, canonical, equal, parse_arguments, parse_literal, silence
 
 try: import resource
 except ImportError: resource = None  # native Windows: the Executor says so
@@ -42,29 +52,50 @@ _DUNDERS = frozenset("""__init__ __new__ __post_init__ __name__ __qualname__ __d
     __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __add__ __sub__ __mul__ __matmul__ __truediv__ __floordiv__ __mod__ __divmod__ __pow__ __lshift__ __rshift__ __and__ __or__ __xor__ __neg__ __pos__ __abs__
     __invert__ __radd__ __rsub__ __rmul__ __rtruediv__ __rfloordiv__ __rmod__ __rpow__ __rand__ __ror__ __rxor__ __iadd__ __isub__ __imul__ __ior__ __iand__ __ixor__ __str__ __repr__ __format__ __bytes__
     __bool__ __int__ __float__ __complex__ __index__ __round__ __floor__ __ceil__ __trunc__ __call__ __enter__ __exit__ __members__ __annotations__ __slots__ __all__ __version__ __author__""".split())
+_IMPORTS = """__future__ abc bisect cmath collections collections.abc copy dataclasses decimal enum fractions functools heapq itertools json math numbers operator re statistics string textwrap typing""".split()
+_DOCUMENTED = frozenset("_asdict _fields _field_defaults _make _replace _value_ _name_ _missing_ _generate_next_value_ _order_ _ignore_".split())  # underscored, and meant for users
 
 def _is_dunder(name: str) -> bool: return name[:2] == "__" == name[-2:] and name.strip("_") != ""
 
+def _private_names(modules: Iterable[str]) -> frozenset[str]:
+    "The attributes with a leading underscore of all classes in these modules: `typing.ForwardRef._evaluate` evaluates text, `enum.Enum._convert_` finds any module by its name."
+    classes = {c for name in modules for c in vars(importlib.import_module(name)).values() if isinstance(c, type)}
+    return frozenset(n for c in classes for n in dir(c) if n[0] == "_" and not _is_dunder(n)) - _DOCUMENTED
+
+
+_PRIVATE = _private_names(_IMPORTS)
+
 def _forbidden_attribute(name: str) -> bool:
-    "Whether reading this attribute can lead out: frames, code objects, and every dunder that is not plain data-model use."
-    return name in _FRAMES or (_is_dunder(name) and name not in _DUNDERS)
+    "Whether reading this attribute can lead out: frames, code objects, every dunder that is not plain data-model use, and what classes of the library keep to themselves."
+    return name in _FRAMES or name in _PRIVATE or (_is_dunder(name) and name not in _DUNDERS)
 
 # %% ../nbs/02_executor.ipynb #c011
 @dataclass(frozen=True)
 class Policy:
     "What may run at all. Names of standard-library modules; their submodules are included."
-    imports: tuple[str, ...] = ("__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers",
-                                "operator", "re", "statistics", "string", "textwrap", "typing")
+    imports: tuple[str, ...] = tuple(name for name in _IMPORTS if "." not in name)
     max_program: int = 20_000  # characters of source
 
 # %% ../nbs/02_executor.ipynb #c012
 _BUILTIN_TYPES = {"bool", "bytearray", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
 
-_NAMED = {ast.arg: "arg", ast.FunctionDef: "name", ast.AsyncFunctionDef: "name", ast.ClassDef: "name"}
+_STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+def _names(node) -> list[str]:
+    "The identifiers that a node holds, attributes and keywords apart: every way that Python has to bind a name."
+    if isinstance(node, (ast.Global, ast.Nonlocal)): return node.names
+    if isinstance(node, ast.alias): return [node.asname or node.name.split(".")[0]]
+    return [value for field in ("id", "name", "arg", "rest") if type(value := getattr(node, field, None)) is str]
 
 def _bound(nodes) -> set[str]:
     "Every name that the program itself gives a meaning to, somewhere."
-    return {n.id for n in nodes if type(n) is ast.Name and type(n.ctx) is not ast.Load} | {getattr(n, _NAMED[type(n)]) for n in nodes if type(n) in _NAMED}
+    return {name for n in nodes if not isinstance(n, ast.keyword) and isinstance(getattr(n, "ctx", None), ast.Load) is False for name in _names(n)}
+
+def _dunder_offence(node) -> str | None:
+    "Dunders are bound as methods of known kinds, and a few as plain names."
+    allowed = _DUNDERS if isinstance(node, _DEFINITIONS) else (*_STORABLE, "__future__") if isinstance(node, ast.alias) else _STORABLE
+    return next((f"uses {name}" for name in _names(node) if _is_dunder(name) and name not in allowed), None)
 
 def _import_offence(node, policy, bound):
     modules = [a.name for a in node.names] if isinstance(node, ast.Import) else ["." * node.level + (node.module or "")]
@@ -72,7 +103,6 @@ def _import_offence(node, policy, bound):
 
 def _name_offence(node, policy, bound):
     if node.id in _FORBIDDEN_BUILTINS and node.id not in bound: return f"uses {node.id}"
-    if _is_dunder(node.id) and node.id not in _STORABLE: return f"uses {node.id}"
 
 def _call_offence(node, policy, bound):
     name = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -85,7 +115,6 @@ def _match_offence(node, policy, bound):
     plain = isinstance(node.cls, ast.Name) and node.cls.id in _BUILTIN_TYPES - bound  # __match_args__ of any other class could name anything
     return None if plain or not node.patterns else "matches a class by position: name the attributes"
 
-_STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__")
 _ATTRIBUTE_CALLS = ("getattr", "setattr", "delattr", "hasattr")
 _OFFENCES = {ast.Import: _import_offence, ast.ImportFrom: _import_offence, ast.Name: _name_offence, ast.Call: _call_offence, ast.MatchClass: _match_offence,
              ast.Attribute: lambda node, policy, bound: f"reaches for .{node.attr}" if _forbidden_attribute(node.attr) else None}
@@ -96,20 +125,34 @@ def _offence(tree, policy: Policy): # (line, what) of the first offence, or None
     bound, found = _bound(nodes), []
     called = {id(n.func) for n in nodes if type(n) is ast.Call and type(n.func) is ast.Name and n.func.id in _ATTRIBUTE_CALLS}  # judged as calls
     for node in nodes:
-        what = _OFFENCES[type(node)](node, policy, bound) if type(node) in _OFFENCES and id(node) not in called else None
+        what = _dunder_offence(node) or (_OFFENCES[type(node)](node, policy, bound) if type(node) in _OFFENCES and id(node) not in called else None)
         if what: found.append((getattr(node, "lineno", 0), what))
     return min(found, default=None)
 
 # %% ../nbs/02_executor.ipynb #c013
+def _quiet(program: str, tree: bool = False):
+    "The code of a program, or its syntax tree. No warnings, and every failure of the compiler is a SyntaxError."
+    try:
+        with silence():
+            return compile(program, "<program>", "exec", ast.PyCF_ONLY_AST if tree else 0, dont_inherit=True)
+    except SyntaxError: raise
+    except (ValueError, MemoryError, RecursionError, OverflowError) as e: raise SyntaxError(f"{type(e).__name__}: {e}") from None
+
+def _code_size(tree) -> int: # nodes, those that the compiler copies counted as often
+    "A `finally` is compiled once for every way out of its `try`: twenty of them nested make a million copies."
+    sizes, exits = Counter(), Counter()
+    for node in reversed(list(ast.walk(tree))):
+        children = list(ast.iter_child_nodes(node))
+        sizes[node], exits[node] = 1 + sum(sizes[c] for c in children), sum(exits[c] for c in children) + isinstance(node, (ast.Return, ast.Break, ast.Continue))
+        if last := getattr(node, "finalbody", None): sizes[node] += (1 + exits[node]) * sum(sizes[c] for c in last)
+    return sizes[tree]
+
 def _compiled(program: str):
     "The tree of a program that also compiles: `return` outside a function parses and yet is none. Raises SyntaxError."
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(program)
-            compile(program, "<program>", "exec", dont_inherit=True)
-            return tree
-    except (ValueError, MemoryError, RecursionError, OverflowError) as e: raise SyntaxError(f"{type(e).__name__}: {e}") from None
+    tree = _quiet(program, tree=True)
+    if "finally" in program and _code_size(tree) > 100_000: raise SyntaxError("finally: compiles to too much code")
+    _quiet(program)
+    return tree
 
 def _entry(tree):
     "What defines `f` at the top level: the last one counts."
@@ -143,17 +186,15 @@ def check_expression(text: str, policy: Policy = Policy()) -> Verdict: # of an a
     return Verdict(Status.UNSAFE, detail=f"the arguments: {offence[1]}") if offence else Verdict(Status.OK, score=1.0)
 
 # %% ../nbs/02_executor.ipynb #c019
-_REMOVED = {"typing": {"get_type_hints", "ForwardRef", "evaluate_forward_ref"}, "functools": {"singledispatch", "singledispatchmethod"}, "string": {"Formatter"}, "dataclasses": {"make_dataclass"},
-            "operator": {"methodcaller"}}  # each evaluates strings, or reaches attributes by computed names
+_REMOVED = {"typing": {"get_type_hints", "ForwardRef", "evaluate_forward_ref"}, "functools": {"singledispatch", "singledispatchmethod"}, "string": {"Formatter"}, "dataclasses": {"make_dataclass"}, "operator": {"methodcaller"},
+            "enum": {"global_enum", "global_enum_repr", "global_flag_repr", "global_str", "pickle_by_global_name", "pickle_by_enum_name"}}  # each evaluates strings, or reaches attributes by computed names
 
 def _facade(name: str, real: ModuleType) -> ModuleType:
     "A module with the public, harmless names of the real one; its submodules as facades too."
     copy = ModuleType(name, real.__doc__)
     for key, value in vars(real).items():
-        if key.startswith("_") or key in _REMOVED.get(name, ()): continue
-        if not isinstance(value, ModuleType): setattr(copy, key, value)
-        elif value.__name__.startswith(real.__name__ + "."): setattr(copy, key, _facade(value.__name__, value))
-    if name == "operator": copy.attrgetter = _attrgetter
+        if isinstance(value, ModuleType) and value.__name__.startswith(real.__name__ + ".") and key[0] != "_": setattr(copy, key, _facade(value.__name__, value))
+        elif key in getattr(real, "__all__", [key]) and key[0] != "_" and not isinstance(value, ModuleType) and key not in _REMOVED.get(name, ()): setattr(copy, key, _REPLACED.get((name, key), value))
     return copy
 
 def _named(name):
@@ -161,53 +202,84 @@ def _named(name):
     if type(name) is not str or any(map(_forbidden_attribute, name.split("."))): raise AttributeError(f"the attribute name {name!r} is not allowed here")
     return name
 
-def _attrgetter(*names):
-    import operator
-    return operator.attrgetter(*map(_named, names))
+def _attrgetter(*names): return operator.attrgetter(*map(_named, names))
+def _wraps(wrapped): return functools.wraps(wrapped)                       # the real ones copy attributes of any name
+def _update_wrapper(wrapper, wrapped): return functools.update_wrapper(wrapper, wrapped)
+
+def _dataclass(cls=None, /, **options):
+    "The real one writes the names of fields into source text and runs it."
+    if cls is None: return lambda cls: _dataclass(cls, **options)
+    spaces = [type.__getattribute__(c, "__dict__") for c in type.mro(cls)]
+    fields = [f for space in spaces for f in dict(space.get("__dataclass_fields__", {})).values()]
+    names = [name for space in spaces for name in space.get("__annotations__", {})] + [f.name for f in fields]
+    if any(type(f) is not dataclasses.Field for f in fields) or not all(type(n) is str and n.isidentifier() and not _is_dunder(n) for n in names): raise TypeError("the fields of a dataclass need plain names")
+    if type.__getattribute__(cls, "__module__") != "program": raise TypeError("a dataclass belongs to the program")
+    return dataclasses.dataclass(cls, **options)
+
+_REPLACED = {("operator", "attrgetter"): _attrgetter, ("functools", "wraps"): _wraps, ("functools", "update_wrapper"): _update_wrapper, ("dataclasses", "dataclass"): _dataclass}
+
+def _bare(function, *builtin):
+    "The same function without a way to this module; of the builtins it has these."
+    return FunctionType(function.__code__, {"__builtins__": {b.__name__: b for b in builtin}}, function.__name__, function.__defaults__, function.__closure__)
 
 def _namespace_builtins(facades: dict) -> dict:
     "The builtins a program sees: no way to files, source or the interpreter; attribute access by name is guarded."
-    def importer(name, globals=None, locals=None, fromlist=(), level=0):
-        root, *rest = name.split(".")
+    get, has, put, drop, named, kind = getattr, hasattr, setattr, delattr, _named, ModuleType
+    def getattr_(x, name, *default): return get(x, named(name), *default)
+    def hasattr_(x, name): return has(x, named(name))
+    def setattr_(x, name, value): return put(x, named(name), value)
+    def delattr_(x, name): return drop(x, named(name))
+    def __import__(name, globals=None, locals=None, fromlist=(), level=0, failed=ImportError):
+        root, _, rest = name.partition(".")
         module = found = facades.get(root)
-        for part in rest: found = getattr(found, part, None)
-        if level or not isinstance(found, ModuleType): raise ImportError(f"importing {name} is not allowed here")
+        while rest:
+            part, _, rest = rest.partition(".")
+            found = get(found, part, None)
+        if level or type(found) is not kind: raise failed(f"importing {name} is not allowed here")
         return found if fromlist else module
-    guards = dict(getattr=lambda x, name, *default: getattr(x, _named(name), *default), hasattr=lambda x, name: hasattr(x, _named(name)),
-                  setattr=lambda x, name, value: setattr(x, _named(name), value), delattr=lambda x, name: delattr(x, _named(name)))
     plain = {k: v for k, v in vars(builtins).items() if k not in _FORBIDDEN_BUILTINS and not k.startswith("_")}
-    return {**plain, **guards, "__import__": importer, "__build_class__": builtins.__build_class__, "__name__": "builtins", "__debug__": True}
+    guards = {f.__name__.rstrip("_") if f.__name__[0] != "_" else f.__name__: _bare(f, type) for f in (getattr_, hasattr_, setattr_, delattr_, __import__)}
+    return {**plain, **guards, "__build_class__": builtins.__build_class__, "__name__": "builtins", "__debug__": True}
 
 # %% ../nbs/02_executor.ipynb #c022
-def _run_program(job: dict, facades: dict, limits: Limits) -> dict: # status, value or error
-    "Everything that happens inside the child, with every exception as a status."
+_PLAIN = re.compile(r"""CACHE|NOP|COPY\w*|SWAP|RESUME|EXTENDED_ARG|(POP|PUSH|UNARY|BINARY|BUILD|UNPACK|LIST|SET|DICT|JUMP|MAKE|RETURN|FORMAT)_\w+|(COMPARE|IS|CONTAINS)_OP|TO_BOOL|MAP_ADD|PRECALL|KW_NAMES
+    |(LOAD|STORE|DELETE)_(CONST|NAME|GLOBAL|FAST\w*|DEREF|SUBSCR|SLICE|CLOSURE)|LOAD_(ATTR|METHOD|ASSERTION_ERROR)|GET_(ITER|LEN|YIELD_FROM_ITER)|(FOR|END)_\w+|SEND|YIELD_VALUE|CALL(_KW|_FUNCTION_EX|_INTRINSIC_1)?
+    |RAISE_VARARGS|RERAISE|CHECK_EXC_MATCH|CONVERT_VALUE|CLEANUP_THROW|MATCH_(MAPPING|SEQUENCE|KEYS)""", re.X)
+_OPERATIONS = bytes(number for number, name in enumerate(opcode.opname) if _PLAIN.fullmatch(name))
+_TOLD = _FORBIDDEN_BUILTINS | _GUARDED | _FRAMES | {"id"}  # an id tells of the objects that were there before
+
+def _is_plain(code: CodeType) -> bool:
+    "Whether nothing that this program does can outlive it."
+    if code.co_code[::2].translate(None, _OPERATIONS) or not _TOLD.isdisjoint(code.co_names) or "__" in " ".join(code.co_names): return False
+    return all(_is_plain(inner) for inner in code.co_consts if type(inner) is CodeType)
+
+# %% ../nbs/02_executor.ipynb #c025
+def _examined(program: str, policy: Policy | None) -> CodeType | tuple[str, str] | None:
+    "Plain code; or a refusal as status and text; or None for a program that is allowed and must run in a process of its own."
+    try: code = _quiet(program)
+    except SyntaxError as e: return "syntax", f"line {e.lineno or '?'}: {e.msg}"
+    if policy is None: return None
+    if _is_plain(code): return code
+    verdict = check_program(program, policy)
+    return None if verdict.ok or verdict.status is Status.NO_PARAMETER else (str(verdict.status), verdict.detail)  # `f()` may take no argument here: that is a rule of tasks
+
+# %% ../nbs/02_executor.ipynb #c028
+def _call(define,          # makes the namespace of the program
+          read,            # makes the arguments: (args, kwargs)
+          limits: Limits) -> tuple[str, str]: # status; canonical value, or what went wrong
+    "Everything that a program is given the time for."
+    space = {}
     try:
-        try: args, kwargs = parse_arguments(job["args"], limits) if job["arguments"] == "literal" else _expressions(job, facades)
-        except NotLiteral as e: return dict(status="bad_arguments", error=str(e))
-        space = _define(job["program"], facades)
-        if not callable(space.get("f")): return dict(status="no_function", error="the program defines no f")
-        return dict(status="ok", value=canonical(space["f"](*args, **kwargs), limits))
-    except TooLarge as e: return dict(status="too_large", error=str(e))
-    except Unrepresentable as e: return dict(status="unrepresentable", error=str(e))
-    except MemoryError: return dict(status="memory", error="over its memory")
-    except BaseException as e: return dict(status="raised", error=_describe(e))
-
-def _define(program: str, facades: dict) -> dict:
-    "The namespace after the program's top level."
-    module = ModuleType("program")
-    sys.modules["program"] = module  # dataclasses and enum look it up
-    module.__dict__["__builtins__"] = _namespace_builtins(facades)
-    exec(compile(program, "<program>", "exec", dont_inherit=True), module.__dict__)
-    return module.__dict__
-
-def _expressions(job: dict, facades: dict) -> tuple:
-    text = f"__arguments__(\n{job['args']}\n)"
-    code = compile(text, "<arguments>", "eval", dont_inherit=True)
-    builtin = _namespace_builtins(facades)
-    inner = [c for c in code.co_consts if hasattr(c, "co_names")]
-    named = set(code.co_names).union(*(c.co_names for c in inner)) if inner else set(code.co_names)
-    space = _define(job["program"], facades) if inner or named - set(builtin) - {"__arguments__"} else {"__builtins__": builtin}
-    return eval(code, {**space, "__arguments__": lambda *args, **kwargs: (args, kwargs)})
+        args, kwargs = read()
+        space = define()
+        if not callable(space.get("f")): return "no_function", "the program defines no f"
+        return "ok", canonical(space["f"](*args, **kwargs), limits)
+    except NotLiteral as e: return "bad_arguments", str(e)
+    except TooLarge as e: return "too_large", str(e)
+    except Unrepresentable as e: return "unrepresentable", str(e)
+    except MemoryError: return "memory", "over its memory"
+    except BaseException as e: return "raised", _describe(e)
+    finally: space.clear()  # what the program's values do when they go, they do in its own time
 
 def _describe(error: BaseException) -> str: # "ValueError: the message"
     "Class name and message. The message is the program's to compute, so it may fail; it is for people and cut at 300 characters."
@@ -215,26 +287,98 @@ def _describe(error: BaseException) -> str: # "ValueError: the message"
     except BaseException: message = ""
     return type.__getattribute__(type(error), "__name__") + (f": {message}" if message else "")
 
-# %% ../nbs/02_executor.ipynb #c025
+# %% ../nbs/02_executor.ipynb #c030
+def _copied(value, limits: Limits):
+    "The value, read back from its text, or a harmless function. Raises NotLiteral."
+    if type(value) is FunctionType and type(value.__code__) is CodeType and vars(builtins).keys().isdisjoint(value.__code__.co_names): return value
+    try: return parse_literal(canonical(value, limits), limits)
+    except Unrepresentable as e: raise NotLiteral(f"an argument that is no value: {e}") from None
+
+def _expressions(args: str, builtin: dict, limits: Limits, define) -> tuple:
+    "The values of arguments that compute. Raises NotLiteral, and whatever they raise."
+    code = compile(f"arguments(\n{args}\n)", "<arguments>", "eval", dont_inherit=True)
+    if not _is_plain(code): raise NotLiteral("not plain: an argument may use operators, methods and builtins")
+    space = define() if define and not set(code.co_names) <= builtin.keys() | {"arguments"} else {"__builtins__": builtin}
+    positional, named = eval(code, {**space, "arguments": lambda *args, **kwargs: (args, kwargs)})
+    return tuple(_copied(v, limits) for v in positional), {k: _copied(v, limits) for k, v in named.items()}
+
+def _reader(args: str, settings: "_Settings", builtin: dict, define=None):
+    "What reads the arguments when their time has come; or a refusal as status and text. `define` makes the namespace of a plain program."
+    try: values = parse_arguments(args, settings.limits)
+    except NotLiteral as e:
+        if settings.arguments == "literal": return "bad_arguments", str(e)
+        verdict = check_expression(args, settings.policy or Policy())
+        return (lambda: _expressions(args, builtin, settings.limits, define)) if verdict.ok else (str(verdict.status), verdict.detail)
+    return lambda: values
+
+# %% ../nbs/02_executor.ipynb #c032
+def _define(program: str, builtin: dict) -> dict:
+    "The namespace after the program's top level."
+    module = ModuleType("program")
+    sys.modules["program"] = module  # dataclasses and enum look it up
+    module.__dict__["__builtins__"] = dict(builtin)
+    exec(compile(program, "<program>", "exec", dont_inherit=True), module.__dict__)
+    return module.__dict__
+
+def _alone(program: str, args: str, settings: "_Settings", builtin: dict) -> tuple[str, str]:
+    "Judges and runs one program in a process that runs nothing else."
+    found = _examined(program, settings.policy) if settings.check else None
+    if type(found) is tuple: return found
+    read = _reader(args, settings, builtin)
+    return read if type(read) is tuple else _call(lambda: _define(program, builtin), read, settings.limits)
+
+# %% ../nbs/02_executor.ipynb #c034
+@dataclass(frozen=True)
+class _Settings:
+    "What a worker is told when it starts."
+    timeout: float         # CPU seconds of a call
+    wall: float            # seconds of the back-stop
+    memory_mb: int
+    max_output: int        # characters
+    arguments: str         # "literal" or "expression"
+    imports: tuple | None  # the policy's list; None: no policy
+    max_program: int       # characters
+    check: bool            # whether programs are looked at before they run
+    hook: bool             # whether the process layer is on
+    enforced: bool         # whether the kernel keeps to a limit on address space; macOS does not
+
+    @property
+    def policy(self) -> Policy | None: return None if self.imports is None else Policy(tuple(self.imports), self.max_program)
+    @functools.cached_property
+    def limits(self) -> Limits: return Limits(characters=self.max_output)
+
+# %% ../nbs/02_executor.ipynb #c037
 _HARMLESS_EVENTS = ("exec", "compile", "import", "sys._getframe", "sys._getframemodulename", "object.__getattr__", "object.__setattr__", "object.__delattr__", "builtins.id", "code.__new__", "sys.unraisablehook",
                     "sys.excepthook", "array.__new__", "cpython.run_startup", "gc.collect")
 
-def _hook(armed: list, refuse):
+def _hook(sink: int | None):
+    "Ends the process at the first event that is not harmless: with a word into `sink`, if there is one. Looks up nothing that a program could have changed."
+    write, leave, harmless = os.write, os._exit, frozenset(_HARMLESS_EVENTS)
     def hook(event, args):
-        if armed and event not in _HARMLESS_EVENTS: refuse(event)
+        if event in harmless: return
+        if sink is not None: write(sink, b'["unsafe", "tried %s"]\n' % event.encode())
+        leave(0)
     return hook
 
-def _limit(kind: str, soft: int, hard: int = None):
+def _limit(kind: str, soft: int, hard: int | None = None):
     "Sets one resource limit where the platform has it; never raises one."
     if (number := getattr(resource, kind, None)) is None: return
     try: resource.setrlimit(number, (soft, soft if hard is None else hard))
     except (ValueError, OSError): pass  # macOS refuses some
 
-def _address_space() -> int: # bytes
-    "What this process has mapped already; 0 where the platform does not say."
+def _address_space() -> int: # bytes, to within a megabyte
+    "What this process has mapped. There may be no /proc to ask, so: the lowest limit under which one more page can be had."
+    low, high, (soft, hard) = 0, 1 << 46, resource.getrlimit(resource.RLIMIT_AS)
     try:
-        with open("/proc/self/statm") as f: return int(f.read().split()[0]) * resource.getpagesize()
-    except OSError: return 0
+        while high - low > 1 << 20:
+            middle = (low + high) // 2
+            try:
+                resource.setrlimit(resource.RLIMIT_AS, (middle, hard))
+                mmap.mmap(-1, 4_096).close()
+                high = middle
+            except (OSError, ValueError, MemoryError): low = middle
+    finally: resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    return high
 
 def _drop_privileges():
     "A worker started by root goes on as nobody: it can then signal no one and write nowhere."
@@ -245,20 +389,126 @@ def _drop_privileges():
         os.setresuid(65534, 65534, 65534)
     except (OSError, AttributeError): pass  # a container may withhold the right, macOS the call
 
-# %% ../nbs/02_executor.ipynb #c027
+# %% ../nbs/02_executor.ipynb #c040
 _ENCODINGS = """ascii utf_8 utf_7 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be latin_1 iso8859_15 cp1252 cp437 mac_roman koi8_r shift_jis euc_jp iso2022_jp euc_kr gb2312 gbk gb18030 big5
     idna punycode rot_13 hex_codec base64_codec unicode_escape raw_unicode_escape""".split()
-_SHARED = 16  # calls that one child may run in turn
-_GROWN = 96 * (1024 if sys.platform != "darwin" else 1024 ** 2)  # of memory at which a child takes no further call, in units of ru_maxrss
+_TURN = .005           # seconds after which a runner says what it has
+_RETIRE = 20_000       # calls of one runner
+_MARGIN = 32 << 20     # bytes of address space that a runner has beyond a call's own, for what earlier calls have left; when it is used up, the runner ends
 
-class _Worker:
-    "The loop of one worker process."
-    def __init__(self, settings: dict):
-        self.settings, self.limits = settings, Limits(characters=settings["max_output"])
-        self.parent, self.buffer, self.armed = os.getppid(), b"", []
-        self.source, self.sink = os.dup(0), os.dup(1)
+def _resident() -> int: # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (10 if sys.platform != "darwin" else 0)
+
+def _read(source: int, size: int) -> bytes: # shorter only at the end of everything
+    data = os.read(source, size)
+    while 0 < len(data) < size and (piece := os.read(source, size - len(data))): data += piece
+    return data
+
+def _write(sink: int, data: bytes):
+    while data: data = data[os.write(sink, data):]
+
+def _drain(queue: SimpleQueue) -> list: return [queue.get() for _ in range(queue.qsize())]
+
+class _Place:
+    "Where a runner stands, in shared memory: the call (0: at none), frames read, whether it is reading."
+    def __init__(self): self.page = mmap.mmap(-1, mmap.PAGESIZE)
+    def get(self) -> tuple[int, int, int]: return struct.unpack_from("=QQQ", self.page)
+    def set(self, number: int, value: int): struct.pack_into("=Q", self.page, 8 * number, value)
+
+# %% ../nbs/02_executor.ipynb #c041
+class _Runner:
+    "Runs plain programs, and tells which are not."
+    def __init__(self, settings: _Settings, builtin: dict, source: int, sink: int, place: _Place):
+        self.settings, self.policy, self.limits, self.builtin, self.source, self.sink, self.place = settings, settings.policy, settings.limits, builtin, source, sink, place
+        self.jobs, self.results = SimpleQueue(), SimpleQueue()
+        self.examined = functools.lru_cache(4_096)(self.examine)
+
+    def serve(self):
+        gc.disable()
+        self.most, left = _resident() + _MARGIN, _RETIRE
+        while left > 0 and _resident() < self.most and self.listen(): left -= self.turn()
+
+    def listen(self) -> bool: # False at the end
+        "Takes in the frames that have arrived: calls, or calls that another worker has taken over. Waits if there is nothing to do."
+        while self.jobs.empty() or select.select([self.source], [], [], 0)[0]:
+            self.place.set(2, 1)
+            if not (size := _read(self.source, 4)): return False
+            said = json.loads(_read(self.source, int.from_bytes(size, "big")))
+            self.place.set(1, self.place.get()[1] + 1)
+            self.place.set(2, 0)
+            jobs, dropped = (said, ()) if type(said) is list else ([], set(said["drop"]))
+            for job in [*_drain(self.jobs), *jobs]:
+                if job[0] not in dropped: self.jobs.put(job)
+        return True
+
+    def turn(self) -> int: # calls
+        "Answers calls for five milliseconds. A name without an answer is a call that is not for a runner."
+        clock, self.used = time.perf_counter(), time.thread_time()  # not process_time, which stands still between ticks while the timer runs
+        until, armed = clock + _TURN, 0.0
+        while clock < until and not self.jobs.empty():
+            name, program, args = self.jobs.get()
+            self.place.set(0, name)
+            if clock - armed > .001: armed = self.arm(clock)  # a quick call may use a timer that has run for a millisecond
+            self.results.put([name, *self.answer(program, args), self.spent()])
+            last, clock = clock, time.perf_counter()
+            if clock - last > .001 and _resident() > self.most: break  # who leaves much took long
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        self.place.set(0, 0)
+        results = _drain(self.results)
+        _write(self.sink, json.dumps(results).encode() + b"\n")
+        return len(results)
+
+    def arm(self, clock: float) -> float:
+        signal.setitimer(signal.ITIMER_PROF, self.settings.timeout)
+        return clock
+
+    def spent(self) -> float: # CPU seconds
+        before, self.used = self.used, time.thread_time()
+        return round(self.used - before, 6)
+
+    def answer(self, program: str, args: str) -> tuple: # status and text; or nothing
+        found = self.examined(program)
+        if type(found) is not CodeType: return found or ()
+        define = lambda: self.define(found)
+        read = _reader(args, self.settings, self.builtin, define)
+        if type(read) is tuple: return read
+        answer = _call(define, read, self.limits)
+        return answer if answer[0] != "memory" else ()
+
+    def examine(self, program: str): return _examined(program, self.policy) if self.settings.check else None
+
+    def define(self, code: CodeType) -> dict:
+        space = {"__builtins__": self.builtin, "__name__": "program"}
+        exec(code, space)
+        return space
+
+# %% ../nbs/02_executor.ipynb #c043
+class _Child:
+    "A process of the keeper's: its number, the pipe that ends with it, what it said, at which call it is and since when."
+    def __init__(self, pid: int, ear: int): self.pid, self.ear, self.text, self.name, self.since, self.told = pid, ear, b"", 0, time.monotonic(), False
+
+    def at(self, name: int) -> float: # seconds
+        "How long it has been at this call."
+        if name != self.name: self.name, self.since, self.told = name, time.monotonic(), False
+        return time.monotonic() - self.since
+
+    def reap(self) -> tuple[int, float]: # wait status, CPU seconds
+        os.kill(self.pid, signal.SIGKILL)  # an exit status that is there already stays
+        _, status, usage = os.wait4(self.pid, 0)
+        os.close(self.ear)
+        return status, round(usage.ru_utime + usage.ru_stime, 6)
+
+    def ended(self) -> bool: return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+class _Keeper:
+    "The loop of one worker process. It hears of calls for loners, and tells their results, the deaths of runners, and which call takes long."
+    def __init__(self, settings: _Settings, control: int):
+        self.settings, self.control, self.parent, self.jobs, self.heard = settings, control, os.getppid(), deque(), b""
+        self.source, self.sink, self.voice, self.place = os.dup(0), os.dup(1), os.dup(2), _Place()
+        self.runner = self.loner = None
         null = os.open(os.devnull, os.O_RDWR)
-        self.facades = {name: _facade(name, importlib.import_module(name)) for name in settings["imports"]}
+        os.environ.pop("PWD", None)  # bubblewrap's
+        self.builtin = vars(builtins) if settings.imports is None else _namespace_builtins({name: _facade(name, importlib.import_module(name)) for name in settings.imports})
         for name in _ENCODINGS: importlib.import_module(f"encodings.{name}")
         for standard in (0, 1, 2): os.dup2(null, standard)
         os.close(null)
@@ -266,116 +516,139 @@ class _Worker:
 
     def shut(self):
         "Closes the doors that all children share."
-        for doors in (sys.path, sys.meta_path, sys.path_hooks): doors.clear()  # nothing is imported from here on
+        if self.settings.imports is not None: # nothing is imported from here on
+            for doors in (sys.path, sys.meta_path, sys.path_hooks): doors.clear()
         warnings.simplefilter("ignore")
         sys.setrecursionlimit(1_000)
-        sys.addaudithook(_hook(self.armed, self.refuse))
-        for kind in ("RLIMIT_CORE", "RLIMIT_FSIZE"): _limit(kind, 0)
-        if mapped := _address_space(): _limit("RLIMIT_AS", mapped + (self.settings["memory_mb"] << 20))
+        for kind in ("RLIMIT_CORE", "RLIMIT_FSIZE") if self.settings.hook else ("RLIMIT_CORE",): _limit(kind, 0)
+        self.space = _address_space() + (self.settings.memory_mb << 20) + _MARGIN
+        if self.settings.enforced: _limit("RLIMIT_AS", self.space)
         _drop_privileges()
         gc.collect()
         gc.freeze()  # a child's collector need not touch, and so copy, our pages
 
+    def say(self, frame): _write(self.voice, json.dumps(frame).encode() + b"\n")
+
     def serve(self):
-        "Answers calls until the parent closes the pipe or dies."
-        self.send(dict(ready=True))
-        while lines := self.lines():
-            jobs = [json.loads(line) for line in lines]
-            while jobs:
-                count = next((i for i, job in enumerate(jobs[:_SHARED]) if not job["shared"]), min(len(jobs), _SHARED)) or 1
-                while count: count = self.run(jobs, count)
-
-    def lines(self) -> list[bytes]: # [] at the end
-        "The calls that have arrived: at least one."
-        while b"\n" not in self.buffer:
-            if not select.select([self.source], [], [], 1)[0]:
-                if os.getppid() != self.parent: return []
-                continue
-            piece = os.read(self.source, 1 << 18)
-            if not piece: return []
-            self.buffer += piece
-        *lines, self.buffer = self.buffer.split(b"\n")
-        return lines
-
-    def send(self, frame: dict):
-        data = json.dumps(frame).encode() + b"\n"
-        while data: data = data[os.write(self.sink, data):]
-
-    def run(self, jobs: list, count: int) -> int: # calls that must run again, one by one: 0 or 1
-        "Forks a child for the first `count` jobs, sends what it delivers, and takes the answered ones off the list."
-        read, self.out = os.pipe()
-        pid = os.fork()
-        if pid == 0: self.child(jobs[:count])
-        os.close(self.out)
-        spent, stopped, rest, done = 0.0, None, b"", 0
-        while not stopped:
-            stopped, piece = self.watch(read)
-            *lines, rest = (rest + piece).split(b"\n")
-            if len(rest) > 20 * self.settings["max_output"] + 10_000: stopped = "flood"
-            for line in lines[:count - done]:
-                self.send(dict(frame := json.loads(line), id=jobs.pop(0)["id"]))
-                spent, done = spent + frame["seconds"], done + 1
-        os.kill(pid, signal.SIGKILL)  # an exit status that is there already stays
-        _, status, usage = os.wait4(pid, 0)
-        os.close(read)
-        if stopped == "orphan": os._exit(0)
-        if done == count or count > 1: return int(done < count)
-        self.send(dict(_ending(stopped, status), id=jobs.pop(0)["id"], seconds=round(usage.ru_utime + usage.ru_stime, 6)))
-        return 0
-
-    def watch(self, read: int) -> tuple[str | None, bytes]: # why to stop, if so; what the child wrote
-        "Waits for the child, for the parent's end, or for the clock."
-        poll, deadline = select.poll(), time.monotonic() + self.settings["wall"]
-        poll.register(read, select.POLLIN)
-        poll.register(self.source, 0)  # tells only that the other end is gone
+        "Watches until we are closed, or our parent is gone."
+        self.say({"ready": True})
         while True:
-            events = dict(poll.poll(1_000))
-            if self.source in events or os.getppid() != self.parent: return "orphan", b""
-            if events:
-                piece = os.read(read, 1 << 16)
-                return (None if piece else "end"), piece
-            if time.monotonic() >= deadline: return "wall", b""
+            self.runner = self.runner or self.fork(self.run)
+            if self.jobs and not self.loner: self.begin(self.jobs.popleft())
+            self.listen()
+            for child in filter(None, (self.runner, self.loner)): self.look(child)
 
-    def child(self, jobs: list):
-        "Runs the jobs in turn; never returns."
-        try:
-            for fd in (self.source, self.sink): os.close(fd)
-            seconds = self.settings["timeout"]
-            _limit("RLIMIT_CPU", int(seconds * len(jobs)) + 2)
-            _limit("RLIMIT_NPROC", 0)
-            _limit("RLIMIT_NOFILE", 0)
-            self.armed.append(True)
-            for job in jobs:
-                started = time.thread_time()  # the clock of the process stands still between ticks while its timer runs
-                signal.setitimer(signal.ITIMER_PROF, seconds)
-                result = _run_program(job, self.facades, self.limits)
-                if result["status"] == "memory" and len(jobs) > 1: break  # it runs again alone
-                self.deliver(json.dumps(dict(result, seconds=round(time.thread_time() - started, 6))).encode() + b"\n")
-                if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _GROWN: break  # the next starts with its memory to itself
-            os._exit(0)
-        finally: os._exit(1)
+    def listen(self):
+        "Waits for word from above or below: not for long while somebody is at work."
+        poll = select.poll()
+        for fd in (self.control, self.runner.ear, *([self.loner.ear] if self.loner else [])): poll.register(fd, select.POLLIN)
+        events = dict(poll.poll(20 if self.loner or self.place.get()[0] else 100))
+        if os.getppid() != self.parent: self.leave()
+        if self.control in events: self.hear()
+        if self.loner and self.loner.ear in events: self.listen_to_loner()
+        if self.runner.ear in events: self.mourn("end")
 
-    def deliver(self, data: bytes):
-        while data: data = data[os.write(self.out, data):]
+    def hear(self):
+        "From our parent: calls for loners, or calls that another worker has taken over."
+        piece = os.read(self.control, 1 << 18)
+        if not piece: self.leave()
+        *lines, self.heard = (self.heard + piece).split(b"\n")
+        for said in map(json.loads, lines):
+            if type(said) is list: self.jobs.extend(said)
+            else: self.jobs = deque(job for job in self.jobs if job[0] not in set(said["drop"]))
 
-    def refuse(self, event: str):
-        self.deliver(b'{"status": "unsafe", "error": "tried %s", "seconds": 0.0}\n' % event.encode())
+    def look(self, child: _Child):
+        "Reports a call that takes long, so that others may take over what waits behind it, and ends one that sleeps for ever."
+        seconds = child.at(child.name if child is self.loner else self.place.get()[0])
+        if not child.name or seconds < .02: return
+        if not child.told: self.say({"busy": child.name})
+        child.told = True
+        if seconds > self.settings.wall: (self.mourn if child is self.runner else self.finish)("wall")
+        elif child is self.loner and child.ended(): self.finish("end")  # and something of it keeps the pipe open
+
+    def mourn(self, stopped: str):
+        "The runner is gone: at a limit of time, and that is a verdict; or of anything else, and the call at fault will be judged alone."
+        (name, read, reading), status = self.place.get(), self.runner.reap()[0]
+        if reading and os.WIFSIGNALED(status): self.leave()  # amid a frame: nobody could go on
+        ending = _ending(stopped, status)
+        self.runner = None
+        self.place.set(0, 0)
+        self.say({"died": name, "read": read, "result": [name, *ending[:2], self.settings.timeout, *ending[2:]] if name and ending[0] == "timeout" else None})
+
+    def begin(self, job: list):
+        self.loner = self.fork(lambda sink: self.run_alone(job, sink))
+        self.loner.at(job[0])
+
+    def listen_to_loner(self):
+        piece = os.read(self.loner.ear, 1 << 18)
+        self.loner.text += piece
+        if b"\n" in self.loner.text: self.finish(None)
+        elif not piece: self.finish("end")
+        elif len(self.loner.text) > 8 * self.settings.max_output + 10_000: self.finish("flood")
+
+    def finish(self, stopped: str | None):
+        "Sends the result of a loner."
+        child, self.loner = self.loner, None
+        status, seconds = child.reap()
+        status, text, *backstop = _ending(stopped, status) if stopped else _answer(child.text.split(b"\n")[0])
+        self.say({"result": [child.name, status, text, seconds, *backstop]})
+
+    def fork(self, work) -> _Child:
+        ear, mouth = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                for fd in (self.control, self.voice, ear, *(c.ear for c in (self.runner, self.loner) if c)): os.close(fd)
+                self.jobs, self.heard, self.runner, self.loner = deque(), b"", None, None  # a child knows of no other call
+                work(mouth)
+            finally: os._exit(1)
+        os.close(mouth)
+        return _Child(pid, ear)
+
+    def run(self, mouth: int):
+        self.arm(None)
+        _Runner(self.settings, self.builtin, self.source, self.sink, self.place).serve()
         os._exit(0)
 
-# %% ../nbs/02_executor.ipynb #c028
+    def run_alone(self, job: list, sink: int):
+        for fd in (self.source, self.sink): os.close(fd)
+        _limit("RLIMIT_CPU", int(self.settings.timeout) + 2)
+        if self.settings.enforced: _limit("RLIMIT_AS", self.space - _MARGIN)
+        self.arm(sink)
+        signal.setitimer(signal.ITIMER_PROF, self.settings.timeout)
+        _write(sink, json.dumps(_alone(job[1], job[2], self.settings, self.builtin)).encode() + b"\n")
+        os._exit(0)
+
+    def arm(self, sink: int | None):
+        "From here on: no process, no thread, no file, no event that is not harmless. A runner says no word of one, since its call is then judged alone."
+        if not self.settings.hook: return
+        for kind in ("RLIMIT_NPROC", "RLIMIT_NOFILE"): _limit(kind, 0)
+        sys.addaudithook(_hook(sink))
+
+    def leave(self):
+        for child in filter(None, (self.runner, self.loner)): os.kill(child.pid, signal.SIGKILL)
+        os._exit(0)
+
+# %% ../nbs/02_executor.ipynb #c044
 _KILLED = {signal.SIGPROF: ("timeout", "over its CPU time"), signal.SIGXCPU: ("timeout", "over its CPU time"), signal.SIGKILL: ("memory", "killed by the system, which does so when memory runs out")}
 
-def _ending(stopped: str, status: int) -> dict:
+def _ending(stopped: str, status: int) -> tuple:
     "The verdict on a child that ended without an answer: read from the kernel, not from the child."
-    if stopped == "wall": return dict(status="timeout", error="over the wall-clock back-stop", backstop=True)
-    name, text = _KILLED.get(os.WTERMSIG(status), ("crashed", f"died of signal {os.WTERMSIG(status)}")) if os.WIFSIGNALED(status) and stopped == "end" else ("crashed", "ended without an answer")
-    return dict(status=name, error=text)
+    if stopped == "wall": return "timeout", "over the wall-clock back-stop", True
+    if stopped == "end" and os.WIFSIGNALED(status): return _KILLED.get(os.WTERMSIG(status), ("crashed", f"died of signal {os.WTERMSIG(status)}"))
+    return "crashed", "ended without an answer"
+
+def _answer(line: bytes) -> tuple[str, str]:
+    "What a loner said, which may be anything."
+    try: status, text = json.loads(line)
+    except (ValueError, TypeError, RecursionError): return "crashed", "ended without an answer"
+    return (status, text) if type(status) is type(text) is str and status in _ENDS else ("crashed", "ended without an answer")
 
 def _work():
     "The entry point of a worker process."
-    _Worker(json.loads(sys.argv[2])).serve()
+    _Keeper(_Settings(**json.loads(sys.argv[2])), int(sys.argv[3])).serve()
 
-# %% ../nbs/02_executor.ipynb #c030
+# %% ../nbs/02_executor.ipynb #c046
 @dataclass(frozen=True)
 class Call:
     "One program to run on one argument list."
@@ -388,212 +661,403 @@ class Outcome:
     status: Status
     value: str | None = None   # canonical literal text, when OK
     error: str | None = None   # "ClassName: message" when RAISED, else why
-    seconds: float = 0.0       # CPU seconds of the child
+    seconds: float = 0.0       # CPU seconds of the call
     backstop: bool = False     # met the wall-clock back-stop: only then can a busy machine have changed the result
 
     @property
     def ok(self) -> bool: return self.status is Status.OK
 
-# %% ../nbs/02_executor.ipynb #c032
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from azr.executor import _work; _work()"
-_ROOT = str(Path(azr.__file__).parents[1])
+# %% ../nbs/02_executor.ipynb #c047
+_LIMITED = frozenset((Status.TIMEOUT, Status.MEMORY, Status.CRASHED))
+_ENDS = {str(s): s for s in (Status.OK, Status.SYNTAX, Status.NO_FUNCTION, Status.BAD_ARGUMENTS, Status.UNSAFE, Status.RAISED, Status.TIMEOUT, Status.MEMORY, Status.TOO_LARGE, Status.UNREPRESENTABLE, Status.CRASHED)}
+# an address or an id differs from run to run, and records should not
+_ADDRESS = re.compile(r"\b(0x[0-9a-f]{8,}|\d{13,})\b")
+
+def _outcome(status: str, text: str, seconds: float, backstop: bool = False) -> Outcome:
+    "A worker's result as an outcome."
+    if status == "ok": return Outcome(Status.OK, text, None, seconds)
+    return Outcome(_ENDS[status], None, _ADDRESS.sub("(an address)", text), seconds, backstop)
+
+# %% ../nbs/02_executor.ipynb #c049
+_FILES = [Path(azr.__file__).parent / name for name in ("__init__.py", "core.py", "values.py", "executor.py")]  # what a worker imports
+_ROOT = str(_FILES[0].parents[1])
+_PYTHON = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
 
 def _as_it_is(command: list[str]) -> list[str]: return command
 
-ISOLATIONS = {"process": _as_it_is}  # name -> what it makes of the worker's command line; a jail goes here, the strictest last
+def _jailed(command: list[str]) -> list[str]:
+    "The command inside bubblewrap. A worker that root starts keeps the right to become nobody, and gives it up by doing so."
+    prefix, bind = os.path.realpath(sys.base_prefix), lambda kind, *paths: [word for path in paths for word in (kind, str(path), str(path))]
+    system = bind("--ro-bind-try", "/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/nix/store")
+    python = [] if prefix == "/usr" else bind("--ro-bind", prefix)
+    packages = [word for path in Path(prefix).glob("lib/python3*/*-packages") for word in ("--tmpfs", str(path))]
+    rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if os.geteuid() == 0 else ["--unshare-user"]
+    return [shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", *rights, "--tmpfs", "/tmp", *system, *python, *packages,
+            *bind("--ro-bind", *_FILES), "--dev-bind", "/dev/null", "/dev/null", "--remount-ro", "/tmp", "--remount-ro", "/", "--chdir", "/", "--", *command]
 
-class _Handle:
-    "Our end of one worker: two pipes, two buffers, and the calls it owes."
-    def __init__(self, settings: dict, seed: int, isolation: str):
-        command = [sys.executable, "-P", "-s", "-S", "-c", _BOOT, _ROOT, json.dumps(settings)]
-        self.process = subprocess.Popen(ISOLATIONS[isolation](command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/",
-                                        env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8"}, start_new_session=True)
-        self.reader, self.writer = self.process.stdout.fileno(), self.process.stdin.fileno()
-        os.set_blocking(self.writer, False)
-        self.outgoing, self.incoming, self.owed, self.ready, self.heard = b"", b"", deque(), False, time.monotonic()
+ISOLATIONS = {"process": _as_it_is, "jail": _jailed}  # name -> what it makes of the worker's command line; the strictest last
 
-    def post(self, frame: dict):
-        if not self.owed: self.heard = time.monotonic()
-        self.owed.append(frame)
-        self.outgoing += json.dumps(dict(frame, shared="import" not in frame["program"])).encode() + b"\n"
+@functools.cache
+def _jail_trouble() -> str: # "" if the jail works
+    "Why there can be no jail here."
+    if not sys.platform.startswith("linux"): return "bubblewrap is for Linux only"
+    if not shutil.which("bwrap"): return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; Arch: pacman -S bubblewrap)"
+    tried = subprocess.run(_jailed([_PYTHON, "-P", "-s", "-S", "-c", "import sys; sys.path.append(sys.argv[1]); import azr.executor", _ROOT]), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    return f"bubblewrap cannot start here ({(tried.stderr.strip().splitlines() or ['no message'])[-1]}): the system may forbid user namespaces" if tried.returncode else ""
+
+@functools.cache
+def _warn_without_jail():
+    warnings.warn(f"Programs run without a jail: {_jail_trouble()}. The policy, the limits and the audit hook hold; a program that breaks out of the Python interpreter could read your files and use the network. "
+                  "Executor(isolation='process') says that this is meant.", stacklevel=4)
+
+def _isolation(asked: str) -> str:
+    "The layer to use. Raises ValueError for an unknown one, RuntimeError if the jail is demanded and cannot be had."
+    if asked not in ("auto", *ISOLATIONS): raise ValueError(f"isolation={asked!r} is unknown: choose 'auto' or one of {sorted(ISOLATIONS)}.")
+    if asked == "process" or not _jail_trouble(): return "process" if asked == "process" else "jail"
+    if asked == "jail": raise RuntimeError(f"isolation='jail' cannot be had: {_jail_trouble()}. Mend that, or take isolation='process'.")
+    _warn_without_jail()
+    return "process"
+
+# %% ../nbs/02_executor.ipynb #c051
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from azr.executor import _work; _work()"
+
+class _Mouth:
+    "A pipe of ours that never blocks us."
+    def __init__(self, fd: int):
+        self.fd, self.data = fd, b""
+        os.set_blocking(fd, False)
+
+    def say(self, data: bytes):
+        self.data += data
+        self.push()
 
     def push(self):
         "Writes what the pipe takes now."
-        try: self.outgoing = self.outgoing[os.write(self.writer, self.outgoing):] if self.outgoing else b""
+        try: self.data = self.data[os.write(self.fd, self.data):] if self.data else b""
         except BlockingIOError: pass
-        except BrokenPipeError: self.outgoing = b""  # the reader will see the end
+        except BrokenPipeError: self.data = b""  # the reader will see the end
 
-    def pull(self) -> list[dict] | None: # results; None: the worker is gone
-        piece, self.heard = os.read(self.reader, 1 << 16), time.monotonic()
-        *lines, self.incoming = (self.incoming + piece).split(b"\n")
-        frames = [json.loads(line) for line in lines]
-        self.ready = self.ready or bool(frames)  # the first frame says only that
-        return [f for f in frames if "id" in f] if piece else None
+class _Ear:
+    "A pipe of lines of JSON."
+    def __init__(self, fd: int):
+        self.fd, self.data = fd, b""
+        os.set_blocking(fd, False)
+
+    def hear(self) -> list | None: # what has been said by now; None: nothing will be said any more
+        frames = []
+        try:
+            while piece := os.read(self.fd, 1 << 18):
+                whole, _, rest = (self.data + piece).rpartition(b"\n")
+                self.data += piece
+                frames += map(json.loads, whole.splitlines())
+                self.data = rest
+            return frames or None
+        except BlockingIOError: return frames
+        except ValueError: return None  # half a line, of a runner that was killed amid it
+
+class _Handle:
+    "Our end of one worker: two pipes to it, for its runner and for its keeper, and two from it; and what each of the two owes."
+    def __init__(self, settings: _Settings, seed: int, isolation: str):
+        control, writer = os.pipe()
+        command = [_PYTHON, "-P", "-s", "-S", "-c", _BOOT, _ROOT, json.dumps(asdict(settings)), str(control)]
+        self.process = subprocess.Popen(ISOLATIONS[isolation](command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", pass_fds=(control,),
+                                        env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8"}, start_new_session=True)
+        os.close(control)
+        self.to_runner, self.to_keeper, self.results, self.events = _Mouth(self.process.stdin.fileno()), _Mouth(writer), _Ear(self.process.stdout.fileno()), _Ear(self.process.stderr.fileno())
+        self.frames, self.owed, self.lone, self.busy, self.ready, self.heard = 0, {}, {}, None, False, time.monotonic()  # owed: call -> number of its frame
+
+    @property
+    def owes(self) -> bool: return bool(self.owed or self.lone)
+
+    def post(self, jobs: list):
+        if not self.owes: self.heard = time.monotonic()
+        self.frame(jobs)
+        self.owed.update((job[0], self.frames) for job in jobs)
+
+    def post_alone(self, jobs: list):
+        if not self.owes: self.heard = time.monotonic()
+        self.lone.update((job[0], None) for job in jobs)
+        self.to_keeper.say(json.dumps(jobs).encode() + b"\n")
+
+    def frame(self, said):
+        self.frames += 1
+        data = json.dumps(said).encode()
+        self.to_runner.say(len(data).to_bytes(4, "big") + data)
+
+    def drop(self) -> tuple[list, list]: # calls for a runner, calls for a loner
+        "What it has not begun while it is busy. Others take these calls over."
+        owed, lone = ([name for name in names if name != self.busy] if self.busy in names else [] for names in (self.owed, self.lone))
+        if owed: self.frame({"drop": owed})
+        if lone: self.to_keeper.say(json.dumps({"drop": lone}).encode() + b"\n")
+        for name in owed: del self.owed[name]
+        for name in lone: del self.lone[name]
+        return owed, lone
 
     def kill(self):
         try: os.killpg(self.process.pid, signal.SIGKILL)  # its children too
         except (ProcessLookupError, PermissionError): pass
         self.process.wait()
+        with suppress(BlockingIOError): self.events.data += os.read(self.events.fd, 1 << 18)
+        self.last_words = self.events.data.decode(errors="replace").strip().rpartition("\n")[2]
+        os.close(self.to_keeper.fd)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr): pipe.close()
 
-# %% ../nbs/02_executor.ipynb #c034
+# %% ../nbs/02_executor.ipynb #c053
+_PORTION, _MOST = .004, 128  # seconds of work, and calls, handed out at a time
+
+def _vetted(result: list, limits: Limits) -> list:
+    "A result that a loner may have forged: what it calls a value must be one."
+    try:
+        if result[1] == "ok": parse_literal(result[2], limits)
+    except NotLiteral: return [result[0], "crashed", "ended without an answer", *result[3:]]
+    return result
+
 class _Pool:
     "Workers with one hash seed. They start when they are needed."
-    def __init__(self, settings: dict, seed: int, isolation: str, size: int):
-        self.make, self.size, self.patience = (settings, seed, isolation), size, 3 * settings["wall"]
-        self.handles, self.owner, self.restarts = [], os.getpid(), 0
+    def __init__(self, settings: _Settings, seed: int, isolation: str, size: int):
+        self.enforced = settings.enforced
+        self.make, self.size, self.limits, self.patience, self.pace = (settings, seed, isolation), size, settings.limits, 3 * settings.wall, 2e-4
+        self.handles, self.owner, self.restarts, self.names, self.starter = [], os.getpid(), 0, itertools.count(1), None
 
-    def run(self, frames: Iterable[dict], total: int) -> Iterator[tuple[dict, dict]]: # (frame, result), in the order of their ends
-        "Every frame with its result. Whatever interrupts the loop leaves no worker with an unfinished call."
-        frames, again, deaths, self.left = iter(frames), deque(), Counter(), total
+    def run(self, calls: list, told) -> list: # [name, status, text, seconds, ...] of each call, in order; `told` hears how many ended
+        "Whatever interrupts the loop leaves no worker with an unfinished call."
+        self.jobs = {name: [name, call.program, call.args] for call, name in zip(calls, self.names)}
+        self.waiting, self.lone, self.results, self.suspects, self.deaths = deque(self.jobs), deque(), {}, set(), Counter()
         try:
-            while True:
-                self.feed(frames, again)
-                if not any(h.owed for h in self.handles): return
-                for handle in self.wait():
-                    results = handle.pull() if time.monotonic() - handle.heard < self.patience else None
-                    if results is None: yield from self.bury(handle, again, deaths)
-                    else: yield from [(handle.owed.popleft(), result) for result in results]
+            while len(self.results) < len(self.jobs):
+                self.feed()
+                before = len(self.results)
+                for handle in self.wait(): self.hear(handle)
+                told(len(self.results) - before)
         except BaseException:
             self.close()
             raise
+        return [self.results[name] for name in self.jobs]
 
-    def feed(self, frames, again):
+    def feed(self):
         "Hands out calls to workers that owe few, and starts workers while there is work."
-        for number in range(self.size):
-            share = max(1, min(_SHARED, self.left // (2 * self.size)))
-            if number < len(self.handles) and len(self.handles[number].owed) > share // 2: continue
-            for _ in range(share):
-                frame = again.popleft() if again else next(frames, None)
-                if frame is None: return
-                self.left -= 1
-                if number == len(self.handles): self.handles.append(_Handle(*self.make))
-                self.handles[number].post(frame)
-            self.handles[number].push()
+        self.steal()
+        share = self.share()
+        for number in (*range(self.size), *range(self.size)): # a portion to work on, and one to go on with
+            if not self.waiting and not self.lone: return
+            if number == len(self.handles): self.handles.append(self.start())
+            handle = self.handles[number]
+            if len(handle.owed) <= share and (jobs := self.take(share, handle.owes)): handle.post(jobs)
+            while self.lone and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects): handle.post_alone([self.jobs[self.lone.popleft()]])
+
+    def share(self) -> int:
+        "How many calls are a portion: few towards the end, so that all workers finish together, but not so few that handing them out costs more than they do."
+        left = len(self.waiting)
+        return max(1, min(max(left // (2 * self.size), 16), -(-left // self.size), int(_PORTION / self.pace), _MOST))
+
+    def take(self, share: int, owes: bool) -> list:
+        "The next calls: at most a portion, at most 200,000 characters beyond the first, and a suspect only by itself."
+        jobs, size = [], 0
+        while self.waiting and len(jobs) < share and size < 200_000:
+            suspect = self.waiting[0] in self.suspects
+            if suspect and (jobs or owes): break
+            if (name := self.waiting.popleft()) not in self.results: jobs.append(self.jobs[name])
+            size += len(self.jobs[name][1]) + len(self.jobs[name][2])
+            if suspect: break
+        return jobs
+
+    def steal(self):
+        "Takes from a worker that is held up what it has not begun, if somebody could do it now."
+        if self.waiting or self.lone or len(self.handles) == self.size and all(h.owes for h in self.handles): return
+        for handle in self.handles:
+            if handle.busy is None: continue
+            owed, lone = handle.drop()
+            self.waiting.extend(owed)
+            self.lone.extend(lone)
+
+    def start(self) -> _Handle:
+        "A new worker, started by a thread that lives as long as the pool: bubblewrap takes the end of that thread for the end of us."
+        from concurrent.futures import ThreadPoolExecutor
+        self.starter = self.starter or ThreadPoolExecutor(1, "azr-worker-starter")
+        return self.starter.submit(_Handle, *self.make).result()
 
     def wait(self) -> list[_Handle]:
         "The workers that have something to say, are gone, or have been silent for too long."
-        poll, readers = select.poll(), {h.reader: h for h in self.handles}
+        poll, speakers = select.poll(), {}
         for h in self.handles:
-            if h.owed: poll.register(h.reader, select.POLLIN)
-            if h.outgoing: poll.register(h.writer, select.POLLOUT)
-        events = {fd for fd, _ in poll.poll(1_000)}
-        for h in self.handles:
-            if h.writer in events: h.push()
-        late = [h for h in self.handles if h.owed and time.monotonic() - h.heard > self.patience]
-        return [readers[fd] for fd in events if fd in readers] or late
+            if h.owes: speakers |= {h.results.fd: h, h.events.fd: h}
+            for mouth in (h.to_runner, h.to_keeper):
+                if mouth.data: poll.register(mouth.fd, select.POLLOUT)
+        for fd in speakers: poll.register(fd, select.POLLIN)
+        events = {fd for fd, _ in poll.poll(1_000 if self.enforced else 100)}
+        if not self.enforced: self.watch_memory()
+        for mouth in (mouth for h in self.handles for mouth in (h.to_runner, h.to_keeper)): mouth.push()
+        return list({id(speakers[fd]): speakers[fd] for fd in events & speakers.keys()}.values()) or [h for h in self.handles if h.owes and self.late(h)]
 
-    def bury(self, handle, again, deaths) -> list[tuple[dict, dict]]:
-        "Removes a dead worker: its head call is tried again or given up, the others wait for the next worker."
+    def watch_memory(self):
+        "Where no limit holds, ends what has grown too large: ten times a second, so a quick program can still take much for a moment."
+        import psutil
+        for keeper in (psutil.Process(h.process.pid) for h in self.handles if h.owes):
+            with suppress(psutil.Error):
+                most = keeper.memory_info().rss + (self.make[0].memory_mb << 20) + _MARGIN
+                for child in keeper.children(recursive=True):
+                    with suppress(psutil.Error):
+                        if child.memory_info().rss > most: child.kill()
+
+    def late(self, handle) -> bool: return time.monotonic() - handle.heard > self.patience
+
+    def hear(self, handle):
+        events = None if self.late(handle) else handle.events.hear()  # first: what a runner said, it said before its end was told
+        results = handle.results.hear()
+        now = time.monotonic()
+        for frame in results or (): self.settle(handle, frame, now - handle.heard)
+        for event in events or (): self.note(handle, event)
+        handle.heard = now
+        if events is None or results is None: self.bury(handle)
+
+    def settle(self, handle, frame: list, seconds: float):
+        "Takes in a runner's results, and the pace at which they came: a geometric mean, which one slow call moves little."
+        handle.busy = None
+        if not frame: return
+        self.pace = self.pace ** .7 * max(seconds / len(frame), 1e-5) ** .3
+        for result in frame:
+            handle.owed.pop(result[0], None)
+            if len(result) > 2: self.answered(result)
+            elif result[0] in self.jobs and result[0] not in self.results: self.lone.append(result[0])
+
+    def answered(self, result: list):
+        if result[0] in self.jobs: self.results.setdefault(result[0], result)  # else of a batch that is over
+
+    def note(self, handle, event: dict):
+        "Takes in what a keeper says."
+        if result := event.get("result"): self.answered(_vetted(result, self.limits))
+        if "ready" in event: handle.ready = True
+        elif "busy" in event: handle.busy = event["busy"]
+        elif "died" in event: self.gather(handle, event["died"], event["read"])
+        else:
+            handle.lone.pop(event["result"][0], None)
+            if handle.busy == event["result"][0]: handle.busy = None
+
+    def gather(self, handle, culprit: int, read: int):
+        "What a runner took to the grave is handed out again, and the call at fault, if it has no verdict, to a keeper."
+        lost = [name for name, frame in handle.owed.items() if frame <= read]
+        handle.busy = None
+        for name in lost: del handle.owed[name]
+        lost = [name for name in lost if name not in self.results]
+        self.lone.extend(name for name in lost if name == culprit)
+        self.waiting.extendleft(name for name in reversed(lost) if name != culprit)
+
+    def bury(self, handle):
+        "Removes a dead worker. What it owed is tried again, one by one."
         self.handles.remove(handle)
-        if not handle.ready: raise RuntimeError(f"A worker could not start: {handle.process.stderr.read().decode(errors='replace').strip().splitlines()[-1:] or 'no message'}. Try: {sys.executable} -c 'import azr.executor'")
+        if not handle.ready:
+            with suppress(subprocess.TimeoutExpired): handle.process.wait(5)  # it may have more to say
         handle.kill()
+        if not handle.ready: raise RuntimeError(f"A worker could not start: {handle.last_words or 'no message'}. Try: {sys.executable} -c 'import azr.executor'")
         self.restarts += 1
-        head, *others = handle.owed
-        deaths[head["id"]] += 1
-        again.extend(others)
-        self.left += len(handle.owed)
-        if deaths[head["id"]] < 2: again.append(head)
-        return [] if deaths[head["id"]] < 2 else [(head, dict(status="crashed", error="the worker died under it, twice"))]
+        lost = [name for name in (*handle.owed, *handle.lone) if name not in self.results]
+        self.suspects.update(lost)
+        self.deaths.update(lost if len(lost) == 1 else ())
+        if len(lost) == 1 and self.deaths[lost[0]] == 2: self.results[lost[0]] = [lost[0], "crashed", "the worker died under it, twice", 0.0]
+        else: self.waiting.extendleft(reversed(lost))
 
     def close(self):
         "Ends the workers, unless we are a fork of the process that owns them."
         if os.getpid() == self.owner:
             for handle in self.handles: handle.kill()
-        self.handles = []
+            if self.starter: self.starter.shutdown(wait=False)
+        self.handles, self.starter = [], None
 
-# %% ../nbs/02_executor.ipynb #c036
+# %% ../nbs/02_executor.ipynb #c055
 class Executor:
     "Runs programs in worker processes. A context manager; workers start when they are first needed."
+    _check = True  # False: nothing is looked at before it runs, so that the namespace can be tested by itself
+    _hook = True   # False: no audit hook, and no limits on files and processes, so that the jail can be tested by itself
+    _enforced = sys.platform != "darwin"  # False: resident memory is watched instead of a limit on address space
+
     def __init__(self,
                  workers: int | None = None,     # processes that run programs at the same time; None: one for each core
                  timeout: float = 1.0,           # CPU seconds a call may take
                  memory_mb: int = 512,           # address space of a call beyond the interpreter's own
                  isolation: str = "auto",        # "auto" (the strictest there is) or a key of ISOLATIONS
                  arguments: str = "literal",     # "literal", or "expression": evaluated in the sandbox
-                 policy: Policy = Policy(),      # what may run at all
+                 policy: Policy | None = Policy(),  # what may run at all; None: no policy, for programs that you trust
                  max_output: int = 20_000):      # characters of a value as text, and of an argument list: refused beyond
-        _check_settings(workers, timeout, memory_mb, isolation, arguments)
+        _check_settings(workers, timeout, memory_mb, arguments)
         self.workers, self.timeout, self.memory_mb, self.arguments, self.policy, self.max_output = workers or _cores(), timeout, memory_mb, arguments, policy, max_output
-        self.isolation = list(ISOLATIONS)[-1] if isolation == "auto" else isolation
+        self.isolation, self.closed = _isolation(isolation), False
         self.wall = 10 * timeout + 10  # seconds: far beyond what a crowded machine makes of `timeout`
-        settings = dict(timeout=timeout, memory_mb=memory_mb, wall=self.wall, max_output=max_output, imports=policy.imports)
+        settings = _Settings(timeout, self.wall, memory_mb, max_output, arguments, policy and policy.imports, (policy or Policy()).max_program, self._check and policy is not None, self._hook, self._enforced)
         self._pools = [_Pool(settings, seed, self.isolation, self.workers) for seed in (0, 1)]  # the second for `twice`
-        self._lock, self._checked, self._counts = threading.Lock(), {}, Counter()
+        self._lock, self._counts = threading.Lock(), Counter()
         self._closer = weakref.finalize(self, _close, self._pools)
 
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
 
     def close(self):
-        "Ends the workers. A later `run` starts new ones."
+        "Ends the workers. There is no way back."
+        self.closed = True
         _close(self._pools)
 
     def run(self, calls: Iterable[Call],   # programs with their arguments
-            twice: bool = False            # whether each runs in two processes with different hash seeds
+            twice: bool = False,           # whether each runs in two processes with different hash seeds
+            progress: str = ""             # label of a progress bar, for batches that take more than two seconds; "": none
            ) -> list[Outcome]:             # one for each call, in their order
-        "What became of each call. Raises nothing for what a program does."
+        "What became of each call. Raises nothing for what a program does; TypeError for a call that is not text, RuntimeError for an executor that is closed or somebody else's."
         calls = list(calls)
-        if os.getpid() != self._pools[0].owner: raise RuntimeError("This Executor was made by another process (a fork of it is running now): make one in here.")
-        with self._lock:
-            outcomes = self._pass(calls, range(len(calls)), self._pools[0])
-            second = self._pass(calls, [i for i in range(len(calls)) if twice and outcomes[i].status in (Status.OK, Status.RAISED)], self._pools[1])
-            outcomes.update({i: _agree(outcomes[i], other, Limits(characters=self.max_output)) for i, other in second.items()})
-            self._counts.update(calls=len(calls), second_runs=len(second), seconds=sum(o.seconds for o in outcomes.values()), backstop=sum(o.backstop for o in outcomes.values()))
-            self._counts.update(str(o.status) for o in outcomes.values())
-        return [outcomes[i] for i in range(len(calls))]
-
-    def _pass(self, calls, numbers, pool) -> dict[int, Outcome]:
-        outcomes = {}
-        def frames():
-            for i in numbers:
-                if refusal := self._refusal(calls[i]): outcomes[i] = refusal
-                else: yield dict(id=i, program=calls[i].program, args=calls[i].args, arguments=self.arguments)
-        for frame, result in pool.run(frames(), len(numbers)): outcomes[frame["id"]] = _outcome(result)
+        self._accept(calls)
+        with self._lock, _bar(len(calls) * (1 + twice), progress) as told:
+            outcomes, again = self._pass(calls, self._pools[0], told), []
+            if twice: again = [i for i, o in enumerate(outcomes) if o.status in (Status.OK, Status.RAISED)]
+            for i, other in zip(again, self._pass([calls[i] for i in again], self._pools[1], told)): outcomes[i] = _agree(outcomes[i], other, Limits(characters=self.max_output))
+            self._count(outcomes, len(again))
         return outcomes
 
+    def _accept(self, calls: list):
+        if self.closed: raise RuntimeError("This Executor is closed: make a new one.")
+        if os.getpid() != self._pools[0].owner: raise RuntimeError("This Executor was made by another process (a fork of it is running now): make one in here.")
+        for i, call in enumerate(calls):
+            if not (isinstance(call.program, str) and isinstance(call.args, str)): raise TypeError(f"Call number {i} has a program of type {type(call.program).__name__} and arguments of type {type(call.args).__name__}: both are text.")
+
+    def _pass(self, calls: list, pool, told) -> list[Outcome]:
+        refusals = {i: refusal for i, call in enumerate(calls) if (refusal := self._refusal(call))}
+        results = iter(pool.run([call for i, call in enumerate(calls) if i not in refusals] if refusals else calls, told))
+        return [refusals.get(i) or _outcome(*next(results)[1:]) for i in range(len(calls))]
+
     def _refusal(self, call: Call) -> Outcome | None:
-        "The outcome of a call that needs no run. `f()` may take no argument here: that is a rule of tasks."
-        if len(self._checked) > 1_024: self._checked.clear()
-        if call.program not in self._checked: self._checked[call.program] = check_program(call.program, self.policy)
-        verdict = self._checked[call.program]
-        if not verdict.ok and verdict.status is not Status.NO_PARAMETER: return Outcome(verdict.status, error=verdict.detail)
+        "The outcome of a call that is too long to be handed on."
+        most = (self.policy or Policy()).max_program
+        if len(call.program) > most: return Outcome(Status.TOO_LARGE, error=f"{len(call.program)} characters of program, over the limit of {most}")
         if len(call.args) > self.max_output: return Outcome(Status.TOO_LARGE, error=f"{len(call.args)} characters of arguments, over the limit of {self.max_output}")
-        if self.arguments == "literal": return None  # read in the child, under its limits
-        verdict = check_expression(call.args, self.policy)
-        return None if verdict.ok else Outcome(verdict.status, error=verdict.detail)
+
+    def _count(self, outcomes: list, second_runs: int):
+        statuses, lost = Counter(o.status for o in outcomes), [o.seconds for o in outcomes if o.status in _LIMITED]
+        self._counts.update({str(status): count for status, count in statuses.items()})
+        self._counts.update(calls=len(outcomes), second_runs=second_runs, seconds=sum(o.seconds for o in outcomes), seconds_lost=sum(lost), backstop=sum(o.backstop for o in outcomes))
 
     def describe(self) -> str:
-        return f"{self.workers} workers, isolation {self.isolation!r}, {self.timeout} CPU s (back-stop {self.wall:.0f} s) and {self.memory_mb} MB a call, {self.arguments} arguments, values up to {self.max_output} characters"
+        return f"{self.workers} workers, isolation {self.isolation!r}, {self.timeout} CPU s (back-stop {self.wall:.0f} s) and {self.memory_mb} MB a call, {self.arguments} arguments, values up to {self.max_output} characters" + ("" if self.policy else ", no policy")
 
     def stats(self) -> dict:
-        "Counts since the start: calls, second runs, each status, calls that met the back-stop, restarts of workers; CPU seconds."
+        "Counts since the start: calls, second runs, each status, calls that met the back-stop, restarts of workers; CPU seconds of all calls, and of those that a limit or a crash ended."
         return dict(self._counts, restarts=sum(p.restarts for p in self._pools))
 
-# %% ../nbs/02_executor.ipynb #c037
+# %% ../nbs/02_executor.ipynb #c056
 def _cores() -> int: return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+@contextmanager
+def _bar(total: int, label: str):
+    "Something to tell how many more calls have ended."
+    if not label: return (yield lambda ended: None)
+    from tqdm.auto import tqdm  # here, because a worker has no packages
+    with tqdm(total=total, desc=label, unit=" calls", delay=2) as bar: yield bar.update
 
 def _close(pools):
     for pool in pools: pool.close()
 
-def _check_settings(workers, timeout, memory_mb, isolation, arguments):
+def _check_settings(workers, timeout, memory_mb, arguments):
     if os.name != "posix": raise RuntimeError("The executor needs Linux or macOS: on Windows, run it inside WSL2.")
     if workers is not None and workers < 1: raise ValueError(f"workers={workers} runs nothing: give at least 1, or None for one for each core.")
     if timeout <= 0 or memory_mb < 16: raise ValueError(f"timeout={timeout} must be above 0 seconds and memory_mb={memory_mb} at least 16.")
     if arguments not in ("literal", "expression"): raise ValueError(f"arguments={arguments!r} is unknown: choose 'literal' or 'expression'.")
-    if isolation not in ("auto", *ISOLATIONS): raise ValueError(f"isolation={isolation!r} is unknown here: choose 'auto' or one of {sorted(ISOLATIONS)}.")
 
-# an address or an id differs from run to run, and records should not
-_ADDRESS = re.compile(r"\b(0x[0-9a-f]{8,}|\d{13,})\b")
-_ENDS = {s.value: s for s in (Status.OK, Status.NO_FUNCTION, Status.BAD_ARGUMENTS, Status.UNSAFE, Status.RAISED, Status.TIMEOUT, Status.MEMORY, Status.TOO_LARGE, Status.UNREPRESENTABLE, Status.CRASHED)}
-
-def _outcome(result: dict) -> Outcome:
-    "A worker's result as an outcome; what no worker writes is a crash."
-    value, status = result.get("value"), _ENDS.get(str(result.get("status")), Status.CRASHED)
-    if status is Status.OK and not isinstance(value, str): status = Status.CRASHED
-    return Outcome(status, value if status is Status.OK else None, None if status is Status.OK else _ADDRESS.sub("(an address)", str(result.get("error"))), float(result.get("seconds") or 0), bool(result.get("backstop")))
-
-# %% ../nbs/02_executor.ipynb #c039
+# %% ../nbs/02_executor.ipynb #c058
 def _same_value(one: str, two: str, limits: Limits) -> bool:
     try: return one == two or equal(parse_literal(one, limits), parse_literal(two, limits))
     except NotLiteral: return False
