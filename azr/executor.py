@@ -316,13 +316,13 @@ def _define(program: str, builtin: dict) -> dict:
     "The namespace after the program's top level."
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses and enum look it up
-    module.__dict__["__builtins__"] = dict(builtin)
+    module.__dict__["__builtins__"] = builtin
     exec(compile(program, "<program>", "exec", dont_inherit=True), module.__dict__)
     return module.__dict__
 
-def _alone(program: str, args: str, settings: "_Settings", builtin: dict) -> tuple[str, str]:
-    "Judges and runs one program in a process that runs nothing else."
-    found = _examined(program, settings.policy) if settings.check else None
+def _alone(program: str, args: str, settings: "_Settings", builtin: dict, known: bool = False) -> tuple[str, str]:
+    "Judges and runs one program in a process that runs nothing else. One that a runner has sent here is known to be allowed."
+    found = _examined(program, settings.policy) if settings.check and not known else None
     if type(found) is tuple: return found
     read = _reader(args, settings, builtin)
     return read if type(read) is tuple else _call(lambda: _define(program, builtin), read, settings.limits)
@@ -564,7 +564,8 @@ class _Keeper:
         if not child.told: self.say({"busy": child.name})
         child.told = True
         if seconds > self.settings.wall: (self.mourn if child is self.runner else self.finish)("wall")
-        elif child is self.loner and child.ended(): self.finish("end")  # and something of it keeps the pipe open
+        elif child is self.loner and child.ended(): # and perhaps something of it keeps the pipe open
+            self.listen_to_loner() if select.select([child.ear], [], [], 0)[0] else self.finish("end")
 
     def mourn(self, stopped: str):
         "The runner is gone: at a limit of time, and that is a verdict; or of anything else, and the call at fault will be judged alone."
@@ -616,7 +617,7 @@ class _Keeper:
         if self.settings.enforced: _limit("RLIMIT_AS", self.space - _MARGIN)
         self.arm(sink)
         signal.setitimer(signal.ITIMER_PROF, self.settings.timeout)
-        _write(sink, json.dumps(_alone(job[1], job[2], self.settings, self.builtin)).encode() + b"\n")
+        _write(sink, json.dumps(_alone(*job[1:3], self.settings, self.builtin, *job[3:])).encode() + b"\n")
         os._exit(0)
 
     def arm(self, sink: int | None):
@@ -822,7 +823,7 @@ class _Pool:
     def run(self, calls: list, told) -> list: # [name, status, text, seconds, ...] of each call, in order; `told` hears how many ended
         "Whatever interrupts the loop leaves no worker with an unfinished call."
         self.jobs = {name: [name, call.program, call.args] for call, name in zip(calls, self.names)}
-        self.waiting, self.lone, self.results, self.suspects, self.deaths = deque(self.jobs), deque(), {}, set(), Counter()
+        self.waiting, self.lone, self.results, self.suspects, self.known, self.deaths = deque(self.jobs), deque(), {}, set(), set(), Counter()
         try:
             while len(self.results) < len(self.jobs):
                 self.feed()
@@ -843,7 +844,7 @@ class _Pool:
             if number == len(self.handles): self.handles.append(self.start())
             handle = self.handles[number]
             if len(handle.owed) <= share and (jobs := self.take(share, handle.owes)): handle.post(jobs)
-            while self.lone and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects): handle.post_alone([self.jobs[self.lone.popleft()]])
+            while self.lone and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects): handle.post_alone([[*self.jobs[name := self.lone.popleft()], name in self.known]])
 
     def share(self) -> int:
         "How many calls are a portion: few towards the end, so that all workers finish together, but not so few that handing them out costs more than they do."
@@ -918,7 +919,9 @@ class _Pool:
         for result in frame:
             handle.owed.pop(result[0], None)
             if len(result) > 2: self.answered(result)
-            elif result[0] in self.jobs and result[0] not in self.results: self.lone.append(result[0])
+            elif result[0] in self.jobs and result[0] not in self.results:
+                self.known.add(result[0])
+                self.lone.append(result[0])
 
     def answered(self, result: list):
         if result[0] in self.jobs: self.results.setdefault(result[0], result)  # else of a batch that is over
