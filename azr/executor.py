@@ -691,9 +691,10 @@ def _jailed(command: list[str]) -> list[str]:
     prefix, bind = os.path.realpath(sys.base_prefix), lambda kind, *paths: [word for path in paths for word in (kind, str(path), str(path))]
     system = bind("--ro-bind-try", "/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/nix/store")
     python = [] if prefix == "/usr" else bind("--ro-bind", prefix)
+    ways = [word for path in sorted({str(p) for path in (Path(prefix), *_FILES) for p in path.parents} - {"/", "/tmp"}) for word in ("--perms", "0755", "--dir", path)]
     packages = [word for path in Path(prefix).glob("lib/python3*/*-packages") for word in ("--tmpfs", str(path))]
     rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if os.geteuid() == 0 else ["--unshare-user"]
-    return [shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", *rights, "--tmpfs", "/tmp", *system, *python, *packages,
+    return [shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", *rights, "--tmpfs", "/tmp", *ways, *system, *python, *packages,
             *bind("--ro-bind", *_FILES), "--dev-bind", "/dev/null", "/dev/null", "--remount-ro", "/tmp", "--remount-ro", "/", "--chdir", "/", "--", *command]
 
 ISOLATIONS = {"process": _as_it_is, "jail": _jailed}  # name -> what it makes of the worker's command line; the strictest last
