@@ -79,7 +79,8 @@ class Policy:
 # %% ../nbs/02_executor.ipynb #c012
 _BUILTIN_TYPES = {"bool", "bytearray", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
 
-_STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__")
+_STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__", "__future__")
+_RESERVED = frozenset("__builtins__ __import__ __build_class__ __loader__ __spec__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __match_args__ __dataclass_fields__".split())
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 def _names(node) -> list[str]:
@@ -93,9 +94,9 @@ def _bound(nodes) -> set[str]:
     return {name for n in nodes if not isinstance(n, ast.keyword) and isinstance(getattr(n, "ctx", None), ast.Load) is False for name in _names(n)}
 
 def _dunder_offence(node) -> str | None:
-    "Dunders are bound as methods of known kinds, and a few as plain names."
-    allowed = _DUNDERS if isinstance(node, _DEFINITIONS) else (*_STORABLE, "__future__") if isinstance(node, ast.alias) else _STORABLE
-    return next((f"uses {name}" for name in _names(node) if _is_dunder(name) and name not in allowed), None)
+    "Methods may have any special name but those by which the interpreter finds its own things; other names may not be special, with a few exceptions."
+    if isinstance(node, _DEFINITIONS): return f"defines {node.name}" if node.name in _RESERVED else None
+    return next((f"uses {name}" for name in _names(node) if _is_dunder(name) and name not in _STORABLE), None)
 
 def _import_offence(node, policy, bound):
     modules = [a.name for a in node.names] if isinstance(node, ast.Import) else ["." * node.level + (node.module or "")]
@@ -285,7 +286,7 @@ def _describe(error: BaseException) -> str: # "ValueError: the message"
     "Class name and message. The message is the program's to compute, so it may fail; it is for people and cut at 300 characters."
     try: message = str(error)[:300]
     except BaseException: message = ""
-    return type.__getattribute__(type(error), "__name__") + (f": {message}" if message else "")
+    return type.__getattribute__(type(error), "__name__")[:100] + (f": {message}" if message else "")
 
 # %% ../nbs/02_executor.ipynb #c030
 def _copied(value, limits: Limits):
@@ -677,7 +678,7 @@ _ADDRESS = re.compile(r"\b(0x[0-9a-f]{8,}|\d{13,})\b")
 def _outcome(status: str, text: str, seconds: float, backstop: bool = False) -> Outcome:
     "A worker's result as an outcome."
     if status == "ok": return Outcome(Status.OK, text, None, seconds)
-    return Outcome(_ENDS[status], None, _ADDRESS.sub("(an address)", text), seconds, backstop)
+    return Outcome(_ENDS[status], None, _ADDRESS.sub("(an address)", text[:500]), seconds, backstop)
 
 # %% ../nbs/02_executor.ipynb #c049
 _FILES = [Path(azr.__file__).parent / name for name in ("__init__.py", "core.py", "values.py", "executor.py")]  # what a worker imports
