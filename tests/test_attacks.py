@@ -1,11 +1,12 @@
 """A hundred attacks and more, one property each. Where that does no harm, an attack is first seen to work against a bare `exec`; then the executor meets it, with honest calls on both sides.
 
 The layers, from the outside: the policy refuses before anything runs, and guards what a program sees; the process has limits and a hook that ends it; the jail has nothing in it. Each is also met with the layers above it switched off."""
-import json, os, shutil, subprocess, sys, tempfile, textwrap, time
+import ctypes, json, os, shutil, socket, subprocess, sys, tempfile, textwrap, time
 from typing import NamedTuple
 
 import pytest
 
+from conftest import ROOT
 from azr.core import Status
 from azr.executor import ISOLATIONS, Call, Executor, check_expression, check_program
 
@@ -14,13 +15,11 @@ SETTINGS = dict(workers=2, timeout=.3, memory_mb=128)
 
 # ---- the tools of this page
 
-class Unchecked(Executor):
-    "Without the policy, so that the lines behind it are tested."
-    def _refusal(self, call): return None
+class Unhooked(Executor):
+    "Without the process layer too: nothing is left but the jail."
+    _hook = False
 
-def open_door(hook: bool = True, **settings) -> Executor:
-    "An executor without the policy; also without the audit hook, if asked."
-    return Unchecked(**SETTINGS | settings)
+def open_door(hook: bool = True, **settings) -> Executor: return (Executor if hook else Unhooked)(policy=None, **SETTINGS | settings)
 
 def jail_starts() -> bool:
     command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
@@ -125,11 +124,11 @@ WAYS_OUT = {
     # patterns
     "match, keyword": f"def f(x):\n    match f:\n        case object(__globals__=g): return globals_of(g)",
     "match, keyword on a traceback": f"class C:\n    def __enter__(self): return self\n    def __exit__(self, kind, error, trace):\n        match trace:\n            case object(tb_frame=object(f_builtins=b)): self.b = b\n        return True\ndef f(x):\n    with C() as c: 1 / 0\n    return builtins_of(c.b)",
-    "match, position": f"class Any(type):\n    def __instancecheck__(c, o): return True\nM = Any('M', (), {{'__match_args__': ('__globals__',)}})\ndef f(x):\n    match f:\n        case M(g): return globals_of(g)",
-    "match, position on an attribute": f"class Any(type):\n    def __instancecheck__(c, o): return True\nclass N: M = Any('M', (), {{'__match_args__': ('__globals__',)}})\ndef f(x):\n    match f:\n        case N.M(g): return globals_of(g)",
-    "match, position on a captured builtin name": f"class Any(type):\n    def __instancecheck__(c, o): return True\ndef f(x):\n    match Any('M', (), {{'__match_args__': ('__globals__',)}}):\n        case int:\n            match f:\n                case int(g): return globals_of(g)",
-    "match, position on a starred name": f"class Any(type):\n    def __instancecheck__(c, o): return True\nclass L(list):\n    pass\ndef f(x):\n    match [Any('M', (), {{'__match_args__': ('__globals__',)}})]:\n        case [int as str]:\n            match f:\n                case str(g): return globals_of(g)",
-    "match, position on a name from a mapping": f"class Any(type):\n    def __instancecheck__(c, o): return True\ndef f(x):\n    match {{'m': Any('M', (), {{'__match_args__': ('__globals__',)}})}}:\n        case {{'m': list}}:\n            match f:\n                case list(g): return globals_of(g)",
+    "match, position": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\nM = Any('M', (), {{'__match_args__': ('__globals__',)}})\ndef f(x):\n    match f:\n        case M(g): return globals_of(g)",
+    "match, position on an attribute": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\nclass N: M = Any('M', (), {{'__match_args__': ('__globals__',)}})\ndef f(x):\n    match f:\n        case N.M(g): return globals_of(g)",
+    "match, position on a captured builtin name": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\ndef f(x):\n    match Any('M', (), {{'__match_args__': ('__globals__',)}}):\n        case int:\n            match f:\n                case int(g): return globals_of(g)",
+    "match, position on a starred name": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\nclass L(list):\n    pass\ndef f(x):\n    match [Any('M', (), {{'__match_args__': ('__globals__',)}})]:\n        case [int as str]:\n            match f:\n                case str(g): return globals_of(g)",
+    "match, position on a name from a mapping": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\ndef f(x):\n    match {{'m': Any('M', (), {{'__match_args__': ('__globals__',)}})}}:\n        case {{'m': list}}:\n            match f:\n                case list(g): return globals_of(g)",
     # attributes by computed names
     "getattr": f"def f(x): return globals_of(getattr(f, '__glo' + 'bals__'))",
     "getattr from a dict": f"def f(x): return globals_of(dict(g=getattr)['g'](f, '__glo' + 'bals__'))",
@@ -140,8 +139,8 @@ WAYS_OUT = {
     "attrgetter": f"import operator\ndef f(x): return globals_of(operator.attrgetter('__globals__')(f))",
     "attrgetter, dotted": f"from operator import attrgetter as a\nclass A:\n    def m(self): pass\ndef f(x): return globals_of(a('m.__globals__')(A))",
     "methodcaller": f"import operator\ndef f(x): return globals_of(operator.methodcaller('__getattribute__', '__globals__')(f))",
-    "update_wrapper": f"import functools\ngot = []\nclass W:\n    def __setattr__(self, name, value): got.append(value)\ndef f(x):\n    functools.update_wrapper(W(), f, assigned=('__globals__',), updated=())\n    return globals_of(got[0])",
-    "wraps": f"import functools\ngot = []\nclass W:\n    def __setattr__(self, name, value): got.append(value)\ndef f(x):\n    functools.wraps(f, ('__globals__',), ())(W())\n    return globals_of(got[0])",
+    "update_wrapper": f"import functools\ngot = []\nW = type('W', (), {{'__setattr__': lambda self, name, value: got.append(value)}})\ndef f(x):\n    functools.update_wrapper(W(), f, assigned=('__globals__',), updated=())\n    return globals_of(got[0])",
+    "wraps": f"import functools\ngot = []\nW = type('W', (), {{'__setattr__': lambda self, name, value: got.append(value)}})\ndef f(x):\n    functools.wraps(f, ('__globals__',), ())(W())\n    return globals_of(got[0])",
     "Formatter.get_field": f"import string\ndef f(x): return globals_of(string.Formatter().get_field('0.__globals__', [f], {{}})[0])",
     "vars": f"def f(x): return builtins_of(vars(len.__self__))",
     # builtins under other names
@@ -162,8 +161,8 @@ WAYS_OUT = {
     "eval for reduce": f"import functools\ndef f(x): return functools.reduce(lambda got, e: e(got), [eval], {GETPID})",
     "eval as a JSON hook": f"import json\ndef f(x): return json.loads('NaN', parse_constant=lambda text: eval({GETPID}))",
     "eval as a regex callback": f"import re\ndef f(x): return int(re.sub('.', lambda found: str(eval({GETPID})), 'a'))",
-    "eval by __reduce_ex__": f"import copy\nclass R:\n    def __reduce_ex__(self, protocol): return eval, ({GETPID},)\ndef f(x): return copy.copy(R())",
-    "eval by __reduce__, deep": f"import copy\nclass R:\n    def __reduce__(self): return eval, ({GETPID},)\ndef f(x): return copy.deepcopy([R()])[0]",
+    "eval by __reduce_ex__": f"import copy\nR = type('R', (), {{'__reduce_ex__': lambda self, protocol: (eval, ({GETPID},))}})\ndef f(x): return copy.copy(R())",
+    "eval by __reduce__, deep": f"import copy\nR = type('R', (), {{'__reduce__': lambda self: (eval, ({GETPID},))}})\ndef f(x): return copy.deepcopy([R()])[0]",
     "eval, excused by a parameter": f"def h(eval=0): pass\ndef f(x): return eval({GETPID})",
     "eval, excused by an exception": f"try: 1 / 0\nexcept ZeroDivisionError as eval: pass\ndef f(x): return eval({GETPID})",
     "exec": "def f(x):\n    space = {}\n    exec('import os; pid = os.getpid()', space)\n    return space['pid']",
@@ -306,15 +305,15 @@ def test_nothing_is_left_behind_without_the_policy(unguarded, name):
 # ---- cross-talk through time: what goes off when the next program is running
 
 BOMBS = {
-    "finalizer that never ends": "class B:\n    def __del__(self):\n        while True: pass\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
-    "finalizer that eats half of the time": "class B:\n    def __del__(self):\n        for _ in range(4_000_000): pass\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
-    "finalizer that eats memory": "kept = []\nclass B:\n    def __del__(self): kept.append(bytearray(30 << 20))\ndef f(x):\n    for _ in range(3):\n        b = B()\n        b.b = b\n    return 1",
-    "finalizer that raises": "class B:\n    def __del__(self): raise SystemExit\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
+    "finalizer that never ends": "def spin(self):\n    while True: pass\nB = type('B', (), {'__del__': spin})\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
+    "finalizer that eats half of the time": "def slow(self):\n    for _ in range(4_000_000): pass\nB = type('B', (), {'__del__': slow})\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
+    "finalizer that eats memory": "kept = []\nB = type('B', (), {'__del__': lambda self: kept.append(bytearray(30 << 20))})\ndef f(x):\n    for _ in range(3):\n        b = B()\n        b.b = b\n    return 1",
+    "finalizer that raises": "def leave(self): raise SystemExit\nB = type('B', (), {'__del__': leave})\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
     "suspended generator": "def g():\n    me = yield\n    try: yield me\n    finally:\n        while True: pass\ndef f(x):\n    a = g()\n    next(a), a.send(a)\n    return 1",
     "generator that refuses its end": "def g():\n    me = yield\n    while True:\n        try: yield me\n        except GeneratorExit: pass\ndef f(x):\n    a = g()\n    next(a), a.send(a)\n    return 1",
-    "coroutine that spins when it is closed": "class W:\n    def __await__(self): yield\nasync def c(k):\n    try: await W()\n    finally:\n        while True: pass\ndef f(x):\n    k = []\n    k.append(c(k))\n    k[0].send(None)\n    return 1",
+    "coroutine that spins when it is closed": "def once(self): yield\nW = type('W', (), {'__await__': once})\nasync def c(k):\n    try: await W()\n    finally:\n        while True: pass\ndef f(x):\n    k = []\n    k.append(c(k))\n    k[0].send(None)\n    return 1",
     "memory that stays": "data = [bytearray(1 << 20) for _ in range(60)]\ndef f(x): return len(data)",
-    "finalizer of a class": "class M(type):\n    def __del__(cls):\n        while True: pass\ndef f(x):\n    M('A', (), {})\n    return 1",
+    "finalizer of a class": "def spin(cls):\n    while True: pass\nM = type('M', (type,), {'__del__': spin})\ndef f(x):\n    M('A', (), {})\n    return 1",
 }
 PROBES = [("def f(x):\n    total = [[i] for i in range(5_000)]\n    return len(total)", "5000"), ("def f(x):\n    for _ in range(4_000_000): pass\n    return x", "1"),
           ("def f(x):\n    try: return len(bytearray(90 << 20))\n    except MemoryError: return -1", str(90 << 20)), ("def g(n): return n and 1 + g(n - 1)\ndef f(x): return g(700)", "700")]
@@ -358,8 +357,8 @@ LIMITS = {
     "list": ("def f(x): return [0] * 10 ** 11", MEMORY),
     "tuple": ("def f(x): return (0,) * 10 ** 11", MEMORY),
     "bytes": ("def f(x): return bytes(10 ** 11)", MEMORY),
-    "growing bytearray": ("def f(x):\n    b = bytearray(1)\n    while True: b += bytes(b)", MEMORY),
-    "join": ("def f(x): return len(','.join(['a' * 10 ** 6] * 10 ** 6))", MEMORY),
+    "growing bytearray": ("def f(x):\n    b = bytearray(1)\n    while True: b += bytes(b)", MEMORY, TIMEOUT),
+    "join": ("def f(x): return len(','.join(['a' * 10 ** 6] * 10 ** 6))", MEMORY, TIMEOUT),
     "replace": ("def f(x): return len(('a' * 10 ** 6).replace('a', 'b' * 10 ** 6))", MEMORY),
     "zfill": ("def f(x): return len('1'.zfill(10 ** 11))", MEMORY),
     "center": ("def f(x): return len('1'.center(10 ** 11))", MEMORY),
@@ -373,7 +372,7 @@ LIMITS = {
     "permutations": ("import itertools\ndef f(x): return len(list(itertools.permutations(range(12))))", MEMORY, TIMEOUT),
     "small objects": ("def f(x): return len([object() for _ in range(10 ** 9)])", MEMORY, TIMEOUT),
     "classes": ("def f(x): return len([type('A', (), {}) for _ in range(10 ** 7)])", MEMORY, TIMEOUT),
-    "endless iterator in a list": ("import itertools\ndef f(x): return len(list(itertools.repeat('a' * 100)))", MEMORY),
+    "endless iterator in a list": ("import itertools\ndef f(x): return len(list(itertools.repeat('a' * 100)))", MEMORY, TIMEOUT),
     "endless tee": ("import itertools\ndef f(x):\n    a, b = itertools.tee(itertools.count())\n    for _ in a: pass", MEMORY, TIMEOUT),
     "memory, caught and tried again": ("def f(x):\n    while True:\n        try: [0] * 10 ** 11\n        except MemoryError: pass", TIMEOUT),
     "pattern of many states": ("import re\ndef f(x): return bool(re.compile('((((a{1,999}){1,999}){1,999}){1,999})' * 50).match('a' * 9))", OK, MEMORY, TIMEOUT, RAISED),
@@ -381,13 +380,13 @@ LIMITS = {
     "recursion of repr": ("class A:\n    def __repr__(self): return repr([self])\ndef f(x): return repr(A())", RAISED),
     "recursion of eq": ("class A:\n    def __eq__(self, other): return [self] == [A()]\ndef f(x): return A() == A()", RAISED),
     "recursion of hash": ("class A:\n    def __hash__(self): return hash((self,))\ndef f(x): return hash(A())", RAISED),
-    "recursion of __getattr__": ("class A:\n    def __getattr__(self, name): return self.other\ndef f(x): return A().one", RAISED),
+    "recursion of __getattr__": ("A = type('A', (), {'__getattr__': lambda self, name: self.other})\ndef f(x): return A().one", RAISED),
     "recursion between two": ("def g(x): return f(x)\ndef f(x): return g(x)", RAISED),
     "nested JSON": ("import json\ndef f(x): return json.loads('[' * 10 ** 5)", RAISED),
     "nested groups": ("import re\ndef f(x): return re.compile('(' * 5_000 + ')' * 5_000)", RAISED),
     "deep copy of a deep list": ("import copy\ndef f(x):\n    y = []\n    for _ in range(10 ** 4): y = [y]\n    return copy.deepcopy(y)", RAISED),
     "comparison of deep lists": ("def f(x):\n    y, z = [], []\n    for _ in range(10 ** 5): y, z = [y], [z]\n    return y == z", RAISED),
-    "hash of a deep tuple": ("def f(x):\n    y = ()\n    for _ in range(10 ** 6): y = (y,)\n    return hash(y) * 0", CRASHED, RAISED, OK),  # beyond C's stack where nothing counts the levels
+    "hash of a deep tuple": ("def f(x):\n    y = ()\n    for _ in range(10 ** 6): y = (y,)\n    return hash(y) * 0", CRASHED, RAISED, TIMEOUT, OK),  # beyond C's stack where nothing counts the levels
     "iterators in iterators": ("def f(x):\n    y = iter([1])\n    for _ in range(2 * 10 ** 5): y = map(int, y)\n    return next(y)", CRASHED, RAISED, OK),
     "recursion, caught deep down": ("def g():\n    try: return g()\n    except RecursionError: return repr([[[[]]]])\ndef f(x): return g()", OK, RAISED),
     # size of what comes back
@@ -425,7 +424,7 @@ def test_no_program_costs_the_caller_anything(name):
     check_program("def f(x): return x")
     started = time.thread_time()
     check_program(LIMITS[name][0]), check_expression(LIMITS[name][0])
-    assert time.thread_time() - started < .5
+    assert time.thread_time() - started < 1
 
 # ---- the process, with the policy switched off: `os` is at hand, and little can be done with it
 
@@ -487,7 +486,56 @@ def test_a_process_reaches_nothing(places, isolation, hook):
     with open_door(hook, isolation=isolation) as executor:
         met = meet(executor, {name: Call(at(places, name), "1") for name in REACHES})
     assert state(places) == before
-    for name, one in met.items(): one.stopped(*(UNSAFE, RAISED, CRASHED) if hook else (UNSAFE, RAISED, CRASHED, OK))
+    for name, one in met.items(): one.stopped(*(UNSAFE, RAISED, CRASHED) if hook else (UNSAFE, RAISED, CRASHED, MEMORY, OK))
+
+# ---- the jail alone: whatever Python can do, without policy, hook or limits
+
+JAILED = {
+    "users": "open('/etc/passwd').read()", "homes": "os.listdir('/home')", "the folder of this checkout": "os.listdir(CHECKOUT)", "a file of this checkout": "open(CHECKOUT + '/settings.ini').read()", "a secret beside it": "open(SECRET).read()", "root of the system": "open('/made-by-azr', 'w').close(), os.remove('/made-by-azr')",
+    "the system's programs": "open('/usr/made-by-azr', 'w').close(), os.remove('/usr/made-by-azr')", "a folder for everybody": "open('/tmp/made-by-azr', 'w').close(), os.remove('/tmp/made-by-azr')", "shared memory": "open('/dev/shm/made-by-azr', 'w').close(), os.remove('/dev/shm/made-by-azr')",
+    "our process": "os.kill(PARENT, 0)", "all processes": "os.listdir('/proc')", "settings of the kernel": "open('/proc/sys/kernel/hostname').read()", "devices": "os.listdir('/sys/class')", "terminal": "os.stat('/dev/ptmx')", "a server of this machine": "socket.create_connection(('127.0.0.1', PORT), 2).close()",
+    "the network": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', PORT))", "a hidden socket": "socket.socket(socket.AF_UNIX).connect(NAME)", "interfaces": "next(name for _, name in socket.if_nameindex() if name != 'lo')", "a queue of messages": "LIBC('shmget', KEY, 4_096, 0)",
+}
+ROOTS = {"another root": "os.chroot('/usr')", "a mount": "LIBC('mount', b'none', b'/tmp', b'tmpfs', 0, None)", "a device file": "os.mknod('/tmp/made-by-azr', 0o20600, os.makedev(1, 3))", "a raw socket": "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close()", "another name for the machine": "socket.sethostname('made-by-azr')",
+         "a tracer on us": "LIBC('ptrace', 16, PARENT, None, None)", "the clock": "time.clock_settime(time.CLOCK_REALTIME, time.time())"}
+INSIDE = """
+import ctypes, json, os, socket, sys, time
+CHECKOUT, SECRET, PARENT, PORT, NAME, KEY, attempts = json.loads(sys.argv[1])
+def LIBC(name, *arguments):
+    ctypes.set_errno(0)
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+def attempt(text):
+    try: eval(text)
+    except BaseException as error: return f"{type(error).__name__}: {error}"
+    return "works"
+print(json.dumps({text: attempt(text) for text in attempts}))
+"""
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory):
+    "What each attempt gives outside and inside."
+    secret, name, key = tmp_path_factory.mktemp("beside") / "secret", f"\0azr-{os.getpid()}", 0x617A72
+    secret.write_text("7419")
+    shared = ctypes.CDLL(None).shmget(key, 4_096, 0o1600)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as hidden:
+            hidden.bind(name), hidden.listen()
+            def results(command, attempts):
+                told = json.dumps([str(ROOT), str(secret), os.getpid(), server.getsockname()[1], name, key, list(attempts.values())])
+                done = subprocess.run([*command, told], capture_output=True, text=True, check=True, timeout=60)
+                return json.loads(done.stdout)
+            python = [os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-P", "-s", "-S", "-c", INSIDE]
+            yield results(python, JAILED), results(ISOLATIONS["jail"](python), JAILED | ROOTS)
+    finally: ctypes.CDLL(None).shmctl(shared, 0, None)
+
+@NO_JAIL
+@pytest.mark.parametrize("name", [*JAILED, *ROOTS])
+def test_a_jail_is_empty(inside, name):
+    outside, within = inside
+    text = (JAILED | ROOTS)[name]
+    if name in JAILED and outside[text] != "works": pytest.skip(f"not to be had outside either: {outside[text]}")
+    if name == "the folder of this checkout" and within[text] == "works": return  # it leads to the worker's own files, and holds nothing else: see the next
+    assert within[text].split(":")[0] in ("FileNotFoundError", "PermissionError", "OSError", "ProcessLookupError", "ConnectionRefusedError", "StopIteration", "NotADirectoryError"), within[text]
 
 # ---- what runs between worker and program: descriptors, signals, frames of the protocol
 
