@@ -16,7 +16,7 @@ from .core import Status, Verdict
 from .prompts import SPECIAL_TOKENS, check_names
 
 # %% ../nbs/04_parse.ipynb #c009
-MAX_TEXT = 200_000  # characters of a completion: far above what any sampler writes, and a bound on the work done here
+MAX_TEXT = 100_000  # characters of a completion: far above what any sampler writes, and a bound on the work done here
 MAX_PROGRAM = 20_000  # characters of a program that is looked into here; longer ones are handed on as they are, to be refused for their size
 
 def refuse(why: str) -> Verdict: # MALFORMED
@@ -68,6 +68,9 @@ def blocks(text: str) -> list[tuple[str, str]]: # (tag in lower case, content)
     def end():
         if ticks: found.append((tag, _tidy("\n".join(lines))))
     for line in text.replace("\r\n", "\n").split("\n"):
+        if "```" not in line:  # neither opens nor closes a block
+            if ticks: lines.append(line)
+            continue
         opened = _opening(line, ticks or 3, field=ticks > 0)
         if opened:
             end()

@@ -219,7 +219,8 @@ class Deduction(ProgramTasks):
 def mismatch(outcome: Outcome, gold: str) -> Verdict | None: # None: it is the gold
     "Compare a run with what it should have returned."
     if outcome.status is not Status.OK: return failure(outcome)
-    return None if equal(parse_literal(outcome.value), parse_literal(gold)) else wrong(gold, outcome.value)
+    try: return None if equal(parse_literal(outcome.value), parse_literal(gold)) else wrong(gold, outcome.value)
+    except NotLiteral as problem: return Verdict(Status.CRASHED, truth=False, detail=f"no literal came back: {problem}", seconds=outcome.seconds)
 
 def judge_runs(runs: list[list[tuple[Call, str]]], # for each answer: calls, and the gold of each
                env: Environment) -> list[Verdict]: # one for each answer

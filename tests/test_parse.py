@@ -1,13 +1,12 @@
-"The parser reads what people write, says why it cannot, and never raises."
+"The parser reads what people write, and says why it cannot. That it never raises, whatever the text: test_fuzz.py."
 import ast
-import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.core import Status, Verdict
-from azr.parse import MAX_TEXT, answer_block, blocks, entry_to_f, field, parse_answer, parse_proposal
+from azr.parse import answer_block, blocks, entry_to_f, field, parse_answer, parse_proposal
 from azr.prompts import SPECIAL_TOKENS, STYLES, TAGS, answer_text, fence, proposal_text
 
 KINDS = ("deduction", "abduction", "induction", "error")
@@ -17,40 +16,6 @@ R1 = "so </think> <answer>\n{}\n</answer>"
 def why(got):
     assert isinstance(got, Verdict) and got.status is Status.MALFORMED and got.score == 0 and got.detail
     return got.detail
-
-# ---- fuzz
-
-pieces = st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", "```", "````", "```python\n", "```input\n", "```output", "```message\n", "\n", "\r\n", " ", "`", "def f(x):", "def g(x): return g(x)\n",
-                          "class A:\n  def g(self): pass\n", "async def h(): pass\n", "Input: ", "# Output:", "'", '"""', "(", "[" * 50, "-" * 300, "\x00", "\ud800", "\u2028", "é", "f\"{g(1)}\"", "0x", "\\", *SPECIAL_TOKENS])
-texts = st.one_of(st.text(max_size=200), st.lists(st.one_of(pieces, st.text(max_size=10)), max_size=30).map("".join))
-
-@settings(max_examples=400, deadline=None)
-@given(texts, st.sampled_from(KINDS), st.sampled_from(STYLES), st.integers(1, 3))
-def test_never_raises(text, kind, style, inputs):
-    got = parse_proposal(text, kind, style, inputs)
-    if isinstance(got, dict):
-        assert set(got) == ({"inputs", "message"} if kind == "induction" else {"program", "input"})
-        if kind == "induction": assert len(got["inputs"]) == inputs and all(got["inputs"])
-        else: assert got["program"].strip() and got["input"]
-    else: why(got)
-    answer = parse_answer(text, kind, style)
-    assert answer.strip() if isinstance(answer, str) else why(answer)
-
-@settings(max_examples=200, deadline=None)
-@given(texts)
-def test_renaming_never_raises_and_keeps_what_it_cannot_read(text):
-    renamed = entry_to_f(text)
-    try: ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError): assert renamed == text
-
-@pytest.mark.parametrize("unit", ["\n", " ", "`", "``` \n", "```input\n", "<answer>", "</answer>", "input:", "def f(x):\n", "a.", "(", "-", "*", "Output: a", "\\", "async ", "é", "<in>", "```\n1\n```\n"])
-@pytest.mark.parametrize("style", STYLES)
-def test_long_texts_cost_little(unit, style):
-    text = "</think> <answer>" + unit * ((MAX_TEXT - 40) // len(unit)) + "!</answer>"
-    start = time.process_time()
-    for kind in KINDS: parse_proposal(text, kind, style), parse_answer(text, kind, style)
-    assert time.process_time() - start < 4
-    assert "over the limit" in why(parse_answer("a" * (MAX_TEXT + 1), "deduction", style))
 
 # ---- there and back
 

@@ -162,17 +162,6 @@ def test_no_gold_enters_a_call(env, kind):
 
 ALWAYS = "type('E', (), {'__eq__': lambda s, o: True})()"
 
-@pytest.mark.parametrize("text", ["1) or (True", "0) or (True", "0 or True", ALWAYS, f"[{ALWAYS}]", "f('a')", "f(1)", "x", "gold", "__import__('os').system('true')", "eval('1')", "open('/etc/passwd')", "(lambda: 'AA')()", "*['a']",
-                                  "**{'x': 'a'}", "x := 'a'", "'a' if 1 else 2", "'a') == f('a'", "'a')\nprint('x'", "[c for c in 'a']", "'A'.lower()", "True", "", "\x00", "(" * 500, "-" * 5000 + "1", "9" * 5000, "[0] * 10 ** 9", "'a'\x00",
-                                  "output", "f", "f'{1}'", "# 'A'", "...", "None", "b'a'", "'\u0410'", "['a']", "'a', 'A'", "[" * 3000 + "]" * 3000, "9" * 20_000, "'" + "A" * 30_000 + "'", "\\\n'x'", "'a' == 'a'", "exit()", "'a'; 1",
-                                  "{**{}}", "\ud800", "\uff46('a')", "'\uff21'", "'A\u200b'", "'\u200ba'", "\u2018A\u2019", "\uff11", "'a' or # 'A'", "'a',  # 'A'\n 'A'"])
-@pytest.mark.parametrize("kind", ["deduction", "abduction"])
-def test_scores_nothing(env, kind, text):
-    for program in ("def f(x):\n    return x", "def f(x):\n    return x.upper()"):
-        task = program_task(kind, program, "'a'", "'A'" if "upper" in program else "'a'")
-        (verdict,) = answer(task, env, text)
-        assert verdict.score == 0 and not verdict.ok
-
 @pytest.mark.parametrize("gold, right, wrong", [("1", ["1", "1.0", " 1 ", "+1"], ["True", "'1'", "[1]"]), ("{'a': 1, 'b': 2}", ["{'b': 2, 'a': 1}", "dict(a=1, b=2)"], ["{'a': 1}"]), ("{1, 2}", ["{2, 1}", "set([1, 2])"], ["[1, 2]", "frozenset({1, 2})"]),
                                                 ("(1, 2)", ["1, 2", "(1,\n 2)"], ["[1, 2]"]), ("True", ["True"], ["1", "true"]), ("'a'", ['"a"'], ["a"]), ("0.3", ["0.3", "3e-1"], ["0.30000000000000004"])])
 def test_deduction_equality(env, gold, right, wrong):

@@ -1,5 +1,5 @@
-"""Literals in, literals out: fuzz, limits, and hashes that agree between Python versions."""
-import ast, glob, json, math, os, shutil, subprocess, sys, time
+"""Literals in, literals out: values there and back, limits, and hashes that agree between Python versions. Texts that are no literals: test_fuzz.py."""
+import ast, glob, json, math, os, shutil, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -28,28 +28,12 @@ def test_sets_have_one_text(value):
     shuffled = eval(repr(value), {"inf": math.inf}) if not isinstance(value, set) else set(reversed(list(value)))
     assert canonical(shuffled) == canonical(value)
 
-@settings(max_examples=500, deadline=None)
-@given(st.text(max_size=60) | st.text("()[]{}'\",:*+-1aefgx \\\n", max_size=60))
-def test_no_text_escapes_as_another_error(text):
-    for parse in (parse_literal, parse_arguments):
-        try: parse(text)
-        except NotLiteral: pass
-
 @settings(max_examples=200, deadline=None)
 @given(any_value)
 def test_reads_what_literal_eval_reads(value):
     try: expected = ast.literal_eval(repr(value))
     except ValueError: return
     assert equal(parse_literal(repr(value)), expected)
-
-@pytest.mark.parametrize("text", ["1+" * 9_999 + "1", "[]," * 6_600, "[" * 10_000, "'a'+" * 4_000 + "'a'", "[0]*100001", "[[0]*300]*300*300", "-" * 19_999 + "1", "not " * 4_999 + "1", "0x" + "f" * 19_000,
-    "list(range(99999))," * 50, "list(range(10**30))", "lambda:" * 2_800 + "1", "range(" * 150 + "1" + ")" * 150, "{" + ",".join(str((2**61 - 1) * i) for i in range(800)) + "}", "9" * 4_301, "a." * 9_999 + "a"])
-def test_bounded_in_time(text):
-    started = time.process_time()
-    for parse in (parse_literal, parse_arguments):
-        try: parse(text)
-        except NotLiteral: pass
-    assert time.process_time() - started < 1.0  # 50 ms on an idle core; room for a crowded one
 
 @pytest.mark.parametrize("text", ["1) or (True", "1)(2", "1), f(2", "*[1]", "**{'a': 1}", "a=1, a=2", "x", "f(1)", "__import__('os')", "type('E', (), {})", "(lambda: 1)()", "[x for x in [1]]", "1 if 1 else 2",
     "'a'.upper()", "''.join(['A'] * 20)", "1 < 2", "not 1", "~1", "-True", "True * [1]", "'a' * 2.0", "2 ** 3", "1 + 1", "[1] + (1,)", "f''", "...", "float('nan')", "float('1')", "int('1')", "range('a')", "range(1, 2, 0)",
