@@ -543,7 +543,7 @@ class _Keeper:
         "Waits for word from above or below: not for long while somebody is at work."
         poll = select.poll()
         for fd in (self.control, self.runner.ear, *([self.loner.ear] if self.loner else [])): poll.register(fd, select.POLLIN)
-        events = dict(poll.poll(20 if self.loner or self.place.get()[0] else 100))
+        events = dict(poll.poll(20 if self.loner or self.place.get()[0] else 40))
         if os.getppid() != self.parent: self.leave()
         if self.control in events: self.hear()
         if self.loner and self.loner.ear in events: self.listen_to_loner()
@@ -845,6 +845,7 @@ class _Pool:
             if not self.waiting and not self.lone: return
             if number == len(self.handles): self.handles.append(self.start())
             handle = self.handles[number]
+            if handle.busy is not None: continue
             if len(handle.owed) <= share and (jobs := self.take(share, handle.owes)): handle.post(jobs)
             while self.lone and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects): handle.post_alone([[*self.jobs[name := self.lone.popleft()], name in self.known]])
 

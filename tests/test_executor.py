@@ -1,11 +1,11 @@
 """Attacks on the executor, one property each; then recovery, order, neighbours, and the death of the parent."""
-import os, signal, subprocess, sys, textwrap, threading, time
+import os, signal, subprocess, sys, textwrap, threading, time, warnings
 from pathlib import Path
 
 import pytest
 
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor, Policy, _jail_trouble, check_expression, check_program
+from azr.executor import ISOLATIONS, Call, Executor, Policy, _jail_trouble, _warn_without_jail, check_expression, check_program
 from azr.values import equal, parse_literal
 
 INC = Call("def f(x): return x + 1", "41")
@@ -360,6 +360,47 @@ def test_an_expression_cannot_change_what_f_does(expressions):
 def test_bad_settings_are_one_clear_error(settings):
     with pytest.raises(ValueError, match=str(list(settings.values())[0])): Executor(**settings)
 
+@pytest.mark.parametrize("call", [Call(None, "1"), Call(b"def f(x): return x", "1"), Call("def f(x): return x", 1)])
+def test_calls_are_text(executor, call):
+    with pytest.raises(TypeError, match="Call number 1 has a program of type"): executor.run([INC, call])
+    assert executor.run([INC])[0].value == "42"
+
+@pytest.mark.parametrize("program, args, status", [("def f(x): return 1\0", "1", Status.SYNTAX), ("#" * 20_001, "1", Status.TOO_LARGE), ("def g(x): return 1", "1", Status.NO_FUNCTION), ("f = 3", "1", Status.NO_FUNCTION), ("", "1", Status.NO_FUNCTION),
+                                                   ("def f(x): return x", "y", Status.BAD_ARGUMENTS), ("def f(x): return x", "1\0", Status.BAD_ARGUMENTS), ("def f(x): return x", "\ud800", Status.BAD_ARGUMENTS), ("\ud800", "1", Status.SYNTAX)])
+def test_what_a_program_can_cause_is_a_status(executor, program, args, status): assert one(executor, program, args).status is status
+
+def test_a_jail_that_cannot_be_had_is_an_error_and_auto_says_so_once(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    for cached in (_jail_trouble, _warn_without_jail): cached.cache_clear()
+    try:
+        with pytest.raises(RuntimeError, match="apt install bubblewrap"): Executor(isolation="jail")
+        with pytest.warns(UserWarning, match="without a jail.*could read your files"): assert Executor().isolation == "process"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert Executor().isolation == Executor(isolation="process").isolation == "process"
+    finally:
+        for cached in (_jail_trouble, _warn_without_jail): cached.cache_clear()
+
+def test_memory_is_watched_where_no_limit_holds():
+    class Watched(Executor): _enforced = False
+    with Watched(workers=1, timeout=20, memory_mb=64, isolation="process") as e:
+        for program in ("def f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))", "import math\ndef f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))"):
+            assert [o.status for o in e.run([INC, Call(program, "1"), INC])] == [Status.OK, Status.MEMORY, Status.OK]
+
+def test_one_slow_program_holds_up_nobody():
+    "The calls handed out with it are taken over by the other worker, and each is answered once."
+    slow = Call("def f(x):\n    n = 0\n    while n < x: n += 1\n    return n", "10_000_000")
+    with Executor(workers=2, timeout=60) as e:
+        e.run([INC] * 200)
+        done = []
+        pool, settle = e._pools[0], type(e._pools[0]).answered
+        pool.answered = lambda result: (done.append(result[0]), settle(pool, result))
+        outcomes = e.run([slow] + [Call(f"def f(x): return x + {i}", "1") for i in range(300)])
+        assert [o.value for o in outcomes] == ["10000000"] + [str(i + 1) for i in range(300)]
+        assert done[-1] == min(done), "the slow call, which was handed out first, was not the last to end"
+
+def test_a_progress_bar_on_request(executor): assert [o.value for o in executor.run([INC] * 3, progress="calls")] == ["42"] * 3
+
 def test_a_worker_that_cannot_start_says_why():
     with Executor(workers=1, policy=Policy(imports=("math", "no_such_module"))) as e:
         with pytest.raises(RuntimeError, match="no_such_module"): e.run([INC])
@@ -368,7 +409,7 @@ def test_description_and_counts(executor):
     assert f"isolation {executor.isolation!r}" in executor.describe() and executor.isolation in ISOLATIONS
     before = executor.stats().get("timeout", 0)
     executor.run([LOOP])
-    assert executor.stats()["timeout"] == before + 1 and executor.stats()["backstop"] == 0
+    assert executor.stats()["timeout"] == before + 1 and executor.stats()["backstop"] == 0 and executor.stats()["seconds_lost"] >= .3 * executor.stats()["timeout"]
 
 @pytest.mark.slow
 def test_endurance():
