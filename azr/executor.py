@@ -498,23 +498,28 @@ class _Runner:
 # %% ../nbs/02_executor.ipynb #c043
 class _Child:
     "A process of the keeper's: its number, the pipe that ends with it, what it said, at which call it is and since when."
-    def __init__(self, pid: int, ear: int): self.pid, self.ear, self.text, self.name, self.since, self.told = pid, ear, b"", 0, time.monotonic(), False
+    def __init__(self, pid: int, ear: int): self.pid, self.ear, self.text, self.name, self.since, self.end = pid, ear, b"", 0, time.monotonic(), None
 
     def at(self, name: int) -> float: # seconds
         "How long it has been at this call."
-        if name != self.name: self.name, self.since, self.told = name, time.monotonic(), False
+        if name != self.name: self.name, self.since = name, time.monotonic()
         return time.monotonic() - self.since
 
-    def reap(self) -> tuple[int, float]: # wait status, CPU seconds
-        os.kill(self.pid, signal.SIGKILL)  # an exit status that is there already stays
-        _, status, usage = os.wait4(self.pid, 0)
-        os.close(self.ear)
-        return status, round(usage.ru_utime + usage.ru_stime, 6)
+    def ended(self) -> bool:
+        if self.end is None:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid: self.end = status, round(usage.ru_utime + usage.ru_stime, 6)
+        return self.end is not None
 
-    def ended(self) -> bool: return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    def reap(self) -> tuple[int, float]: # wait status, CPU seconds
+        if not self.ended():
+            os.kill(self.pid, signal.SIGKILL)
+            while not self.ended(): time.sleep(.0002)
+        os.close(self.ear)
+        return self.end
 
 class _Keeper:
-    "The loop of one worker process. It hears of calls for loners, and tells their results, the deaths of runners, and which call takes long."
+    "The loop of one worker process. It hears of calls for loners, and tells their results, the deaths of runners, and when asked which calls are under way."
     def __init__(self, settings: _Settings, control: int):
         self.settings, self.control, self.parent, self.jobs, self.heard = settings, control, os.getppid(), deque(), b""
         self.source, self.sink, self.voice, self.place = os.dup(0), os.dup(1), os.dup(2), _Place()
@@ -553,10 +558,10 @@ class _Keeper:
             for child in filter(None, (self.runner, self.loner)): self.look(child)
 
     def listen(self):
-        "Waits for word from above or below: not for long while somebody is at work."
+        "Waits for word from above or below."
         poll = select.poll()
         for fd in (self.control, self.runner.ear, *([self.loner.ear] if self.loner else [])): poll.register(fd, select.POLLIN)
-        events = dict(poll.poll(20 if self.loner or self.place.get()[0] else 40))
+        events = dict(poll.poll(100 if self.loner else 1_000))
         if os.getppid() != self.parent: self.leave()
         if self.control in events: self.hear()
         if self.loner and self.loner.ear in events: self.listen_to_loner()
@@ -569,22 +574,20 @@ class _Keeper:
         *lines, self.heard = (self.heard + piece).split(b"\n")
         for said in map(json.loads, lines):
             if type(said) is list: self.jobs.extend(said)
-            else: self.jobs = deque(job for job in self.jobs if job[0] not in set(said["drop"]))
+            elif "drop" in said: self.jobs = deque(job for job in self.jobs if job[0] not in set(said["drop"]))
+            else: self.say({"busy": [name for name in (self.place.get()[0], self.loner and self.loner.name) if name]})
 
     def look(self, child: _Child):
-        "Reports a call that takes long, so that others may take over what waits behind it, and ends one that sleeps for ever."
+        "Ends a call that sleeps for ever."
         seconds = child.at(child.name if child is self.loner else self.place.get()[0])
-        if not child.name or seconds < .02: return
-        if not child.told: self.say({"busy": child.name})
-        child.told = True
-        if seconds > self.settings.wall: (self.mourn if child is self.runner else self.finish)("wall")
+        if child.name and seconds > self.settings.wall: (self.mourn if child is self.runner else self.finish)("wall")
         elif child is self.loner and child.ended(): # and perhaps something of it keeps the pipe open
             self.listen_to_loner() if select.select([child.ear], [], [], 0)[0] else self.finish("end")
 
     def mourn(self, stopped: str):
         "The runner is gone: at a limit of time, and that is a verdict; or of anything else, and the call at fault will be judged alone."
         (name, read, reading), status = self.place.get(), self.runner.reap()[0]
-        if reading and os.WIFSIGNALED(status): self.leave()  # amid a frame: nobody could go on
+        if reading: self.leave()  # at the end of everything, or amid a frame, so that nobody could go on
         ending = _ending(stopped, status)
         self.runner = None
         self.place.set(0, 0)
@@ -641,7 +644,8 @@ class _Keeper:
         sys.addaudithook(_hook(sink))
 
     def leave(self):
-        for child in filter(None, (self.runner, self.loner)): os.kill(child.pid, signal.SIGKILL)
+        for child in filter(None, (self.runner, self.loner)):
+            if child.end is None: os.kill(child.pid, signal.SIGKILL)
         os._exit(0)
 
 # %% ../nbs/02_executor.ipynb #c044
@@ -718,7 +722,8 @@ def _jail_trouble() -> str: # "" if the jail works
     "Why there can be no jail here."
     if not sys.platform.startswith("linux"): return "bubblewrap is for Linux only"
     if not shutil.which("bwrap"): return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; Arch: pacman -S bubblewrap)"
-    tried = subprocess.run(_jailed([_PYTHON, "-P", "-s", "-S", "-c", "import sys; sys.path.append(sys.argv[1]); import azr.executor", _ROOT]), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    try: tried = subprocess.run(_jailed([_PYTHON, "-P", "-s", "-S", "-c", "import sys; sys.path.append(sys.argv[1]); import azr.executor", _ROOT]), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as e: return f"bubblewrap cannot start here ({e})"
     return f"bubblewrap cannot start here ({(tried.stderr.strip().splitlines() or ['no message'])[-1]}): the system may forbid user namespaces" if tried.returncode else ""
 
 @functools.cache
@@ -780,7 +785,7 @@ class _Handle:
                                         env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8"}, start_new_session=True)
         os.close(control)
         self.to_runner, self.to_keeper, self.results, self.events = _Mouth(self.process.stdin.fileno()), _Mouth(writer), _Ear(self.process.stdout.fileno()), _Ear(self.process.stderr.fileno())
-        self.frames, self.owed, self.lone, self.busy, self.ready, self.heard = 0, {}, {}, None, False, time.monotonic()  # owed: call -> number of its frame
+        self.frames, self.owed, self.lone, self.busy, self.ready, self.heard, self.asked = 0, {}, {}, set(), False, time.monotonic(), 0.0  # owed: call -> number of its frame
 
     @property
     def owes(self) -> bool: return bool(self.owed or self.lone)
@@ -802,12 +807,18 @@ class _Handle:
 
     def drop(self) -> tuple[list, list]: # calls for a runner, calls for a loner
         "What it has not begun while it is busy. Others take these calls over."
-        owed, lone = ([name for name in names if name != self.busy] if self.busy in names else [] for names in (self.owed, self.lone))
+        owed, lone = ([] if self.busy.isdisjoint(names) else [name for name in names if name not in self.busy] for names in (self.owed, self.lone))
         if owed: self.frame({"drop": owed})
         if lone: self.to_keeper.say(json.dumps({"drop": lone}).encode() + b"\n")
         for name in owed: del self.owed[name]
         for name in lone: del self.lone[name]
         return owed, lone
+
+    def ask(self):
+        "What is it doing? It has said nothing for five turns of a runner."
+        if (now := time.monotonic()) - max(self.heard, self.asked) < 5 * _TURN: return
+        self.asked = now
+        self.to_keeper.say(b'{"look": true}\n')
 
     def kill(self):
         try: os.killpg(self.process.pid, signal.SIGKILL)  # its children too
@@ -831,7 +842,7 @@ def _vetted(result: list, limits: Limits) -> list:
 class _Pool:
     "Workers with one hash seed. They start when they are needed."
     def __init__(self, settings: _Settings, seed: int, isolation: str, size: int):
-        self.enforced = settings.enforced
+        self.enforced, self.ended = settings.enforced, False
         self.make, self.size, self.limits, self.patience, self.pace = (settings, seed, isolation), size, settings.limits, 3 * settings.wall, 2e-4
         self.handles, self.owner, self.restarts, self.names, self.starter = [], os.getpid(), 0, itertools.count(1), None
 
@@ -858,9 +869,8 @@ class _Pool:
             if not self.waiting and not self.lone: return
             if number == len(self.handles): self.handles.append(self.start())
             handle = self.handles[number]
-            if handle.busy is not None: continue
-            if len(handle.owed) <= share and (jobs := self.take(share, handle.owes)): handle.post(jobs)
-            while self.lone and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects): handle.post_alone([[*self.jobs[name := self.lone.popleft()], name in self.known]])
+            if handle.busy.isdisjoint(handle.owed) and len(handle.owed) <= share and (jobs := self.take(share, handle.owes)): handle.post(jobs)
+            while self.lone and handle.busy.isdisjoint(handle.lone) and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects): handle.post_alone([[*self.jobs[name := self.lone.popleft()], name in self.known]])
 
     def share(self) -> int:
         "How many calls are a portion: few towards the end, so that all workers finish together, but not so few that handing them out costs more than they do."
@@ -880,18 +890,26 @@ class _Pool:
 
     def steal(self):
         "Takes from a worker that is held up what it has not begun, if somebody could do it now."
-        if self.waiting or self.lone or len(self.handles) == self.size and all(h.owes for h in self.handles): return
+        if not self.idle(): return
         for handle in self.handles:
-            if handle.busy is None: continue
             owed, lone = handle.drop()
             self.waiting.extend(owed)
             self.lone.extend(lone)
+
+    def idle(self) -> bool:
+        "Whether there is a worker, or could be one, and no work for it."
+        return not self.waiting and not self.lone and (len(self.handles) < self.size or not all(h.owes for h in self.handles))
 
     def start(self) -> _Handle:
         "A new worker, started by a thread that lives as long as the pool: bubblewrap takes the end of that thread for the end of us."
         from concurrent.futures import ThreadPoolExecutor
         self.starter = self.starter or ThreadPoolExecutor(1, "azr-worker-starter")
-        return self.starter.submit(_Handle, *self.make).result()
+        if self.ended: raise RuntimeError("This Executor was closed while it was running.")
+        coming = self.starter.submit(_Handle, *self.make)
+        try: return coming.result()
+        except BaseException: # Ctrl-C: it may yet come
+            coming.add_done_callback(lambda handle: handle.exception() or handle.result().kill())
+            raise
 
     def wait(self) -> list[_Handle]:
         "The workers that have something to say, are gone, or have been silent for too long."
@@ -901,7 +919,10 @@ class _Pool:
             for mouth in (h.to_runner, h.to_keeper):
                 if mouth.data: poll.register(mouth.fd, select.POLLOUT)
         for fd in speakers: poll.register(fd, select.POLLIN)
-        events = {fd for fd, _ in poll.poll(1_000 if self.enforced else 100)}
+        events = {fd for fd, _ in poll.poll(25 if self.idle() else 1_000 if self.enforced else 100)}
+        if self.idle():
+            for h in self.handles:
+                if h.owes: h.ask()
         if not self.enforced: self.watch_memory()
         for mouth in (mouth for h in self.handles for mouth in (h.to_runner, h.to_keeper)): mouth.push()
         return list({id(speakers[fd]): speakers[fd] for fd in events & speakers.keys()}.values()) or [h for h in self.handles if h.owes and self.late(h)]
@@ -929,7 +950,7 @@ class _Pool:
 
     def settle(self, handle, frame: list, seconds: float):
         "Takes in a runner's results, and the pace at which they came: a geometric mean, which one slow call moves little."
-        handle.busy = None
+        handle.busy &= handle.lone.keys()
         if not frame: return
         self.pace = self.pace ** .7 * max(seconds / len(frame), 1e-5) ** .3
         for result in frame:
@@ -946,16 +967,16 @@ class _Pool:
         "Takes in what a keeper says."
         if result := event.get("result"): self.answered(_vetted(result, self.limits))
         if "ready" in event: handle.ready = True
-        elif "busy" in event: handle.busy = event["busy"]
+        elif "busy" in event: handle.busy = set(event["busy"])
         elif "died" in event: self.gather(handle, event["died"], event["read"])
         else:
             handle.lone.pop(event["result"][0], None)
-            if handle.busy == event["result"][0]: handle.busy = None
+            handle.busy.discard(event["result"][0])
 
     def gather(self, handle, culprit: int, read: int):
         "What a runner took to the grave is handed out again, and the call at fault, if it has no verdict, to a keeper."
         lost = [name for name, frame in handle.owed.items() if frame <= read]
-        handle.busy = None
+        handle.busy &= handle.lone.keys()
         for name in lost: del handle.owed[name]
         lost = [name for name in lost if name not in self.results]
         self.lone.extend(name for name in lost if name == culprit)
@@ -1068,7 +1089,9 @@ def _bar(total: int, label: str):
     with tqdm(total=total, desc=label, unit=" calls", delay=2) as bar: yield bar.update
 
 def _close(pools):
-    for pool in pools: pool.close()
+    for pool in pools:
+        pool.ended = True
+        pool.close()
 
 def _check_settings(workers, timeout, memory_mb, arguments):
     if os.name != "posix": raise RuntimeError("The executor needs Linux or macOS: on Windows, run it inside WSL2.")
