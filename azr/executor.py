@@ -131,11 +131,9 @@ def _offence(tree, policy: Policy): # (line, what) of the first offence, or None
     return min(found, default=None)
 
 # %% ../nbs/02_executor.ipynb #c013
-def _quiet(program: str, tree: bool = False):
-    "The code of a program, or its syntax tree. No warnings, and every failure of the compiler is a SyntaxError."
-    try:
-        with silence():
-            return compile(program, "<program>", "exec", ast.PyCF_ONLY_AST if tree else 0, dont_inherit=True)
+def _compile(program: str, flags: int = 0):
+    "The code of a program, or its syntax tree; every failure of the compiler is a SyntaxError."
+    try: return compile(program, "<program>", "exec", flags, dont_inherit=True)
     except SyntaxError: raise
     except (ValueError, MemoryError, RecursionError, OverflowError) as e: raise SyntaxError(f"{type(e).__name__}: {e}") from None
 
@@ -150,9 +148,10 @@ def _code_size(tree) -> int: # nodes, those that the compiler copies counted as 
 
 def _compiled(program: str):
     "The tree of a program that also compiles: `return` outside a function parses and yet is none. Raises SyntaxError."
-    tree = _quiet(program, tree=True)
-    if "finally" in program and _code_size(tree) > 100_000: raise SyntaxError("finally: compiles to too much code")
-    _quiet(program)
+    with silence():
+        tree = _compile(program, ast.PyCF_ONLY_AST)
+        if "finally" in program and _code_size(tree) > 100_000: raise SyntaxError("finally: compiles to too much code")
+        _compile(program)
     return tree
 
 def _entry(tree):
@@ -251,13 +250,16 @@ _TOLD = _FORBIDDEN_BUILTINS | _GUARDED | _FRAMES | {"id"}  # an id tells of the 
 
 def _is_plain(code: CodeType) -> bool:
     "Whether nothing that this program does can outlive it."
-    if code.co_code[::2].translate(None, _OPERATIONS) or not _TOLD.isdisjoint(code.co_names) or "__" in " ".join(code.co_names): return False
-    return all(_is_plain(inner) for inner in code.co_consts if type(inner) is CodeType)
+    names = code.co_names
+    if code.co_code[::2].translate(None, _OPERATIONS) or not _TOLD.isdisjoint(names) or "__" in " ".join(names): return False
+    for inner in code.co_consts:
+        if type(inner) is CodeType and not _is_plain(inner): return False
+    return True
 
 # %% ../nbs/02_executor.ipynb #c025
 def _examined(program: str, policy: Policy | None) -> CodeType | tuple[str, str] | None:
     "Plain code; or a refusal as status and text; or None for a program that is allowed and must run in a process of its own."
-    try: code = _quiet(program)
+    try: code = _compile(program)
     except SyntaxError as e: return "syntax", f"line {e.lineno or '?'}: {e.msg}"
     if policy is None: return None
     if _is_plain(code): return code
@@ -394,6 +396,7 @@ def _drop_privileges():
 _ENCODINGS = """ascii utf_8 utf_7 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be latin_1 iso8859_15 cp1252 cp437 mac_roman koi8_r shift_jis euc_jp iso2022_jp euc_kr gb2312 gbk gb18030 big5
     idna punycode rot_13 hex_codec base64_codec unicode_escape raw_unicode_escape""".split()
 _TURN = .005           # seconds after which a runner says what it has
+_AWAKE = .0003         # seconds that a runner without work stays awake: the next small batch is often that near, and waking up takes as long as a call
 _RETIRE = 20_000       # calls of one runner
 _MARGIN = 32 << 20     # bytes of address space that a runner has beyond a call's own, for what earlier calls have left; when it is used up, the runner ends
 
@@ -431,16 +434,31 @@ class _Runner:
 
     def listen(self) -> bool: # False at the end
         "Takes in the frames that have arrived: calls, or calls that another worker has taken over. Waits if there is nothing to do."
-        while self.jobs.empty() or select.select([self.source], [], [], 0)[0]:
+        until = time.perf_counter() + _AWAKE
+        while self.jobs.empty() and time.perf_counter() < until and not self.called(): pass
+        while self.jobs.empty() or self.called():
             self.place.set(2, 1)
             if not (size := _read(self.source, 4)): return False
             said = json.loads(_read(self.source, int.from_bytes(size, "big")))
             self.place.set(1, self.place.get()[1] + 1)
             self.place.set(2, 0)
             jobs, dropped = (said, ()) if type(said) is list else ([], set(said["drop"]))
+            self.look_through(jobs)
             for job in [*_drain(self.jobs), *jobs]:
                 if job[0] not in dropped: self.jobs.put(job)
         return True
+
+    def look_through(self, jobs: list):
+        "Compiles the programs of a frame in a row, each under its limit: a tenth quicker than between the runs, since the compiler stays in the processor's cache."
+        armed = 0.0
+        for name, program, _ in jobs:
+            if (clock := time.perf_counter()) - armed > .001: armed = self.arm(clock)
+            self.place.set(0, name)
+            self.examined(program)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        self.place.set(0, 0)
+
+    def called(self) -> bool: return bool(select.select([self.source], [], [], 0)[0])
 
     def turn(self) -> int: # calls
         "Answers calls for five milliseconds. A name without an answer is a call that is not for a runner."
@@ -1024,7 +1042,7 @@ class Executor:
     def _pass(self, calls: list, pool, told) -> list[Outcome]:
         refusals = {i: refusal for i, call in enumerate(calls) if (refusal := self._refusal(call))}
         results = iter(pool.run([call for i, call in enumerate(calls) if i not in refusals] if refusals else calls, told))
-        return [refusals.get(i) or _outcome(*next(results)[1:]) for i in range(len(calls))]
+        return [refusals[i] if i in refusals else _outcome(*next(results)[1:]) for i in range(len(calls))]
 
     def _refusal(self, call: Call) -> Outcome | None:
         "The outcome of a call that is too long to be handed on."
