@@ -52,18 +52,11 @@ _DUNDERS = frozenset("""__init__ __new__ __post_init__ __name__ __qualname__ __d
     __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __add__ __sub__ __mul__ __matmul__ __truediv__ __floordiv__ __mod__ __divmod__ __pow__ __lshift__ __rshift__ __and__ __or__ __xor__ __neg__ __pos__ __abs__
     __invert__ __radd__ __rsub__ __rmul__ __rtruediv__ __rfloordiv__ __rmod__ __rpow__ __rand__ __ror__ __rxor__ __iadd__ __isub__ __imul__ __ior__ __iand__ __ixor__ __str__ __repr__ __format__ __bytes__
     __bool__ __int__ __float__ __complex__ __index__ __round__ __floor__ __ceil__ __trunc__ __call__ __enter__ __exit__ __members__ __annotations__ __slots__ __all__ __version__ __author__""".split())
-_IMPORTS = """__future__ abc bisect cmath collections collections.abc copy dataclasses decimal enum fractions functools heapq itertools json math numbers operator re statistics string textwrap typing""".split()
-_DOCUMENTED = frozenset("_asdict _fields _field_defaults _make _replace _value_ _name_ _missing_ _generate_next_value_ _order_ _ignore_".split())  # underscored, and meant for users
+# what classes of the library keep to themselves, and what leads out: `typing.ForwardRef._evaluate` evaluates text, `enum.Enum._convert_` finds any module by its name
+_PRIVATE = frozenset("""_evaluate _convert_ _create_ _check_for_existing_members_ _find_data_type_ _find_data_repr_ _find_new_ _get_mixins_ _dump_registry _abc_impl _abc_registry_clear _abc_caches_clear _MutableMapping__marker
+    _UserList__cast _vformat _make_substitution _getitem _class_getitem_inner _determine_new_args _make_unbound_method _field_type _resolve_filename _fix_up_module _at_fork_reinit _acquire_restore _release_save""".split())
 
 def _is_dunder(name: str) -> bool: return name[:2] == "__" == name[-2:] and name.strip("_") != ""
-
-def _private_names(modules: Iterable[str]) -> frozenset[str]:
-    "The attributes with a leading underscore of all classes in these modules: `typing.ForwardRef._evaluate` evaluates text, `enum.Enum._convert_` finds any module by its name."
-    classes = {c for name in modules for c in vars(importlib.import_module(name)).values() if isinstance(c, type)}
-    return frozenset(n for c in classes for n in dir(c) if n[0] == "_" and not _is_dunder(n)) - _DOCUMENTED
-
-
-_PRIVATE = _private_names(_IMPORTS)
 
 def _forbidden_attribute(name: str) -> bool:
     "Whether reading this attribute can lead out: frames, code objects, every dunder that is not plain data-model use, and what classes of the library keep to themselves."
@@ -73,7 +66,8 @@ def _forbidden_attribute(name: str) -> bool:
 @dataclass(frozen=True)
 class Policy:
     "What may run at all. Names of standard-library modules; their submodules are included."
-    imports: tuple[str, ...] = tuple(name for name in _IMPORTS if "." not in name)
+    imports: tuple[str, ...] = ("__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers",
+                                "operator", "re", "statistics", "string", "textwrap", "typing")
     max_program: int = 20_000  # characters of source
 
 # %% ../nbs/02_executor.ipynb #c012

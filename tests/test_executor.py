@@ -66,6 +66,7 @@ def test_policy_refuses_with_the_line(name):
 
 SAFE = ["import math, json, re, string, collections, itertools, functools, heapq, bisect, copy\ndef f(x): return 1", "from collections import defaultdict, deque, Counter\ndef f(x): return 1", "import collections.abc\ndef f(x): return 1",
         "from typing import *\ndef f(x: List[int]) -> int: return 1", "def f(input, open=1): return input", "class A:\n    def __init__(self): super().__init__(); self._x = 1\ndef f(x): return A().__class__.__name__",
+        "class A:\n    def __init__(self, name): self._name, self._hash = name, 1\n    def _add(self, o): return o\n    def __getattr__(self, name): return 1\n    def __del__(self): pass\ndef f(x): return A(x)._add(A(x)._name)",
         "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f(x): return P(x).x", "def f(x): return hasattr(x, 'append') and getattr(x, 'append', None)", "def f(x):\n    if __name__ == '__main__': print(1)\n    return [__ for __ in x]",
         "def f(x):\n    match x:\n        case int(y) | [y, *_] | {'a': y}: return y", "f = lambda x: x", "async def f(x): return x", "def f(*a): return a", "def f(**k): return k"]
 
