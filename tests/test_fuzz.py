@@ -103,6 +103,7 @@ def test_long_literals(text):
 
 @settings(max_examples=300)
 @given(program_texts)
+@pytest.mark.filterwarnings("ignore")  # of our own look at the text, below
 def test_programs(program):
     written = declared(lambda: canonical_program(program), SyntaxError)
     if isinstance(written, str) and program.isascii():
