@@ -192,6 +192,6 @@ def test_check_names_what_changed():
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")
 def test_makefile_explains_itself():
     shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("help", "demo", "test", "test-slow", "lab", "check", "refresh", "figures", "tiny", "clean"): assert f"make {target} " in shown
+    for target in ("help", "demo", "test", "test-slow", "lab", "check", "refresh", "figures", "bench", "tiny", "clean"): assert f"make {target} " in shown
     windows = subprocess.run(["make", "demo", "OS=Windows_NT"], cwd=ROOT, capture_output=True, text=True)
     assert windows.returncode and "WSL2" in windows.stderr and windows.stderr.count("\n") == 1
