@@ -1,8 +1,11 @@
 "Presets, settings as text, and what the command line says when something is wrong."
+import subprocess
+import sys
 from dataclasses import fields
 
 import nbformat
 import pytest
+import yaml
 
 from azr.cli import execute, field_help, main
 from azr.run import config, folder_for, presets, read_preset
@@ -66,3 +69,13 @@ def test_a_killed_kernel_ends_in_one_sentence(tmp_path):
     folder.mkdir(parents=True)
     nbformat.write(page, folder / "bad.ipynb")
     with pytest.raises(ValueError, match="kernel died"): execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
+
+
+def test_papermill_takes_a_preset_file_and_repeats_azr_trains_bytes(tmp_path):
+    small = dict(batch=4, attempts=2, steps=1, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, workers=1)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump(read_preset("demo") | small))
+    assert main(["train", "--config", str(mine), "--run", str(tmp_path / "line")]) == 0
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs" / "runs" / "train.ipynb"), str(tmp_path / "out.ipynb"), "-f", str(mine), "-p", "run", str(tmp_path / "page")],
+                   check=True, capture_output=True, cwd=ROOT)
+    assert (tmp_path / "line" / "metrics.jsonl").read_bytes() == (tmp_path / "page" / "metrics.jsonl").read_bytes()
