@@ -71,6 +71,7 @@ def test_a_killed_kernel_ends_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="kernel died"): execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
 
 
+@pytest.mark.slow
 def test_papermill_takes_a_preset_file_and_repeats_azr_trains_bytes(tmp_path):
     small = dict(batch=4, attempts=2, steps=1, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, workers=1)
     mine = tmp_path / "mine.yaml"
