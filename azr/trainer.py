@@ -306,7 +306,7 @@ def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOCo
         learning_rate=config.learning_rate, lr_scheduler_type="constant_with_warmup", warmup_steps=config.warmup_steps, adam_beta1=config.betas[0], adam_beta2=config.betas[1],
         weight_decay=config.weight_decay, max_grad_norm=config.grad_clip, loss_type="dapo", scale_rewards="group", beta=config.kl, epsilon=config.clip_low, epsilon_high=config.clip_high,
         entropy_coef=config.entropy_coefficient, disable_dropout=True, gradient_checkpointing=config.gradient_checkpointing, bf16=on_gpu and computation(config.dtype) is torch.bfloat16, fp16=on_gpu and config.dtype == "float16", use_cpu=not on_gpu,
-        save_steps=config.save_every * config.iterations, save_total_limit=max(2, config.keep_checkpoints), logging_steps=config.iterations, report_to=list(config.report_to), disable_tqdm=True, eval_strategy="no",
+        save_steps=config.save_every * config.iterations, save_total_limit=None, logging_steps=config.iterations, report_to=list(config.report_to), disable_tqdm=True, eval_strategy="no",
         ignore_data_skip=True, dataloader_pin_memory=on_gpu, log_level="error")
 
 def _reward(prompts, completions, reward, **columns) -> list[float]:
@@ -326,7 +326,7 @@ class SelfPlayTrainer(GRPOTrainer):
     ):
         if int(os.environ.get("WORLD_SIZE", "1")) > 1: raise ValueError("several processes are not supported yet: start one")
         if config.style == "chat" and not tokenizer.chat_template: raise ValueError(f"style is 'chat' and the tokenizer of {config.model!r} has no chat template: take its instruct version, or style 'r1'")
-        self.selfplay, self.config, self.on_play = selfplay, config, on_play
+        self.selfplay, self.config, self.on_play, self._aside = selfplay, config, on_play, None
         arguments = grpo_arguments(config, selfplay.recipe, folder)
         data = Dataset.from_dict({"prompt": slots(selfplay.recipe)})
         lora = LoraConfig(r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM") if config.lora_rank else None
@@ -437,12 +437,26 @@ class SelfPlayTrainer(GRPOTrainer):
     # -- checkpoints
 
     def _save_checkpoint(self, model, trial):
-        "TRL's checkpoint, then the loop's state; the file written last makes it whole."
-        super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        self.selfplay.buffers.save(folder / "buffers.jsonl.gz")
-        write_json(folder / "selfplay.json", {"step": self.state.global_step // self.config.iterations, "random": self.selfplay.state()})
-        for old in whole_checkpoints(folder.parent)[:-self.config.keep_checkpoints]: shutil.rmtree(old)  # only now: the new one is whole
+        "TRL's checkpoint and the loop's state, written aside, then renamed; the one before it stays until this one is whole."
+        root, name = Path(self.args.output_dir), f"checkpoint-{self.state.global_step}"
+        self._aside = root / "writing"
+        shutil.rmtree(self._aside, ignore_errors=True)   # what an earlier crash left
+        try:
+            super()._save_checkpoint(model, trial)
+            self.selfplay.buffers.save(self._aside / name / "buffers.jsonl.gz")
+            write_json(self._aside / name / "selfplay.json", {"step": self.state.global_step // self.config.iterations, "random": self.selfplay.state()})
+        except OSError as error:
+            shutil.rmtree(self._aside, ignore_errors=True)
+            raise ValueError(f"{name} could not be written to {root} ({error}): the checkpoint before it is whole, so make room and run the same command again") from error
+        finally: self._aside = None
+        shutil.rmtree(root / name, ignore_errors=True)
+        (root / "writing" / name).rename(root / name)
+        (root / "writing").rmdir()
+        for old in whole_checkpoints(root)[:-self.config.keep_checkpoints]: shutil.rmtree(old)
+
+    def _get_output_dir(self, trial):
+        "Where the checkpoint that is being written goes."
+        return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
     def resume(self, checkpoint: Path):
         "Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest."

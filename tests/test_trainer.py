@@ -247,3 +247,22 @@ def test_a_lora_run_opens_with_peft_and_merges_to_the_same_logits(tmp_path):
     torch.testing.assert_close(adapted, AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(ids).logits, atol=1e-4, rtol=1e-4)
     assert (adapted - toy_model()(ids).logits).abs().max() > 1e-3   # the adapter says something
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").eos_token == "<end>"
+
+
+@pytest.mark.parametrize("where", ["model", "buffers"])
+def test_a_full_disk_leaves_the_checkpoint_before_it_whole(tmp_path, monkeypatch, where):
+    whole = trained(make(tmp_path / "whole"))
+    run = make(tmp_path / "run")
+    owner, name = (SelfPlayTrainer, "_save_optimizer_and_scheduler") if where == "model" else (type(run.selfplay.buffers), "save")
+    original = getattr(owner, name)
+    def full(self, path):
+        if "checkpoint-4" in str(path): raise OSError(28, "No space left on device")
+        return original(self, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, full)
+        with pytest.raises(ValueError, match="checkpoint-4 could not be written.*No space left on device.*make room"): run.train()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint-2"]
+    again = make(tmp_path / "run")
+    again.resume(tmp_path / "run" / "checkpoint-2")
+    again.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    assert torch.equal(weights(whole), weights(again)) and last_checkpoint(tmp_path / "run").name == "checkpoint-4"
