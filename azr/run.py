@@ -315,7 +315,7 @@ def train(
     if not torch.cuda.is_available(): torch.set_num_threads(threads)
     records, checkpoint = Records(folder), last_checkpoint(folder / "checkpoints")
     set_seed(config.seed)
-    model, tokenizer = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token)
+    model, tokenizer = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
         env = environment(config, executor)
         selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))

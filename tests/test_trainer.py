@@ -7,13 +7,14 @@ import pytest
 import torch
 from sums import ZERO, Sums
 from toy import toy_model, toy_tokenizer
-from transformers import set_seed
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import GRPOTrainer
 
 from azr.core import Prompt, Role, Rollout, Status, Verdict, Completion
 from azr.sampling import GREEDY, Sampling
 from azr.selfplay import Recipe, SelfPlay
-from azr.trainer import Config, PolicySampler, SelfPlayTrainer, generator, last_checkpoint, load_policy, merge, place, row, Row
+from azr.trainer import Config, PolicySampler, SelfPlayTrainer, generator, last_checkpoint, load_policy, merge, merge_adapter, place, whole_checkpoints, row, Row
 
 TOY = dict(batch=4, attempts=2, steps=4, learning_rate=1e-3, dtype="float32", micro_batches=1, gradient_checkpointing=False, max_prompt_tokens=40, max_completion_tokens=12,
            chunk_tokens=256, score_tokens=256, save_every=2, entropy_coefficient=0.0)
@@ -206,3 +207,62 @@ def test_a_bad_setting_is_refused_by_name_and_value(field, value):
 
 def test_micro_batches_must_divide_the_places(tmp_path):
     with pytest.raises(ValueError, match="micro_batches is 3"): make(tmp_path, micro_batches=3)
+
+
+@pytest.mark.parametrize("field, value, said", [("batch", "ten", "batch is 'ten': give a whole number"), ("batch", 4.0, "batch is 4.0: give a whole number"), ("learning_rate", "x", "learning_rate is 'x': give a number"),
+                                                ("gradient_checkpointing", 1, "give true or false"), ("timeout", 0, "timeout is 0: give more than 0"), ("timeout", float("nan"), "timeout is nan"), ("learning_rate", -1.0, "learning_rate is -1.0"),
+                                                ("task_types", "deduction", "task_types is 'deduction': give a list"), ("keep_checkpoints", 0, "keep_checkpoints is 0"), ("quantization", "nf4", "give a lora_rank"),
+                                                ("report_to", ("mlflow",), "report_to names 'mlflow'"), ("advantage", "grpo", "its group has one member")])
+def test_a_setting_of_the_wrong_kind_is_refused_with_the_remedy(field, value, said):
+    with pytest.raises(ValueError, match=said): Config(**{field: value})
+
+
+def test_a_missing_package_is_named_with_its_line(tmp_path, monkeypatch):
+    toy_tokenizer().save_pretrained(tmp_path)
+    toy_model().save_pretrained(tmp_path)
+    monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="needs the package bitsandbytes: pip install bitsandbytes"): load_policy(str(tmp_path), quantization="nf4")
+    with pytest.raises(ValueError, match="needs the package trackio: pip install trackio"): make(tmp_path / "run", report_to=("trackio",))
+
+
+def test_chat_style_needs_a_chat_template(tmp_path):
+    with pytest.raises(ValueError, match="has no chat template"): make(tmp_path, style="chat")
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_the_newest_checkpoints_stay(tmp_path, keep):
+    make(tmp_path, save_every=1, keep_checkpoints=keep).train()
+    assert [p.name for p in whole_checkpoints(tmp_path)] == [f"checkpoint-{n}" for n in (1, 2, 3, 4)][-keep:] == sorted(p.name for p in tmp_path.glob("checkpoint-*"))
+
+
+def test_a_lora_run_opens_with_peft_and_merges_to_the_same_logits(tmp_path):
+    toy_model().save_pretrained(tmp_path / "base")
+    trainer = trained(make(tmp_path / "run", lora_rank=2, learning_rate=0.05))
+    trainer.model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    trainer.save_model(str(tmp_path / "model"))
+    trainer.processing_class.save_pretrained(str(tmp_path / "model"))
+    merge_adapter(tmp_path / "model", tmp_path / "merged")
+    ids = torch.arange(2, 20)[None]
+    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "model")(ids).logits
+    torch.testing.assert_close(adapted, AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(ids).logits, atol=1e-4, rtol=1e-4)
+    assert (adapted - toy_model()(ids).logits).abs().max() > 1e-3   # the adapter says something
+    assert AutoTokenizer.from_pretrained(tmp_path / "merged").eos_token == "<end>"
+
+
+@pytest.mark.parametrize("where", ["model", "buffers"])
+def test_a_full_disk_leaves_the_checkpoint_before_it_whole(tmp_path, monkeypatch, where):
+    whole = trained(make(tmp_path / "whole"))
+    run = make(tmp_path / "run")
+    owner, name = (SelfPlayTrainer, "_save_optimizer_and_scheduler") if where == "model" else (type(run.selfplay.buffers), "save")
+    original = getattr(owner, name)
+    def full(self, path):
+        if "checkpoint-4" in str(path): raise OSError(28, "No space left on device")
+        return original(self, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, full)
+        with pytest.raises(ValueError, match="checkpoint-4 could not be written.*No space left on device.*make room"): run.train()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint-2"]
+    again = make(tmp_path / "run")
+    again.resume(tmp_path / "run" / "checkpoint-2")
+    again.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    assert torch.equal(weights(whole), weights(again)) and last_checkpoint(tmp_path / "run").name == "checkpoint-4"
