@@ -121,7 +121,8 @@ def test_an_unwritable_run_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="run folder .*file/run cannot be made or written to.*choose a folder"): small(tmp_path / "file" / "run")
 
 
-def test_an_unknown_model_is_refused_before_a_file_is_written(tmp_path):
+def test_an_unknown_model_is_refused_before_a_file_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no network: and no minute of trying
     with pytest.raises(ValueError, match="model 'no/such-model-here' cannot be loaded"): small(tmp_path / "run", model="no/such-model-here")
     assert not (tmp_path / "run").exists()
 
