@@ -239,7 +239,7 @@ def _namespace_builtins(facades: dict) -> dict:
 _PLAIN = re.compile(r"""CACHE|NOP|COPY\w*|SWAP|RESUME|EXTENDED_ARG|(POP|PUSH|UNARY|BINARY|BUILD|UNPACK|LIST|SET|DICT|JUMP|MAKE|RETURN|FORMAT)_\w+|(COMPARE|IS|CONTAINS)_OP|TO_BOOL|MAP_ADD|PRECALL|KW_NAMES
     |(LOAD|STORE|DELETE)_(CONST|NAME|GLOBAL|FAST\w*|DEREF|SUBSCR|SLICE|CLOSURE)|LOAD_(ATTR|METHOD|ASSERTION_ERROR)|GET_(ITER|LEN|YIELD_FROM_ITER)|(FOR|END)_\w+|SEND|YIELD_VALUE|CALL(_KW|_FUNCTION_EX|_INTRINSIC_1)?
     |RAISE_VARARGS|RERAISE|CHECK_EXC_MATCH|CONVERT_VALUE|CLEANUP_THROW|MATCH_(MAPPING|SEQUENCE|KEYS)""", re.X)
-_OPERATIONS = bytes(number for number, name in enumerate(opcode.opname) if _PLAIN.fullmatch(name))
+_OPERATIONS = bytes(number for number, name in enumerate(opcode.opname[:256]) if _PLAIN.fullmatch(name))
 _TOLD = _FORBIDDEN_BUILTINS | _GUARDED | _FRAMES | {"id"}  # an id tells of the objects that were there before
 
 def _is_plain(code: CodeType) -> bool:

@@ -1,5 +1,5 @@
 """Attacks on the executor, one property each; then recovery, order, neighbours, and the death of the parent."""
-import os, signal, subprocess, sys, textwrap, threading, time, warnings
+import glob, os, shutil, signal, subprocess, sys, textwrap, threading, time, warnings
 from pathlib import Path
 
 import pytest
@@ -354,6 +354,24 @@ def test_an_expression_cannot_change_what_f_does(expressions):
     for args in ["type('E', (), {'__eq__': lambda a, b: True})()", "[lambda: 0]", "object()", "lambda: type('E', (), {})", "(i for i in [1])"]: assert one(expressions, "def f(x): return x == 'gold'", args).status is Status.BAD_ARGUMENTS, args
     assert one(expressions, "def f(x): return x", "[0] * 10 ** 10").status is Status.MEMORY and one(expressions, "def f(x): return x", "1 / 0").error.startswith("ZeroDivisionError")
     assert check_expression("open('x')").status is Status.UNSAFE
+
+# other Pythons
+
+OTHERS = sorted({os.path.realpath(p) for v in ("3.12", "3.13", "3.14") for p in filter(None, [shutil.which(f"python{v}"), *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{v}.*/bin/python"))]) if subprocess.run([p, "-c", "import sys"], capture_output=True).returncode == 0})
+SCRIPT = """
+from azr.executor import Call, Executor, _is_plain
+program = "def f(x):\\n    try: y = [i for i in x if i and (lambda a: a)(i)]\\n    except ValueError as e: return str(e)\\n    return sorted(y)[:2], sum(i for i in x), {**{'a': f'{x!r:>9}'}}"
+assert _is_plain(compile(program, "", "exec")), "an ordinary program is not plain here"
+calls = [Call(program, "[3, 1, 2]"), Call("import math\\nfrom dataclasses import dataclass\\n@dataclass\\nclass A:\\n    x: int = 0\\ndef f(x): return math.floor(A(x).x)", "2.5"), Call("def f(x):\\n    while True: pass", "1"), Call("def f(x): return [0] * 10 ** 11", "1"),
+         Call("def f(x): return ().__class__.__base__", "1"), Call("from collections import namedtuple\\ndef f(x): return namedtuple('P', 'a b')(x, 2)", "1")]
+with Executor(workers=1, timeout=.3) as executor: print([(str(o.status), o.value) for o in executor.run(calls, twice=True)])
+"""
+
+@pytest.mark.skipif(not OTHERS, reason="no other Python here")
+@pytest.mark.parametrize("python", OTHERS)
+def test_the_same_on_every_python(python):
+    done = subprocess.run([python, "-W", "ignore", "-c", SCRIPT], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.stdout.strip() == str([("ok", "([1, 2], 6, {'a': '[3, 1, 2]'})"), ("ok", "2"), ("timeout", None), ("memory", None), ("unsafe", None), ("ok", "(1, 2)")]), done.stderr
 
 # settings
 
