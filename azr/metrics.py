@@ -8,7 +8,8 @@ __all__ = ['STUDENT', 'MOST_LEVELS', 'MOST_NODES', 'MOST_COMPARED', 'ANSWERS', '
            'student', 'student_bound', 'paired_test', 'holm', 'detectable', 'settings_table', 'judgement',
            'read_metrics', 'gzip_members', 'read_rollouts', 'solve_rates', 'measurable', 'code_measures',
            'tree_distance', 'text_distance', 'value_type', 'known_hash', 'surprise', 'program_of', 'proposal_measures',
-           'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals', 'tokens_of', 'ngrams', 'overlap']
+           'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals', 'program_features', 'solved_counts',
+           'proposal_record', 'tokens_of', 'ngrams', 'overlap']
 
 # %% ../nbs/14_metrics.ipynb #c002
 import ast, json, re, zlib
@@ -379,6 +380,33 @@ def run_proposals(
     return proposal_metrics(tasks, shown_programs(tasks, (r for members in rollouts.values() for r in members)), list(rollouts))
 
 # %% ../nbs/14_metrics.ipynb #c060
+def program_features(program: str) -> dict[str, float]: # node name -> share; empty: not measurable
+    "How a program is built: the share of each kind of syntax node."
+    tree = measurable(program)
+    names = [type(node).__name__ for node in ast.walk(tree) if not isinstance(node, (ast.expr_context, ast.Module))] if tree else []
+    return {name: count / len(names) for name, count in sorted(Counter(names).items())}
+
+def solved_counts(rollouts: Iterable[Rollout], attempts: int) -> dict[str, list[int]]: # task type -> proposals solved by 0 ... n attempts
+    "The histogram behind learnability."
+    return {name: [sum(round(rate * attempts) == k for rate in rates) for k in range(attempts + 1)] for name, rates in solve_rates(rollouts).items()}
+
+def proposal_record(
+    folder: str | Path,        # of a run
+    attempts: int,             # n of its settings
+    programs: int = 4,         # shown of each step and type, the first ones
+) -> list[dict]:               # one dictionary for each recorded step
+    "What the figures of proposals are drawn from."
+    tasks, measures, rollouts = run_tasks(folder), run_proposals(folder), read_rollouts(folder)
+    digits = lambda value: round(value, 4) if isinstance(value, float) else value
+    records = []
+    for step, members in rollouts.items():
+        lengths = {key: value for key, value in step_metrics(members).items() if key.endswith(("/completion_length", "/reward"))}
+        solved = {f"propose/{name}/solved": counts for name, counts in solved_counts((r for r in members if r.prompt.role is Role.PROPOSE), attempts).items()}
+        shown = {f"propose/{name}/programs": [program_of(t) for t in tasks if (t.step, t.task_type) == (step, name) and program_of(t) and len(program_of(t)) <= 200][:programs] for name in ("deduction", "abduction")}
+        records.append({"step": step} | {key: digits(value) for key, value in (measures[step] | lengths).items()} | solved | {key: own for key, own in shown.items() if own})
+    return records
+
+# %% ../nbs/14_metrics.ipynb #c063
 def tokens_of(program: str) -> list[str]:
     "The tokens of the canonical text; of the text itself where it does not parse or is too large."
     try: text = canonical_program(program) if measurable(program) else program
