@@ -7,7 +7,7 @@ __all__ = ['BLACK', 'ORANGE', 'SKY', 'GREEN', 'YELLOW', 'BLUE', 'VERMILION', 'PU
            'ARMS', 'PROPOSAL_PANELS', 'table', 'measure', 'figure', 'lines', 'draw_measure', 'finish', 'learning_curve',
            'funnel_shares', 'validity_funnel', 'learnability_histogram', 'arm_gains', 'headline', 'ablation_rows',
            'seeds_measure', 'draw_seeds', 'proposal_curves', 'roles_by_type', 'learnability_over_training',
-           'principal_plane', 'program_map']
+           'principal_plane', 'program_map', 'beside_the_paper']
 
 # %% ../nbs/15_plots.ipynb #c002
 from functools import wraps
@@ -272,7 +272,7 @@ def ablation_rows(
     return fig
 
 # %% ../nbs/15_plots.ipynb #c036
-PROPOSAL_PANELS = {"complexity": "cognitive complexity", "halstead": "Halstead score", "tree_distance": "distance to references, tree edits", "text_distance": "distance to references, difflib",
+PROPOSAL_PANELS = {"complexity": "cognitive complexity", "halstead": "Halstead score", "tree_distance": "distance to references (tree)", "text_distance": "distance to references (text)",
                    "answer_diversity": "answer diversity", "novel_rate": "programs never written before"}   # measure -> title
 
 def seeds_measure(runs: Sequence[Sequence[dict]], prefix: str, name: str) -> dict[str, pd.DataFrame]: # task type -> a column for each seed
@@ -298,7 +298,7 @@ def proposal_curves(
     for axes, (name, title) in zip(grid.flat, PROPOSAL_PANELS.items()):
         draw_seeds(axes, seeds_measure(runs, Role.PROPOSE, name), COLOURS[Role.PROPOSE])
         finish(axes, title, "mean" if name in ("complexity", "halstead") else "share" if name == "novel_rate" else "0 to 1")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0, top=1.05 if name in ("answer_diversity", "novel_rate") else None)
     for axes in grid[0]: axes.set_xlabel("")
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
     if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=3)
@@ -374,4 +374,28 @@ def program_map(
     points = axes.scatter(*(places + spread).T, c=[step for step, _ in found], cmap="cividis", s=11, alpha=.75, linewidths=0)
     fig.colorbar(points, label="self-play step")
     axes.set(title=f"Proposed programs by their syntax (n = {len(found)}, {len(runs)} seed{'s' * (len(runs) > 1)})", xlabel=f"first component ({share[0]:.0%} of the variance)", ylabel=f"second component ({share[1]:.0%})")
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c046
+@figure
+def beside_the_paper(
+    runs: pd.DataFrame | Sequence[dict],  # ours: a row for each run: arm, seed, before, after (fractions)
+    published: pd.DataFrame,              # table 1 of the paper: model, base, avg (percent)
+    tasks: int | None = None,             # held-out tasks behind each of our accuracies
+) -> Figure:
+    "Average score before and after self-play: ours full, the paper's hollow."
+    row = arm_gains([run for run in pd.DataFrame(runs).to_dict("records") if run["arm"] == "self-play"]).loc["self-play"]
+    average = {(entry["model"], entry["base"]): entry["avg"] for entry in published.to_dict("records")}
+    pairs = [("embedded model,\n0.2M weights", 100 * row["before"], 100 * row["after"]), ("AZR-Base-7B\n(table 1)", average["Qwen2.5-7B", "-"], average["AZR", "Base"]),
+             ("AZR-Coder-7B\n(table 1)", average["Qwen2.5-7B-Coder", "-"], average["AZR", "Coder"])]
+    fig, axes = plt.subplots(figsize=(6.5, 3))
+    for place, (_, before, after) in enumerate(pairs):
+        for shift, value, colour in ((-.19, before, GREY), (.19, after, ORANGE)):
+            axes.bar(place + shift, value, .36, color=colour if place == 0 else "none", edgecolor=BLACK if place == 0 else colour, lw=.6 if place == 0 else 1.8)
+        axes.annotate(f"{after - before:+.1f}" + (f" ± {100 * row['half']:.1f}" if place == 0 and pd.notna(row["half"]) else ""), (place + .19, after), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+    if pd.notna(row["half"]): axes.errorbar(.19, 100 * row["after"], yerr=100 * row["half"], color=BLACK, capsize=3, lw=1)
+    axes.set_xticks(range(len(pairs)), [name for name, _, _ in pairs])
+    axes.set(ylabel="average score (%)", ylim=(0, 1.18 * max(after for _, _, after in pairs)), xlabel=f"ours: our held-out tasks (n = {row['n']:.0f} seeds" + (f", {tasks} tasks" if tasks else "") + "); the paper: nine code and maths tests, one run each")
+    names = (("before self-play", GREY, True), ("after", ORANGE, True), ("published, before", GREY, False), ("published, after", ORANGE, False))
+    fig.legend(handles=[plt.Rectangle((0, 0), 1, 1, fc=colour if full else "none", ec=BLACK if full else colour, lw=.6 if full else 1.8, label=name) for name, colour, full in names], loc="outside right center")
     return fig
