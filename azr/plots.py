@@ -4,8 +4,10 @@
 
 # %% auto #0
 __all__ = ['BLACK', 'ORANGE', 'SKY', 'GREEN', 'YELLOW', 'BLUE', 'VERMILION', 'PURPLE', 'GREY', 'COLOURS', 'LINES', 'STYLE',
-           'ARMS', 'table', 'measure', 'figure', 'lines', 'draw_measure', 'finish', 'learning_curve', 'funnel_shares',
-           'validity_funnel', 'learnability_histogram', 'arm_gains', 'headline']
+           'ARMS', 'PROPOSAL_PANELS', 'table', 'measure', 'figure', 'lines', 'draw_measure', 'finish', 'learning_curve',
+           'funnel_shares', 'validity_funnel', 'learnability_histogram', 'arm_gains', 'headline', 'ablation_rows',
+           'seeds_measure', 'draw_seeds', 'proposal_curves', 'roles_by_type', 'learnability_over_training',
+           'principal_plane', 'program_map', 'beside_the_paper']
 
 # %% ../nbs/15_plots.ipynb #c002
 from functools import wraps
@@ -13,12 +15,13 @@ from itertools import cycle
 from typing import Callable, Iterable, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .core import Role, Rollout
-from .metrics import interval, solve_rates
+from .metrics import interval, program_features, solve_rates
 from .rewards import curve_function
 
 # %% ../nbs/15_plots.ipynb #c007
@@ -246,4 +249,153 @@ def headline(
         axes.annotate("clean base", (1, 100 * clean), (2, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", color="#555555", fontsize=8)
     axes.set_xticks([place + .28 for place in places], [f"{arm}\n(n = {row['n']:.0f} seed{'' if row['n'] == 1 else 's'})" for arm, row in gains.iterrows()])
     axes.set(xlim=(-.3, places[-1] + 1.1), ylabel="held-out accuracy (%)", title="Before and after self-play, test set" + (f" ({tasks} tasks)" if tasks else "") + ": gain in points, 95 % interval")
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c033
+@figure
+def ablation_rows(
+    rows: Sequence[dict],                        # of `settings_table`
+    published: dict[str, float] | None = None,   # setting -> published difference, in points of the paper's average
+) -> Figure:
+    "Differences from the base, row by row."
+    shown, published = [row for row in rows if row["difference"] is not None][::-1], published or {}
+    fig, axes = plt.subplots(figsize=(6.5, .8 + .26 * max(1, len(shown))))
+    for place, row in enumerate(shown):
+        if row["detectable"] is not None: axes.barh(place, 2 * row["detectable"], left=-row["detectable"], color="#dddddd", height=.6, label="too small to find", zorder=0)
+        axes.errorbar(row["difference"], place, xerr=row["difference_half"], fmt="o", color=ORANGE, ecolor=BLACK, ms=5, capsize=2.5, label="ours, 95 %")
+        if row["setting"] in published: axes.plot(published[row["setting"]], place, "D", color=BLACK, mfc="none", ms=5, label="the paper (another model)")
+    axes.axvline(0, color=BLACK, lw=.6)
+    axes.set_yticks(range(len(shown)), [f"{row['setting']} (n = {row['pairs']})" for row in shown])
+    axes.set(xlabel="difference from full AZR, points of held-out accuracy", ylim=(-.6, max(1, len(shown)) - .4))
+    handles = dict(zip(*axes.get_legend_handles_labels()[::-1]))
+    if handles: fig.legend(handles.values(), handles, loc="outside lower center", ncols=3)
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c036
+PROPOSAL_PANELS = {"complexity": "cognitive complexity", "halstead": "Halstead score", "tree_distance": "distance to references (tree)", "text_distance": "distance to references (text)",
+                   "answer_diversity": "answer diversity", "novel_rate": "programs never written before"}   # measure -> title
+
+def seeds_measure(runs: Sequence[Sequence[dict]], prefix: str, name: str) -> dict[str, pd.DataFrame]: # task type -> a column for each seed
+    "One measure of several runs, by task type."
+    columns = {}
+    for number, records in enumerate(runs):
+        values = measure(table(records), prefix, name)
+        for kind in values: columns.setdefault(kind, {})[number] = values[kind]
+    return {kind: pd.DataFrame(own) for kind, own in columns.items()}
+
+def draw_seeds(axes: plt.Axes, by_type: dict[str, pd.DataFrame], colour: str) -> None:
+    "Every seed thin, the mean of each task type thick."
+    for kind, (line, marker) in lines(by_type).items():
+        for seed in by_type[kind]: axes.plot(by_type[kind].index, by_type[kind][seed], color=colour, lw=.5, alpha=.35)
+        axes.plot(by_type[kind].index, by_type[kind].mean(axis=1), linestyle=line, marker=marker, color=colour, lw=2, ms=4, label=kind)
+
+@figure
+def proposal_curves(
+    runs: Sequence[Sequence[dict]],   # the records of each seed
+) -> Figure:
+    "Complexity, distance, diversity and novelty of proposals against the step."
+    fig, grid = plt.subplots(2, 3, figsize=(8.4, 4.4), sharex=True)
+    for axes, (name, title) in zip(grid.flat, PROPOSAL_PANELS.items()):
+        draw_seeds(axes, seeds_measure(runs, Role.PROPOSE, name), COLOURS[Role.PROPOSE])
+        finish(axes, title, "mean" if name in ("complexity", "halstead") else "share" if name == "novel_rate" else "0 to 1")
+        axes.set_ylim(bottom=0, top=1.05 if name in ("answer_diversity", "novel_rate") else None)
+    for axes in grid[0]: axes.set_xlabel("")
+    handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
+    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=3)
+    return fig
+
+@figure
+def roles_by_type(
+    runs: Sequence[Sequence[dict]],   # the records of each seed
+) -> Figure:
+    "Reward and completion length of both roles, by task type, against the step."
+    kinds = list(dict.fromkeys(kind for role in COLOURS for kind in seeds_measure(runs, role, "reward")))
+    fig, grid = plt.subplots(2, max(1, len(kinds)), figsize=(2.8 * max(1, len(kinds)), 4.2), sharex=True, sharey="row", squeeze=False)
+    for row, (name, quantity) in zip(grid, (("reward", "mean reward"), ("completion_length", "tokens, mean"))):
+        for axes, kind in zip(row, kinds):
+            for role, line in zip(COLOURS, ("--", "-")):
+                values = seeds_measure(runs, role, name).get(kind, pd.DataFrame())
+                for seed in values: axes.plot(values.index, values[seed], color=COLOURS[role], lw=.5, alpha=.4, linestyle=line)
+                if len(values): axes.plot(values.index, values.mean(axis=1), color=COLOURS[role], lw=2.4, linestyle=line, label=role)
+            finish(axes, kind if name == "reward" else "", quantity if kind == kinds[0] else "")
+    for axes in grid[0]: axes.set_xlabel("")
+    handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
+    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=2)
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c040
+@figure
+def learnability_over_training(
+    runs: Sequence[Sequence[dict]],   # the records of each seed, with propose/<task type>/solved: proposals solved by 0, 1 ... n attempts
+) -> Figure:
+    "The distribution of solve rates, step by step, by task type; all seeds together."
+    pooled = {}
+    for records in runs:
+        for record in records:
+            for key, counts in record.items():
+                if key.endswith("/solved"): pooled.setdefault(key.split("/")[1], {}).setdefault(record["step"], []).append(counts)
+    fig, row = plt.subplots(1, max(1, len(pooled)), figsize=(8.4, 2.9), sharey=True, squeeze=False)
+    for axes, (kind, steps) in zip(row[0], pooled.items()):
+        counts = np.array([np.sum(steps[step], axis=0) for step in sorted(steps)])
+        shares, below = counts / counts.sum(axis=1, keepdims=True), np.zeros(len(counts))
+        for k in range(counts.shape[1]):
+            ends = k in (0, counts.shape[1] - 1)
+            axes.bar(range(len(counts)), shares[:, k], .85, bottom=below, edgecolor="white", lw=.3, color=plt.get_cmap("cividis")(k / (counts.shape[1] - 1)), hatch="////" if ends else None, label=f"{k}")
+            below = below + shares[:, k]
+        axes.set_xticks(range(len(counts)), [str(step) for step in sorted(steps)])
+        axes.set(title=f"{kind} (n = {counts.sum()})", xlabel="self-play step", ylim=(0, 1))
+    row[0][0].set_ylabel("share of proposals")
+    row[0][0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    handles, labels = row[0][-1].get_legend_handles_labels()
+    if handles: fig.legend(handles[::-1], labels[::-1], loc="outside right center", title=f"solved, of {len(labels) - 1}\n(hatched: pays 0)")
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c043
+def principal_plane(
+    features: np.ndarray,                          # (N, F)
+) -> tuple[np.ndarray, np.ndarray]:                # (N, 2) places, (2,) share of the variance
+    "The first two principal components; the sign is fixed, so that a figure redraws alike."
+    centred = features - features.mean(axis=0)
+    left, values, right = np.linalg.svd(centred, full_matrices=False)
+    signs = np.sign(right[:2][np.arange(2), np.abs(right[:2]).argmax(axis=1)])
+    return left[:, :2] * values[:2] * signs, values[:2]**2 / (values**2).sum()
+
+@figure
+def program_map(
+    runs: Sequence[Sequence[dict]],   # the records of each seed, with propose/<task type>/programs
+) -> Figure:
+    "Every recorded program by the shares of its syntax nodes, coloured by the step that proposed it."
+    found = [(record["step"], features) for records in runs for record in records for key, programs in record.items() if key.endswith("/programs") for program in programs if (features := program_features(program))]
+    fig, axes = plt.subplots(figsize=(6.5, 3.6))
+    names = sorted({name for _, features in found for name in features})
+    if len(found) < 3 or len(names) < 2: return fig
+    places, share = principal_plane(np.array([[features.get(name, 0.0) for name in names] for _, features in found]))
+    spread = np.random.default_rng(0).normal(0, .006, places.shape)     # equal programs lie on one point: a little apart they can be counted
+    points = axes.scatter(*(places + spread).T, c=[step for step, _ in found], cmap="cividis", s=11, alpha=.75, linewidths=0)
+    fig.colorbar(points, label="self-play step")
+    axes.set(title=f"Proposed programs by their syntax (n = {len(found)}, {len(runs)} seed{'s' * (len(runs) > 1)})", xlabel=f"first component ({share[0]:.0%} of the variance)", ylabel=f"second component ({share[1]:.0%})")
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c046
+@figure
+def beside_the_paper(
+    runs: pd.DataFrame | Sequence[dict],  # ours: a row for each run: arm, seed, before, after (fractions)
+    published: pd.DataFrame,              # table 1 of the paper: model, base, avg (percent)
+    tasks: int | None = None,             # held-out tasks behind each of our accuracies
+) -> Figure:
+    "Average score before and after self-play: ours full, the paper's hollow."
+    row = arm_gains([run for run in pd.DataFrame(runs).to_dict("records") if run["arm"] == "self-play"]).loc["self-play"]
+    average = {(entry["model"], entry["base"]): entry["avg"] for entry in published.to_dict("records")}
+    pairs = [("embedded model,\n0.2M weights", 100 * row["before"], 100 * row["after"]), ("AZR-Base-7B\n(table 1)", average["Qwen2.5-7B", "-"], average["AZR", "Base"]),
+             ("AZR-Coder-7B\n(table 1)", average["Qwen2.5-7B-Coder", "-"], average["AZR", "Coder"])]
+    fig, axes = plt.subplots(figsize=(6.5, 3))
+    for place, (_, before, after) in enumerate(pairs):
+        for shift, value, colour in ((-.19, before, GREY), (.19, after, ORANGE)):
+            axes.bar(place + shift, value, .36, color=colour if place == 0 else "none", edgecolor=BLACK if place == 0 else colour, lw=.6 if place == 0 else 1.8)
+        axes.annotate(f"{after - before:+.1f}" + (f" ± {100 * row['half']:.1f}" if place == 0 and pd.notna(row["half"]) else ""), (place + .19, after), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+    if pd.notna(row["half"]): axes.errorbar(.19, 100 * row["after"], yerr=100 * row["half"], color=BLACK, capsize=3, lw=1)
+    axes.set_xticks(range(len(pairs)), [name for name, _, _ in pairs])
+    axes.set(ylabel="average score (%)", ylim=(0, 1.18 * max(after for _, _, after in pairs)), xlabel=f"ours: our held-out tasks (n = {row['n']:.0f} seeds" + (f", {tasks} tasks" if tasks else "") + "); the paper: nine code and maths tests, one run each")
+    names = (("before self-play", GREY, True), ("after", ORANGE, True), ("published, before", GREY, False), ("published, after", ORANGE, False))
+    fig.legend(handles=[plt.Rectangle((0, 0), 1, 1, fc=colour if full else "none", ec=BLACK if full else colour, lw=.6 if full else 1.8, label=name) for name, colour, full in names], loc="outside right center")
     return fig

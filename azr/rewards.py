@@ -66,6 +66,8 @@ class RewardSetting:
 REWARDS: dict[str, RewardSetting] = {
     "paper": RewardSetting(),                             # AZR, Eqs. 4-6
     "reference": RewardSetting(refused=-1, extreme=-.5),  # what its code does
+    "no_format": RewardSetting(malformed=-.5, answer_malformed=-.5),               # a wrong form costs no more than a wrong answer
+    **{name: RewardSetting(name) for name in ("inverse", "ssr", "r_zero", "4p(1-p)")},  # the paper's, with another curve: settings that a command line can name
 }
 
 def reward_setting(

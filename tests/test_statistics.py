@@ -1,0 +1,62 @@
+"The statistics of a table of settings, against values from textbooks and against simulation."
+from random import Random
+
+import pytest
+
+from azr.metrics import detectable, holm, interval, judgement, paired_test, settings_table, student, student_bound
+
+
+@pytest.mark.parametrize("t, freedom, p", [(12.7062, 1, .05), (4.30265, 2, .05), (2.77645, 4, .05), (9.92484, 2, .01), (3.16927, 10, .01), (2.04227, 30, .05), (1.37218, 10, .2), (0, 3, 1)])
+def test_students_distribution_is_the_printed_one(t, freedom, p):
+    assert student(t, freedom) == pytest.approx(p, abs=2e-5) == student(-t, freedom)
+    if t: assert student_bound(p, freedom) == pytest.approx(t, abs=1e-3)
+
+
+def test_holm_by_hand():
+    # .005 x 4, .01 x 3, .03 x 2, .04 x 1 but never below the one before
+    assert holm([.01, .04, .03, .005]) == pytest.approx([.03, .06, .06, .02])
+    assert holm([.6, .5]) == [1.0, 1.0] and holm([.2, None, .01]) == [.2, None, .02] and holm([]) == []
+
+
+def test_paired_test_by_hand():
+    assert paired_test([1.0, 2.0, 3.0]) == pytest.approx(student(2 * 3 ** .5, 2))   # mean 2, deviation 1, three seeds
+    assert paired_test([1.0]) is None and paired_test([2.0, 2.0]) is None
+
+
+def test_the_test_keeps_its_level_and_intervals_cover():
+    rng, false, covered = Random(0), 0, 0
+    for _ in range(4000):
+        sample = [rng.gauss(3, 2) for _ in range(5)]
+        middle, half = interval(sample)
+        covered += abs(middle - 3) <= half
+        false += paired_test([x - 3 for x in sample]) < .05
+    assert .93 < covered / 4000 < .97 and .035 < false / 4000 < .065
+
+
+def test_the_detectable_difference_is_found_four_times_in_five():
+    rng, found, trials = Random(1), 0, 3000
+    size = detectable([1.2649, -1.2649, 0, 0, 0][:5])            # deviation 0.8944 around 0
+    deviation = (2 * 1.2649**2 / 4) ** .5
+    for _ in range(trials): found += paired_test([rng.gauss(size, deviation) for _ in range(5)]) < .05
+    assert .75 < found / trials < .86
+    assert detectable([1.0]) is None and detectable([1.0, 1.0]) == 0
+
+
+def test_holm_keeps_the_level_over_a_whole_table():
+    rng, wrong = Random(2), 0
+    for _ in range(600): wrong += min(holm([paired_test([rng.gauss(0, 1) for _ in range(5)]) for _ in range(10)])) < .05
+    assert wrong / 600 < .08
+
+
+def test_rows_show_their_n_and_their_verdict():
+    full = {0: 15.0, 1: 14.0, 2: 16.0}
+    rows = {row["setting"]: row for row in settings_table({"full": full, "worse": {s: v - 5 + s / 10 for s, v in full.items()}, "few": {0: 1.0}, "none": {}, "other seeds": {8: 1.0, 9: 2.0}}, "full", {"worse": -3.0})}
+    assert rows["full"]["verdict"] == "the base" and rows["worse"]["verdict"] == "agrees with the paper" and rows["worse"]["n"] == rows["worse"]["pairs"] == 3
+    assert rows["few"]["n"] == 1 and rows["few"]["half"] is None and rows["few"]["verdict"] == "cannot tell at this scale"
+    assert rows["none"]["mean"] is None and rows["other seeds"]["pairs"] == 0 and rows["other seeds"]["difference"] is None
+    with pytest.raises(ValueError, match="no setting is called 'full azr'"): settings_table({"full": full}, "full azr")
+
+
+def test_verdicts():
+    assert judgement(-1, .01, 2.0) == "disagrees with the paper" and judgement(-1, .01, None) == "worse" and judgement(1, .01, None) == "better"
+    assert judgement(-1, .06, -1) == judgement(None, None, None) == "cannot tell at this scale"
