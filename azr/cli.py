@@ -46,11 +46,12 @@ def execute(notebook: Path, output: Path, parameters: dict):
     except RuntimeError as error: raise ValueError(f"the notebook's kernel died ({error}), most often for want of memory: give a smaller batch or chunk_tokens, then the same command goes on ({output} holds what was done)") from error
 
 # %% ../nbs/18_cli.ipynb #c009
-def field_help() -> list[tuple[str, str, str]]: # (name, default, what it is)
-    "Each field of `Config` as its own line says it."
+def field_help(kind: type | None = None) -> list[tuple[str, str, str]]: # (name, default, what it is)
+    "Each field of `Config`, or of another dataclass, as its own line says it."
     from azr.trainer import Config
-    words = dict(re.findall(r"^    (\w+): [^#\n]*?= [^#\n]*#\s*(.+)$", inspect.getsource(Config), re.M))
-    return [(f.name, repr(f.default), words.get(f.name, "")) for f in fields(Config)]
+    kind = kind or Config
+    words = dict(re.findall(r"^    (\w+): [^#\n]*?= [^#\n]*#\s*(.+)$", inspect.getsource(kind), re.M))
+    return [(f.name, repr(f.default), words.get(f.name, "")) for f in fields(kind)]
 
 # %% ../nbs/18_cli.ipynb #c011
 def parser() -> argparse.ArgumentParser:
@@ -77,8 +78,8 @@ def plan_options(one: argparse.ArgumentParser):
     "The GPU, and each of the plan's assumptions."
     from azr.plan import Assumptions
     one.add_argument("--gpu", required=True, metavar="SIZE|NAME", help="the GPU: 24GB, RTX 4090, A100-80GB, H200, ...")
-    for field in fields(Assumptions):
-        one.add_argument(f"--{field.name.replace('_', '-')}", dest=field.name, type=type(field.default), default=field.default, metavar="N", help=f"assumed, see 17_plan (default: {field.default})")
+    for name, default, words in field_help(Assumptions):
+        one.add_argument(f"--{name.replace('_', '-')}", type=type(getattr(Assumptions, name)), default=getattr(Assumptions, name), metavar="N", help=f"assumed {words} (default: {default})")
 
 def main(argv: Sequence[str] | None = None) -> int: # exit status
     "The `azr` command."

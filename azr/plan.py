@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['QWEN2', 'FAMILIES', 'SHAPES', 'NF4', 'MOMENTS', 'TILE', 'GPUS', 'CLASSES', 'MOST_BATCH', 'UPDATE', 'GENERATION',
            'Shape', 'matrices', 'parameters', 'adapter_parameters', 'shape_of', 'from_config', 'Widths', 'widths',
-           'kept_by_layer', 'Load', 'load', 'Assumptions', 'state_bytes', 'activation_bytes', 'memory', 'totals',
-           'memory_table', 'Gpu', 'gpu_named', 'peak', 'largest', 'divisors', 'limits', 'Cost', 'cost', 'tuned',
-           'remedies', 'as_options', 'verdict', 'remedy_lines', 'limit_lines', 'time_lines', 'duration', 'plan_text',
-           'smallest_change', 'check_device']
+           'kept_by_layer', 'Load', 'load', 'Assumptions', 'state_bytes', 'cache_bytes', 'kept_bytes', 'passing_bytes',
+           'logit_bytes', 'cast_bytes', 'activation_bytes', 'memory', 'totals', 'memory_table', 'Gpu', 'gpu_named',
+           'peak', 'largest', 'divisors', 'limits', 'Cost', 'cost', 'tuned', 'remedies', 'as_options', 'verdict',
+           'remedy_lines', 'limit_lines', 'time_lines', 'duration', 'plan_text', 'smallest_change', 'check_device']
 
 # %% ../nbs/17_plan.ipynb #c002
 import math
@@ -177,34 +177,52 @@ def state_bytes(c: Config, s: Shape) -> dict[str, float]:
     copies = 0 if c.lora_rank else (c.control == "frozen_proposer") + (c.kl > 0)   # an adapter is switched off instead
     return {"weights": w.linear * n["linear"] + w.rest * (whole - n["linear"]), "adapter": w.trained * a, "copy of the base": copies * 4 * whole, "optimiser": 2 * w.trained * (a if c.lora_rank else whole)}
 
-def activation_bytes(c: Config, s: Shape) -> dict[str, tuple[float, ...]]: # one for each of MOMENTS
-    "What comes and goes within a step."
-    w, l, n, rank = widths(c), load(c, s), parameters(s), c.lora_rank
-    layer = sum(kept_by_layer(s, w, rank, l.longest).values())
-    read, scored, held = l.writing * l.prompt, l.scored * l.longest, l.rows * l.longest
-    norm = 4 if rank else 8                                                                   # of the last norm, as in a layer
-    outside = norm * s.hidden + 4 + l.longest                                                 # and the mask
-    kept = held * (outside + s.layers * (s.hidden * w.stream if c.gradient_checkpointing else layer)) + l.rows * c.max_completion_tokens * (s.hidden * w.stream + 16)
-    wide = rank and w.copies                                                                  # an adapter's input goes through float32
-    widest = lambda length, held, width: max(held * s.intermediate, 6 * s.query + length) * width   # of a layer without gradients: its MLP, which holds so many of its width, or its attention
-    frozen = c.control == "frozen_proposer" and not rank                                      # the copy generates without autocast
-    reading = widest(l.prompt, (6 if wide else 4) if rank else 3, 4 if frozen else w.product)  # and so does an adapter: in float32 what it adds
-    through = (4 * w.stream - norm - w.stream) * s.hidden + widest(l.longest, 4 if wide else 3, w.product) if c.gradient_checkpointing else 3 * s.intermediate * w.product * (rank > 0)
-    back = s.intermediate * (w.product * (2 if rank or not w.cast else 1) + 4 * bool(wide)) + (layer if c.gradient_checkpointing else 0)
-    tile = min(TILE[0], l.scored * c.max_completion_tokens) * TILE[1] * w.product
-    head = l.scored * c.max_completion_tokens * s.hidden * 4 + (0 if rank else 4 * s.vocabulary * s.hidden)
-    cache = 2 * s.layers * s.key * w.stream
-    trained = adapter_parameters(s, rank) if rank else n["linear"]
-    passes = 1 if c.gradient_checkpointing else math.ceil(l.rows / l.scored)
-    cast = 2 * trained * w.cast
-    one = max(a * b for a, b in matrices(s))
-    unpacked = w.product * one if c.quantization else 0
-    return {"KV cache": (cache * read, cache * l.writing * l.longest, 0, 0, 0),
-            "kept for backward": (0, 0, kept, kept, kept),
-            "passing through": ((4 * s.hidden * w.stream + reading + l.prompt) * read + unpacked, cache * l.writing * l.longest / s.layers, through * scored + unpacked, 0, back * scored + (0 if rank else 4 * one) + unpacked),
-            "logits": (0, l.writing * s.vocabulary * 12, 0, tile + head, 0),
-            "weights cast": ((cast + 2 * s.vocabulary * s.hidden) * (w.cast and not rank),) * 2 + (passes * cast,) + ((cast / s.layers,) * 2 if c.gradient_checkpointing else (passes * cast,) * 2)}
+def cache_bytes(s: Shape, w: Widths) -> int:
+    "Keys and values of one token in all layers."
+    return 2 * s.layers * s.key * w.stream
 
+def kept_bytes(c: Config, s: Shape) -> float:
+    "What the loss's forward pass leaves for its backward pass, of a whole micro-batch: layers, last norm, mask, and the head's inputs."
+    w, l = widths(c), load(c, s)
+    layer = s.hidden * w.stream if c.gradient_checkpointing else sum(kept_by_layer(s, w, c.lora_rank, l.longest).values())
+    return l.rows * (l.longest * (s.layers * layer + (4 if c.lora_rank else 8) * s.hidden + 4 + l.longest) + c.max_completion_tokens * (s.hidden * w.stream + 16))
+
+def passing_bytes(c: Config, s: Shape) -> tuple[float, ...]: # at each of MOMENTS
+    "What layers hold while tokens pass through them. A layer is at its widest in its MLP, which holds so many tensors of its width, or, for long texts, in its attention with the mask."
+    w, l, rank = widths(c), load(c, s), c.lora_rank
+    through32 = rank > 0 and w.copies                                                    # what an adapter adds passes through float32
+    widest = lambda length, tensors, width: max(tensors * s.intermediate, 6 * s.query + length) * width
+    aside = 4 if c.control == "frozen_proposer" and not rank else w.product              # a copy of the base generates without autocast
+    prompts = 4 * s.hidden * w.stream + widest(l.prompt, (6 if through32 else 4) if rank else 3, aside) + l.prompt
+    forward = (3 * w.stream - (4 if rank else 8)) * s.hidden + widest(l.longest, 4 if through32 else 3, w.product) if c.gradient_checkpointing else 3 * s.intermediate * w.product * (rank > 0)
+    backward = s.intermediate * (w.product * (2 if rank or not w.cast else 1) + 4 * through32) + (sum(kept_by_layer(s, w, rank, l.longest).values()) if c.gradient_checkpointing else 0)
+    one = max(a * b for a, b in matrices(s))
+    unpacked, gradient = w.product * one if c.quantization else 0, 0 if rank else 4 * one   # of one matrix
+    scored = l.scored * l.longest
+    return prompts * l.writing * l.prompt + unpacked, cache_bytes(s, w) * l.writing * l.longest / s.layers, forward * scored + unpacked, 0, backward * scored + unpacked + gradient
+
+def logit_bytes(c: Config, s: Shape) -> tuple[float, ...]: # at each of MOMENTS
+    "Logits of the last position while writing; in the loss a tile of them, the stream's gradient, and that of the head where it is trained."
+    w, l = widths(c), load(c, s)
+    tokens = l.scored * c.max_completion_tokens
+    return 0, 12 * l.writing * s.vocabulary, 0, min(TILE[0], tokens) * TILE[1] * w.product + 4 * s.hidden * (tokens + (0 if c.lora_rank else s.vocabulary)), 0
+
+def cast_bytes(c: Config, s: Shape) -> tuple[float, ...]: # at each of MOMENTS
+    "Copies that autocast makes of trained weights: of all in a forward pass, of one layer at a time where it is computed again."
+    w, l = widths(c), load(c, s)
+    if not w.cast: return (0,) * 5
+    layers = w.product * (adapter_parameters(s, c.lora_rank) if c.lora_rank else parameters(s)["linear"])
+    generation = 0 if c.lora_rank else layers + w.product * s.vocabulary * s.hidden
+    passes = 1 if c.gradient_checkpointing else math.ceil(l.rows / l.scored)
+    return generation, generation, passes * layers, *((layers / s.layers if c.gradient_checkpointing else passes * layers),) * 2
+
+def activation_bytes(c: Config, s: Shape) -> dict[str, tuple[float, ...]]: # at each of MOMENTS
+    "What comes and goes within a step."
+    l, cache, kept = load(c, s), cache_bytes(s, widths(c)), kept_bytes(c, s)
+    return {"KV cache": (cache * l.writing * l.prompt, cache * l.writing * l.longest, 0, 0, 0), "kept for backward": (0, 0, kept, kept, kept), "passing through": passing_bytes(c, s),
+            "logits": logit_bytes(c, s), "weights cast": cast_bytes(c, s)}
+
+# %% ../nbs/17_plan.ipynb #c026
 def memory(c: Config, s: Shape, assumed: Assumptions = Assumptions()) -> dict[str, tuple[float, ...]]: # component -> bytes at each of MOMENTS
     "What a run holds, by component and moment."
     w = widths(c)
@@ -216,13 +234,13 @@ def totals(parts: dict[str, tuple[float, ...]]) -> dict[str, float]: # moment ->
     "All components together, at each moment."
     return {moment: sum(column) for moment, column in zip(MOMENTS, zip(*parts.values(), strict=True), strict=True)}
 
-# %% ../nbs/17_plan.ipynb #c025
+# %% ../nbs/17_plan.ipynb #c027
 def memory_table(parts: dict[str, tuple[float, ...]]) -> str: # fixed width, GiB
     "Components down, moments across; what is nowhere needed is left out."
     line = lambda name, row: f"{name:<20}" + "".join(f"{f'{v / 2**30:.2f}' if v else '-':>10}" for v in row)
     return "\n".join([f"{'GiB':<20}" + "".join(f"{m:>10}" for m in MOMENTS), *(line(name, row) for name, row in parts.items() if any(row)), line("together", totals(parts).values())])
 
-# %% ../nbs/17_plan.ipynb #c028
+# %% ../nbs/17_plan.ipynb #c030
 @dataclass(frozen=True)
 class Gpu:
     "A device, as far as a plan needs it."
@@ -246,11 +264,11 @@ def gpu_named(
     if plain(text) in names: return GPUS[names[plain(text)]]
     if size := re.fullmatch(r"(\d+(?:\.\d+)?)(gb|gib|g)?", plain(text)):
         gib = float(size[1])
-        if 1 <= gib <= 1000: return replace(GPUS[CLASSES[max((n for n in CLASSES if n <= gib), default=8)]], name=f"{gib:g}GB", gib=min(gib, 140.4) if gib == 141 else gib)
+        if 1 <= gib <= 1000: return replace(GPUS[CLASSES[max((n for n in CLASSES if n <= gib), default=8)]], name=f"{gib:g}GB", gib=gib)
     near = [names[n] for n in get_close_matches(plain(text), names, n=3, cutoff=0.4)] or list(GPUS)
     raise ValueError(f"gpu is {text!r}: give a size such as 24GB (1 to 1000), or a name: {', '.join(near)}")
 
-# %% ../nbs/17_plan.ipynb #c031
+# %% ../nbs/17_plan.ipynb #c033
 def peak(c: Config, s: Shape, assumed: Assumptions = Assumptions(), moments: tuple[str, ...] = MOMENTS) -> float: # bytes
     "The most that a run holds at any of these moments."
     found = totals(memory(c, s, assumed))
@@ -279,7 +297,7 @@ def limits(c: Config, s: Shape, gib: float, assumed: Assumptions = Assumptions()
     return {"batch": largest(lambda v: fits(batch=v), 1, MOST_BATCH, c.micro_batches // math.gcd(c.micro_batches, places)), "chunk_tokens": largest(lambda v: fits(chunk_tokens=v), l.longest, l.asked * l.longest, l.longest),
             "score_tokens": largest(lambda v: fits(score_tokens=v), l.longest, l.rows * l.longest, l.longest), "micro_batches": next((d for d in divisors(l.places) if fits(micro_batches=d)), None)}
 
-# %% ../nbs/17_plan.ipynb #c034
+# %% ../nbs/17_plan.ipynb #c036
 @dataclass(frozen=True)
 class Cost:
     "One step, estimated."
@@ -303,7 +321,7 @@ def cost(c: Config, s: Shape, gpu: Gpu, assumed: Assumptions = Assumptions()) ->
     rate = assumed.mfu * gpu.tflops * 1e12
     return Cost(read, written, trained, {"prompts": operations(read, 2) / rate, "writing": write, "update": operations(trained, (4 if c.lora_rank else 6) + 2 * c.gradient_checkpointing) * c.iterations / rate})
 
-# %% ../nbs/17_plan.ipynb #c037
+# %% ../nbs/17_plan.ipynb #c039
 UPDATE, GENERATION = ("forward", "head", "backward"), ("prompts", "writing")
 
 def tuned(c: Config, s: Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict | None: # setting -> value; None: not enough
@@ -338,7 +356,7 @@ def as_options(changes: dict) -> str:
     "As a command line takes them."
     return " ".join(f"--set {name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items())
 
-# %% ../nbs/17_plan.ipynb #c040
+# %% ../nbs/17_plan.ipynb #c042
 def verdict(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> tuple[bool, str]: # whether it fits, one line
     "Whether a run fits into so much memory, and where it is tightest."
     found = totals(memory(c, shape_of(c.model), assumed))
@@ -373,7 +391,8 @@ def time_lines(c: Config, gpu: Gpu, assumed: Assumptions = Assumptions()) -> lis
 
 def duration(seconds: float) -> str: # "1.5 h"
     "Seconds in the unit that a person would take."
-    return next(f"{seconds / size:,.1f} {unit}" for size, unit in ((86_400, "days"), (3600, "h"), (60, "min"), (0, "s")) if seconds >= 2 * size) if seconds >= 120 else f"{seconds:.1f} s"
+    size, unit = next(((size, unit) for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")) if seconds >= 2 * size), (1, "s"))
+    return f"{seconds / size:,.1f} {unit}"
 
 def plan_text(c: Config, gpu: Gpu, assumed: Assumptions = Assumptions()) -> str:
     "The whole plan."
@@ -385,7 +404,7 @@ def plan_text(c: Config, gpu: Gpu, assumed: Assumptions = Assumptions()) -> str:
                       f"counted at the longest texts: {l.prompt} prompt and {c.max_completion_tokens} completion tokens, {l.writing} written at once, {l.rows} in a micro-batch", "",
                       *([] if fits else remedy_lines(c, gpu.gib, assumed)), *(limit_lines(c, gpu.gib, assumed) if fits else []), "", *time_lines(c, gpu, assumed)])
 
-# %% ../nbs/17_plan.ipynb #c044
+# %% ../nbs/17_plan.ipynb #c046
 def smallest_change(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> str:
     "In one word what a run needs to fit."
     s, rank = shape_of(c.model), c.lora_rank or 16
@@ -394,7 +413,7 @@ def smallest_change(c: Config, gib: float, assumed: Assumptions = Assumptions())
         if (c.lora_rank == 0 or word != "LoRA") and tuned(replace(c, **changes), s, gib, assumed) is not None: return word
     return "no"
 
-# %% ../nbs/17_plan.ipynb #c047
+# %% ../nbs/17_plan.ipynb #c049
 def check_device(
     c: Config,
     say=print,
