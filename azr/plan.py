@@ -170,6 +170,12 @@ class Assumptions:
     prompt_tokens: int = 0          # of a prompt on average; 0: half of the longest
     completion_tokens: int = 0      # of a completion on average; 0: half of the longest
 
+    def __post_init__(self):
+        for name in ("mfu", "bandwidth"):
+            if not 0 < getattr(self, name) <= 1: raise ValueError(f"{name} is {getattr(self, name)}: give a share, more than 0 and at most 1")
+        for name in ("framework_gib", "slack", "layer_ms", "prompt_tokens", "completion_tokens"):
+            if not 0 <= getattr(self, name) < float("inf"): raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more")
+
 def state_bytes(c: Config, s: Shape) -> dict[str, float]:
     "What stays from step to step."
     w, n, a = widths(c), parameters(s), adapter_parameters(s, c.lora_rank)

@@ -265,7 +265,7 @@ def test_every_class_has_its_card(): assert all(gpu_named(f"{size}GB").tflops ==
 
 @pytest.mark.parametrize("words, said", [
     (["--gpu", "RTX 409"], "gpu is 'RTX 409': give a size such as 24GB .* RTX 4090"), (["--gpu", "lots"], "gpu is 'lots': give a size"), (["--gpu", "24GB", "--set", "model=Qwen/Qwen2.5-8B"], "did you mean Qwen/Qwen2.5-"),
-    (["--gpu", "24GB", "--set", "lora_rnk=4"], "did you mean lora_rank"), (["--gpu", "24GB", "--config", "absent"], "choose one of .*coder-7b")])
+    (["--gpu", "24GB", "--mfu", "0"], "mfu is 0.0: give a share"), (["--gpu", "24GB", "--slack", "-1"], "slack is -1.0: give 0 or more"), (["--gpu", "24GB", "--set", "lora_rnk=4"], "did you mean lora_rank"), (["--gpu", "24GB", "--config", "absent"], "choose one of .*coder-7b")])
 def test_wrong_words_are_refused_by_name(words, said, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(plan.AutoConfig, "from_pretrained", lambda name: (_ for _ in ()).throw(OSError("no network")))
