@@ -6,8 +6,8 @@
 __all__ = ['SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings', 'check_folder',
            'recorded', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'memory_mb', 'progress_line',
            'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'folder_for', 'model_path',
-           'check_prompts', 'train', 'resume', 'start', 'finish', 'sweep', 'start_run', 'examine_model', 'clean_base',
-           'final_exam', 'compact', 'write_compact']
+           'check_prompts', 'train', 'steps_saved', 'together', 'resume', 'start', 'finish', 'sweep', 'start_run',
+           'examine_model', 'clean_base', 'final_exam', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import gzip
@@ -15,10 +15,12 @@ import inspect
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -29,6 +31,8 @@ from typing import get_args
 import psutil
 import torch
 import yaml
+from accelerate import PartialState
+from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
 from .core import to_json
@@ -39,7 +43,7 @@ from .plots import learning_curve
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
-from .trainer import Config, PolicySampler, SelfPlayTrainer, azr_recipe, context_length, environment, generator, last_checkpoint, load_policy, write_json
+from .trainer import Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, context_length, environment, generator, last_checkpoint, load_policy, process_state, write_json
 
 # %% ../nbs/16_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -70,11 +74,14 @@ def typed(name: str, value, kind) -> object:
         raise ValueError(f"{name} is {value!r}: give {' or '.join(words.get(one, one.__name__) for one in kinds)}")
     return value
 
-def check_batches(config: Config):
-    "That a step's places can be cut into its micro-batches. Raises ValueError with the arithmetic."
+def check_batches(config: Config, ranks: int = 1):
+    "That a step's places can be dealt to `ranks` processes and cut into micro-batches. Raises ValueError with the arithmetic."
     kinds = len(config.task_types)
     solver = config.attempts if config.solver_samples == "attempts" else 1
     places = kinds * (1 + solver) * config.batch
+    if places % config.micro_batches == 0 and places % (ranks * config.micro_batches):
+        raise ValueError(f"{ranks} processes with micro_batches {config.micro_batches}: a step has {places} places, and {places} / ({ranks} x {config.micro_batches}) = {places / ranks / config.micro_batches:.2f}: "
+                         f"start another number of processes, or give micro_batches a divisor of {places} / {ranks}" + ("" if places % ranks == 0 else f" (another batch: {places} places cannot be dealt to {ranks} processes)"))
     if places % config.micro_batches:
         raise ValueError(f"micro_batches is {config.micro_batches}: a step has {kinds} task types x (1 propose + {solver} solve) x batch {config.batch} = {places} places, and {places} / {config.micro_batches} = {places / config.micro_batches:.2f}: "
                          f"give a divisor of {places}")
@@ -87,7 +94,7 @@ def config(preset: str | Path = "demo", **changes) -> Config:
         near = get_close_matches(str(name), known, n=1)
         raise ValueError(f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else f": the settings are {', '.join(known)}"))
     settings = Config(**{name: typed(name, value, known[name]) for name, value in values.items()})
-    check_batches(settings)
+    check_batches(settings, int(os.environ.get("WORLD_SIZE", "1")))   # set by torchrun and accelerate launch
     return settings
 
 # %% ../nbs/16_run.ipynb #c012
@@ -104,7 +111,7 @@ def surroundings() -> dict: # facts for params.yaml and summary.json
     packages = {name: version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate")}
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent if "__file__" in globals() else None)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
-    return {"versions": {"python": platform.python_version(), "azr": version("azr"), **packages}, "device": device, "platform": platform.platform(), "git": git.stdout.strip() or None}
+    return {"versions": {"python": platform.python_version(), "azr": version("azr"), **packages}, "device": device, "processes": process_state().num_processes, "platform": platform.platform(), "git": git.stdout.strip() or None}
 
 def check_folder(folder: str | Path, config: Config) -> Path:
     "That a run may use this folder; nothing is written. Raises ValueError naming what differs, or that it cannot be written to."
@@ -134,17 +141,20 @@ def rewrite(path: Path, data: bytes):
 
 # %% ../nbs/16_run.ipynb #c016
 class Records:
-    "The growing files of a run folder."
-    def __init__(self, folder: Path):
+    "The growing files of a run folder; of several processes one writes them."
+    def __init__(self, folder: Path, writes: bool = True):
+        self.writes = writes
         self.metrics, self.timings, self.rollouts = folder / "metrics.jsonl", folder / "timings.jsonl", folder / "rollouts.jsonl.gz"
 
     def append(self, path: Path, record: dict):
         "One line, on disk before this returns."
+        if not self.writes: return
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, sort_keys=True) + "\n")
 
     def append_rollouts(self, step: Step):
         "A step's rollouts as one more gzip member."
+        if not self.writes: return
         kept = [("trained", r) for r in step.rollouts] + [("estimate", r) for r in step.estimates]
         timeless = lambda r: replace(r, verdict=replace(r.verdict, seconds=0.0))   # or no two runs would leave the same file
         lines = (f'{{"step": {step.number}, "use": "{use}", "rollout": {to_json(timeless(r))}}}\n' for use, r in kept)
@@ -158,6 +168,7 @@ class Records:
 
     def cut(self, last: int):
         "Forget everything after step `last`."
+        if not self.writes: return
         for path in (self.metrics, self.timings):
             kept = [r for r in self.read(path) if r["step"] <= last]
             rewrite(path, "".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
@@ -247,7 +258,7 @@ def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dic
         if ends:
             metrics |= solve("test", "heldout", config.test_tasks) | solve("distinct", "distinct", config.test_tasks) | solve("shifted", "shifted", config.test_tasks)
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-                torch.manual_seed(config.seed)
+                torch.manual_seed(config.seed + process_state().process_index)   # or all processes would draw alike
                 metrics |= examine_proposer(sampler, selfplay.buffers, kinds, env, min(200, config.test_tasks))
         return metrics
     return exam
@@ -312,34 +323,61 @@ def train(
     if (folder / "summary.json").exists():
         say(f"{folder} is done already: delete the folder to run it again")
         return json.loads((folder / "summary.json").read_text())
+    state = process_state()
+    if not state.is_main_process: say, draw = (lambda line: None), (lambda records: None)
     if not torch.cuda.is_available(): torch.set_num_threads(threads)
-    records, checkpoint = Records(folder), last_checkpoint(folder / "checkpoints")
+    records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
     set_seed(config.seed)
     model, tokenizer = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
-        env = environment(config, executor)
+        env = environment(config, SharedExecutor(executor) if state.num_processes > 1 else executor)
         selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))
         watch = Watch(config, records, lambda step: {}, say, draw)
         trainer = SelfPlayTrainer(model, tokenizer, selfplay, config, folder / "checkpoints", watch.on_play, [watch])
         check_prompts(selfplay, trainer)
-        open_folder(folder, config)
+        if state.is_main_process: open_folder(folder, config)
         watch.exam = exam_for(config, selfplay, trainer.sampler)
-        if checkpoint: resume(trainer, checkpoint, records, say)
-        else: start(trainer, watch, records, say)
-        watch.begun = time.perf_counter()
-        try: trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except KeyboardInterrupt:
-            saved = last_checkpoint(folder / "checkpoints")
-            say(f"stopped; the same command goes on after step {json.loads((saved / 'selfplay.json').read_text())['step'] if saved else 0}")
-            raise
-        return finish(trainer, records, folder, executor, say)
+        with together(folder, state):
+            if checkpoint: resume(trainer, checkpoint, records, say)
+            else: start(trainer, watch, records, say)
+            watch.begun = time.perf_counter()
+            try: trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            except KeyboardInterrupt:
+                say(f"stopped; the same command goes on after step {steps_saved(folder)}")
+                raise
+            return finish(trainer, records, folder, executor, say)
+
+def steps_saved(folder: Path) -> int: # steps
+    "How far the newest checkpoint of a run got."
+    saved = last_checkpoint(folder / "checkpoints")
+    return json.loads((saved / "selfplay.json").read_text())["step"] if saved else 0
+
+@contextmanager
+def together(folder: Path, state: PartialState):
+    "Among several processes the end of one is the end of all: each says so, and how to go on, whether it loses the others or the launcher ends it."
+    if state.num_processes == 1: yield; return
+    who = f"azr: process {state.process_index} of {state.num_processes}"
+    go_on = lambda: f"once the cause is gone the same command goes on after step {steps_saved(folder)}"
+    def end(*_): raise SystemExit(f"{who} was told to end, most often because another one has ended: {go_on()}")
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+        state.destroy_process_group()
+    except RuntimeError as error:
+        if not (isinstance(error, DistError) or "gloo" in str(error)): raise   # an error of this process's own
+        raise SystemExit(f"{who} lost the others ({str(error).splitlines()[0]}): {go_on()}") from error
+    except KeyboardInterrupt:
+        if state.is_main_process: raise
+        raise SystemExit(130) from None   # the first process has said it
+    finally: signal.signal(signal.SIGTERM, before)
 
 def resume(trainer: SelfPlayTrainer, checkpoint: Path, records: Records, say: Callable[[str], None]):
     "Go on from a checkpoint, the records beyond it cut off."
     trainer.resume(checkpoint)
-    done = json.loads((checkpoint / "selfplay.json").read_text())["step"]
-    records.cut(done)
-    say(f"going on after step {done}")
+    saved = json.loads((checkpoint / "selfplay.json").read_text())
+    records.cut(saved["step"])
+    then, now = saved.get("processes", 1), process_state().num_processes
+    say(f"going on after step {saved['step']}" + (f" with {now} instead of {then} process{'es' * (then > 1)}: from here on with other random numbers" if now != then else ""))
 
 def start(trainer: SelfPlayTrainer, watch: Watch, records: Records, say: Callable[[str], None]):
     "Seed the buffers and take the first exam."
@@ -360,11 +398,12 @@ def start(trainer: SelfPlayTrainer, watch: Watch, records: Records, say: Callabl
 def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
     "Save the model and the figure, then the summary, which makes the run done."
     trainer.save_model(str(folder / "model"))
-    trainer.processing_class.save_pretrained(str(folder / "model"))
+    if records.writes: trainer.processing_class.save_pretrained(str(folder / "model"))
     metrics = records.read(records.metrics)
+    summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}
+    if not records.writes: return summary
     figure = learning_curve(metrics, trainer.config.evaluate_tasks)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
-    summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}
     write_json(folder / "summary.json", summary)
     return summary
 
