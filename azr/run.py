@@ -407,13 +407,14 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
     write_json(folder / "summary.json", summary)
     return summary
 
-# %% ../nbs/16_run.ipynb #c028
+# %% ../nbs/16_run.ipynb #c030
 def sweep(
     runs: dict[str, dict],           # folder name -> what the run changes in the preset
     root: str | Path,                # where the folders go
     preset: str = "demo",
     jobs: int = 2,                   # runs at a time
     say: Callable[[str], None] = print,
+    processes: int = 1,              # of each run
 ) -> dict[str, dict]: # folder name -> summary
     "Run `azr train` for each entry that has no summary yet. Raises RuntimeError naming the runs that failed, after the others have ended."
     for name, changes in runs.items(): check_folder(Path(root) / name, config(preset, **changes))   # a summary of other settings is not this run's
@@ -424,7 +425,7 @@ def sweep(
         while waiting or busy:
             while waiting and len(busy) < jobs:
                 name = waiting.pop(0)
-                busy[name] = start_run(name, runs[name], root, preset)
+                busy[name] = start_run(name, runs[name], root, preset, processes)
             time.sleep(0.2)
             for name in [name for name, process in busy.items() if process.poll() is not None]:
                 ok = busy.pop(name).returncode == 0
@@ -435,14 +436,15 @@ def sweep(
     if failed: raise RuntimeError(f"{len(failed)} runs failed: {', '.join(failed)}; their logs lie beside their folders in {root}")
     return {name: json.loads((root / name / "summary.json").read_text()) for name in runs}
 
-def start_run(name: str, changes: dict, root: Path, preset: str) -> subprocess.Popen:
-    "One `azr train`, its output beside the run folder."
+def start_run(name: str, changes: dict, root: Path, preset: str, processes: int = 1) -> subprocess.Popen:
+    "One `azr train`, by torchrun where it has several processes, its output beside the run folder."
+    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m", "--"] if processes > 1 else []
     settings = [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     with open(root / f"{name}.log", "w") as log:
-        return subprocess.Popen([sys.executable, "-m", "azr.cli", "train", "--preset", preset, "--run", str(root / name), *settings], stdout=log, stderr=subprocess.STDOUT,
+        return subprocess.Popen([sys.executable, "-m", *launcher, "azr.cli", "train", "--preset", preset, "--run", str(root / name), *settings], stdout=log, stderr=subprocess.STDOUT,
                                 stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-# %% ../nbs/16_run.ipynb #c030
+# %% ../nbs/16_run.ipynb #c032
 SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
 
 def examine_model(name: str, config: Config, sets: tuple[str, ...] = tuple(SETS)) -> dict: # metrics
@@ -467,7 +469,7 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
     own = config("demo", **yaml.safe_load((folder / "params.yaml").read_text())["config"] | {"task_types": list(names), "micro_batches": 1})
     return {when: examine_model(str(model), own, ("heldout",))["heldout/accuracy"] for when, model in (("before", own.model), ("after", folder / "model"))}
 
-# %% ../nbs/16_run.ipynb #c032
+# %% ../nbs/16_run.ipynb #c034
 def compact(folder: str | Path, every: int = 10) -> dict:
     "A finished run as one small dictionary."
     folder = Path(folder)
