@@ -79,10 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
 def train_command(arguments: argparse.Namespace) -> int:
     "`azr train`"
     from azr.run import config, folder_for, summary_table, train
+    from azr.trainer import process_state
     settings = config(arguments.config or arguments.preset, **dict(arguments.set))
     folder = Path(arguments.run or folder_for(arguments.config or arguments.preset, settings.seed, settings.control)).resolve()
     summary = train(settings, folder, say=lambda line: print(line, flush=True), threads=arguments.threads)
-    print(f"\n{summary_table(summary)}\n\nfigure: {folder / 'learning.png'}\nrecords: {folder}")
+    if process_state().is_main_process: print(f"\n{summary_table(summary)}\n\nfigure: {folder / 'learning.png'}\nrecords: {folder}")
     return 0
 
 def demo_command(arguments: argparse.Namespace) -> int:
