@@ -79,12 +79,11 @@ def check_batches(config: Config, ranks: int = 1):
     kinds = len(config.task_types)
     solver = config.attempts if config.solver_samples == "attempts" else 1
     places = kinds * (1 + solver) * config.batch
-    if places % config.micro_batches == 0 and places % (ranks * config.micro_batches):
-        raise ValueError(f"{ranks} processes with micro_batches {config.micro_batches}: a step has {places} places, and {places} / ({ranks} x {config.micro_batches}) = {places / ranks / config.micro_batches:.2f}: "
-                         f"start another number of processes, or give micro_batches a divisor of {places} / {ranks}" + ("" if places % ranks == 0 else f" (another batch: {places} places cannot be dealt to {ranks} processes)"))
-    if places % config.micro_batches:
-        raise ValueError(f"micro_batches is {config.micro_batches}: a step has {kinds} task types x (1 propose + {solver} solve) x batch {config.batch} = {places} places, and {places} / {config.micro_batches} = {places / config.micro_batches:.2f}: "
-                         f"give a divisor of {places}")
+    step, share = f"a step has {kinds} task types x (1 propose + {solver} solve) x batch {config.batch} = {places} places", places // ranks
+    if places % ranks: raise ValueError(f"there are {ranks} processes: {step}, and {places} / {ranks} = {places / ranks:.2f}: start a number of processes that divides {places}, or change batch")
+    if share % config.micro_batches:
+        raise ValueError(f"micro_batches is {config.micro_batches}: {step}" + (f", {share} for each of {ranks} processes" if ranks > 1 else "")
+                         + f", and {share} / {config.micro_batches} = {share / config.micro_batches:.2f}: give a divisor of {share}")
 
 def config(preset: str | Path = "demo", **changes) -> Config:
     "A preset (a name or a file) with changes. Raises ValueError for an unknown preset or field, a value of the wrong kind, and batch sizes that contradict each other."

@@ -74,7 +74,7 @@ def toy_run(folder, name, changes):
 def told_run(folder):
     "One step on rollouts that do not depend on the number of processes; its gradients."
     set_seed(0)
-    config, diary, rng = Config(**TOY | {"batch": 6, "solver_samples": "attempts", "grad_clip": 0.0, "steps": 1}), Diary(), random.Random(0)
+    config, diary, rng = Config(**TOY | {"attempts": 3, "solver_samples": "attempts", "grad_clip": 0.0, "steps": 1}), Diary(), random.Random(0)
     trainer = Counting(toy_model(0), toy_tokenizer(), SelfPlay(Recipe((Uneven(),), (ZERO,), config.batch, config.attempts, config.solver_samples), None, 0), config, folder, lambda step: None, [diary])
     def told(prompts, sampling=None, policy="default"):
         words = ["".join(rng.choice("0123456789+") for _ in range(rng.choice((2, 5, 9)))) for _ in prompts]

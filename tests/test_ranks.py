@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,13 +18,14 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 from conftest import ROOT
 from hypothesis import given, strategies as st
+from ranks_script import told_run
 from toy import toy_tokenizer
 
-import azr
+import azr.trainer
 from azr.core import Prompt, Role
 from azr.executor import Call, Executor
 from azr.run import check_batches, config, presets
-from azr.trainer import PolicySampler, Row, SharedExecutor, chunks, cut_alike, deal
+from azr.trainer import PolicySampler, Row, SelfPlayTrainer, SharedExecutor, chunks, cut_alike, deal
 
 FILLER = Row((0,), (0,), 0.0, copies=0)
 ACCELERATE = sorted((Path(azr.__file__).parent / "configs" / "accelerate").glob("*.yaml"))
@@ -88,7 +90,8 @@ def test_shared_executor_alone_is_the_executor():
 
 def test_processes_that_do_not_divide_a_step_are_refused_with_the_arithmetic():
     check_batches(config("demo"), 2)
-    with pytest.raises(ValueError, match=r"5 processes with micro_batches 1: a step has 864 places, and 864 / \(5 x 1\) = 172.80"): check_batches(config("demo"), 5)
+    with pytest.raises(ValueError, match=r"5 processes: .* = 864 places, and 864 / 5 = 172.80"): check_batches(config("demo"), 5)
+    with pytest.raises(ValueError, match=r"micro_batches is 32: .* = 864 places, 432 for each of 2 processes, and 432 / 32 = 13.50: give a divisor of 432"): check_batches(config("demo", micro_batches=32), 2)
 
 
 @pytest.mark.parametrize("path", ACCELERATE, ids=lambda path: path.stem)
@@ -99,6 +102,16 @@ def test_accelerate_knows_every_line_of_our_configurations(path):
 
 
 def test_there_are_configurations_for_fsdp_and_both_stages_of_zero(): assert [path.stem for path in ACCELERATE] == ["fsdp", "zero2", "zero3"]
+
+
+def test_the_gradients_of_the_shares_add_up_to_that_of_the_whole(tmp_path, monkeypatch):
+    whole, parts = told_run(tmp_path / "whole"), []
+    monkeypatch.setattr(azr.trainer, "process_state", lambda: SimpleNamespace(num_processes=2))
+    monkeypatch.setattr(SelfPlayTrainer, "_ranks", 2)
+    for rank in (0, 1):
+        monkeypatch.setattr(SelfPlayTrainer, "_rank", rank)
+        parts.append(told_run(tmp_path / str(rank)))
+    assert all(part.norm() > 0 for part in parts) and torch.allclose(whole, parts[0] + parts[1], rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
 
 
 def launched(*words): # a torchrun of two processes
