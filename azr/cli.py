@@ -73,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
     try: return {"train": train_command, "demo": demo_command}[arguments.command](arguments)
     except ValueError as error: print(f"azr: {error}", file=sys.stderr)
     except OSError as error: print(f"azr: {error}: free or name another place, then the same command goes on from the last checkpoint", file=sys.stderr)
-    except KeyboardInterrupt: print("azr: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("azr: stopped by Ctrl-C; the same command goes on from what was saved", file=sys.stderr)
+        return 130   # what a shell expects of it
     return 2
 
 def train_command(arguments: argparse.Namespace) -> int:

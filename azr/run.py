@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings', 'check_folder',
-           'recorded', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'memory_mb', 'progress_line',
-           'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'folder_for', 'model_path',
-           'check_prompts', 'train', 'steps_saved', 'together', 'resume', 'start', 'finish', 'sweep', 'start_run',
-           'examine_model', 'clean_base', 'final_exam', 'compact', 'write_compact']
+           'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'memory_mb',
+           'progress_line', 'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table',
+           'folder_for', 'model_path', 'check_prompts', 'train', 'together', 'kept', 'resume', 'warn_of_changes',
+           'start', 'seed', 'finish', 'sweep', 'start_run', 'examine_model', 'clean_base', 'final_exam', 'compact',
+           'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import gzip
@@ -18,6 +19,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -32,6 +34,7 @@ import psutil
 import torch
 import yaml
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
@@ -43,7 +46,8 @@ from .plots import learning_curve
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
-from .trainer import Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, context_length, environment, generator, last_checkpoint, load_policy, process_state, write_json
+from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded,
+                         write_json)
 
 # %% ../nbs/16_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -118,7 +122,7 @@ def check_folder(folder: str | Path, config: Config) -> Path:
     nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)): raise ValueError(f"run folder {folder} cannot be made or written to, because of {nearest}: choose a folder that you may write to")
     if not (folder / "params.yaml").exists(): return folder
-    found, wanted = yaml.safe_load((folder / "params.yaml").read_text())["config"], recorded(config)
+    found, wanted = older_than(yaml.safe_load((folder / "params.yaml").read_text())["config"]), recorded(config)
     changed = [f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} now" for k in sorted(set(found) | set(wanted)) if found.get(k) != wanted.get(k)]
     if changed: raise ValueError(f"run folder {folder} belongs to a run with other parameters ({'; '.join(changed)}): choose another run folder, or delete this one")
     return folder
@@ -126,6 +130,10 @@ def check_folder(folder: str | Path, config: Config) -> Path:
 def recorded(config: Config) -> dict: # as YAML gives it back
     "A configuration as `params.yaml` holds it."
     return yaml.safe_load(yaml.safe_dump(plain(config)))
+
+def older_than(found: dict) -> dict: # with every field of today
+    "A record of an older version: a field that came later had what is its default now."
+    return recorded(Config()) | found
 
 def open_folder(folder: Path, config: Config):
     "Make the run folder and say in it what the run is."
@@ -200,6 +208,25 @@ def progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
     return (f"step {step:>4}/{steps}   reward: propose {number(mean('propose', 'reward'), '+.2f')}, solve {number(mean('solve', 'reward'), '+.2f')}   valid {number(mean('propose', 'valid_rate'), '.0%')}"
             + (f"   held-out {exam:.1%}" if exam is not None else "") + f"   {clock_text(left)} left")
 
+class Interrupt:
+    "While it is open, the first Ctrl-C asks and the second insists."
+    def __init__(self, say: Callable[[str], None]): self.say, self.asked = say, False
+
+    def __enter__(self):
+        self.hears = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN   # a job in the background is not to be stopped by keys
+        if self.hears: self.before = signal.signal(signal.SIGINT, self.heard)
+        return self
+
+    def __exit__(self, *_):
+        if self.hears: signal.signal(signal.SIGINT, self.before or signal.default_int_handler)
+
+    def heard(self, *_):
+        "The handler. Raises KeyboardInterrupt the second time."
+        if self.asked: raise KeyboardInterrupt
+        self.asked = True
+        try: self.say("Ctrl-C: this step ends and is saved, then the run stops; Ctrl-C again stops at once")
+        except RuntimeError: return   # in the middle of another print
+
 class Watch(TrainerCallback):
     "Records, evaluations, progress."
     KEPT = ("loss", "grad_norm", "learning_rate", "entropy", "kl", "clip_ratio/region_mean")   # TRL's keys that go into metrics.jsonl
@@ -207,6 +234,7 @@ class Watch(TrainerCallback):
     def __init__(self, config: Config, records: Records, exam: Callable[[int], dict], say: Callable[[str], None], draw: Callable[[list[dict]], None], quiet_seconds: float = 10.0):
         self.config, self.records, self.exam, self.say, self.draw, self.quiet = config, records, exam, say, draw, quiet_seconds
         self.pending, self.seconds, self.spoke, self.begun, self.first = {}, {}, 0.0, time.perf_counter(), None
+        self.stop = lambda: False   # whether the run is to end after this step
 
     def on_play(self, step: Step):
         "Before the update: what the step did."
@@ -221,6 +249,7 @@ class Watch(TrainerCallback):
         start = time.perf_counter()
         self.pending |= self.exam(state.global_step // self.config.iterations)
         self.seconds["evaluate"] = time.perf_counter() - start
+        if self.stop(): control.should_save = control.should_training_stop = True
 
     def on_log(self, args, state, control, logs=None, **_):
         "The step's lines."
@@ -337,26 +366,26 @@ def train(
         if state.is_main_process: open_folder(folder, config)
         watch.exam = exam_for(config, selfplay, trainer.sampler)
         with together(folder, state):
-            if checkpoint: resume(trainer, checkpoint, records, say)
-            else: start(trainer, watch, records, say)
-            watch.begun = time.perf_counter()
-            try: trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            try:
+                with Interrupt(say) as interrupt:
+                    watch.stop = lambda: any(gather_object([interrupt.asked]))   # heard by one process, done by all
+                    if checkpoint: resume(trainer, checkpoint, records, say)
+                    else: start(trainer, watch, records, say)
+                    if watch.stop(): raise KeyboardInterrupt
+                    watch.begun = time.perf_counter()
+                    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+                if trainer.state.global_step < trainer.args.max_steps: raise KeyboardInterrupt
             except KeyboardInterrupt:
-                say(f"stopped; the same command goes on after step {steps_saved(folder)}")
+                say(f"stopped; the same command goes on {kept(folder / 'checkpoints')}")
                 raise
             return finish(trainer, records, folder, executor, say)
-
-def steps_saved(folder: Path) -> int: # steps
-    "How far the newest checkpoint of a run got."
-    saved = last_checkpoint(folder / "checkpoints")
-    return json.loads((saved / "selfplay.json").read_text())["step"] if saved else 0
 
 @contextmanager
 def together(folder: Path, state: PartialState):
     "Among several processes the end of one is the end of all: each says so, and how to go on, whether it loses the others or the launcher ends it."
     if state.num_processes == 1: yield; return
     who = f"azr: process {state.process_index} of {state.num_processes}"
-    go_on = lambda: f"once the cause is gone the same command goes on after step {steps_saved(folder)}"
+    go_on = lambda: f"once the cause is gone the same command goes on {kept(folder / 'checkpoints')}"
     def end(*_): raise SystemExit(f"{who} was told to end, most often because another one has ended: {go_on()}")
     before = signal.signal(signal.SIGTERM, end)
     try:
@@ -370,29 +399,56 @@ def together(folder: Path, state: PartialState):
         raise SystemExit(130) from None   # the first process has said it
     finally: signal.signal(signal.SIGTERM, before)
 
+def kept(checkpoints: Path) -> str:
+    "What a stopped run goes on from, in words."
+    saved = last_checkpoint(checkpoints)
+    if saved: return f"after step {json.loads((saved / 'selfplay.json').read_text())['step']}"
+    return "after the seeding" if seeded(checkpoints) else "from the beginning: nothing was saved yet"
+
 def resume(trainer: SelfPlayTrainer, checkpoint: Path, records: Records, say: Callable[[str], None]):
     "Go on from a checkpoint, the records beyond it cut off."
-    trainer.resume(checkpoint)
-    saved = json.loads((checkpoint / "selfplay.json").read_text())
-    records.cut(saved["step"])
-    then, now = saved.get("processes", 1), process_state().num_processes
-    say(f"going on after step {saved['step']}" + (f" with {now} instead of {then} process{'es' * (then > 1)}: from here on with other random numbers" if now != then else ""))
+    state = trainer.resume(checkpoint)
+    warn_of_changes(state, trainer.selfplay.env, say)
+    records.cut(state["step"])
+    say(f"going on after step {state['step']}")
+
+def warn_of_changes(state: dict, env, say: Callable[[str], None]):
+    "Name what was otherwise before a checkpoint (one without a record of it passes): verdicts and random numbers may differ, the run is still one's own."
+    now = executor_settings(env)
+    changed = [f"{name} {value!r} before, {now.get(name)!r} now" for name, value in state.get("executor", {}).items() if value != now.get(name)]
+    if changed: say(f"warning: programs ran under other settings before this checkpoint ({'; '.join(changed)}): verdicts near a limit may differ, and the metrics from those of a run that was left alone")
+    before, ranks = state.get("processes", 1), process_state().num_processes
+    if before != ranks: say(f"warning: this checkpoint was left by {before} process{'es' * (before > 1)} and goes on with {ranks}: other random numbers than in a run that was left alone")
 
 def start(trainer: SelfPlayTrainer, watch: Watch, records: Records, say: Callable[[str], None]):
-    "Seed the buffers and take the first exam."
-    records.cut(-1)
+    "Seed the buffers, or take what an earlier seeding left, and take the first exam."
+    found = seeded(trainer.args.output_dir)
+    records.cut(0 if found else -1)
+    if found:
+        state = trainer.resume(found)
+        warn_of_changes(state, trainer.selfplay.env, say)
+        say("going on after the seeding")
+    else:
+        state = seed(trainer, say)
+        trainer.save_seeded(state)
+    if records.read(records.metrics): return   # examined before the stop
+    if watch.stop(): raise KeyboardInterrupt
+    begun = time.perf_counter()
+    exam = watch.exam(0)
+    records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in state["funnel"].items()}, **exam})
+    records.append(records.timings, {"step": 0, "seconds": {"seed": state["seconds"], "evaluate": time.perf_counter() - begun}, "memory_mb": memory_mb()})
+    say(f"before training: held-out {exam['heldout/accuracy']:.1%}, valid proposals {exam['proposer/valid_rate']:.0%}")
+    watch.draw(records.read(records.metrics))
+
+def seed(trainer: SelfPlayTrainer, say: Callable[[str], None]) -> dict: # funnel: status -> proposals; seconds
+    "Fill the buffers, and say where that stopped short."
     begun, selfplay = time.perf_counter(), trainer.selfplay
     target = selfplay.recipe.seed_factor * selfplay.recipe.batch
     say(f"seeding: {target} tasks of each type")
-    funnel = selfplay.seed_buffers(trainer.sampler, lambda counts, funnel: say("  " + ", ".join(f"{name} {n}" for name, n in counts.items())))
+    funnel = dict(sorted(selfplay.seed_buffers(trainer.sampler, lambda counts, funnel: say("  " + ", ".join(f"{name} {n}" for name, n in counts.items()))).items()))
     if short := [name for name, n in selfplay.buffers.counts().items() if n < target]:
-        say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: " + ", ".join(f"{k} {n}" for k, n in sorted(funnel.items())))
-    seeded = time.perf_counter()
-    exam = watch.exam(0)
-    records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in sorted(funnel.items())}, **exam})
-    records.append(records.timings, {"step": 0, "seconds": {"seed": seeded - begun, "evaluate": time.perf_counter() - seeded}, "memory_mb": memory_mb()})
-    say(f"before training: held-out {exam['heldout/accuracy']:.1%}, valid proposals {exam['proposer/valid_rate']:.0%}")
-    watch.draw(records.read(records.metrics))
+        say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: " + ", ".join(f"{k} {n}" for k, n in funnel.items()))
+    return {"funnel": funnel, "seconds": time.perf_counter() - begun}
 
 def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
     "Save the model and the figure, then the summary, which makes the run done."

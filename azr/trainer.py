@@ -6,8 +6,8 @@
 __all__ = ['CONTROLS', 'TRACKERS', 'KINDS', 'check_kinds', 'Config', 'environment', 'azr_recipe', 'need', 'computation',
            'four_bits', 'load_policy', 'context_length', 'encode', 'chunks', 'PolicySampler', 'generation_config',
            'generator', 'until', 'Row', 'row', 'merge', 'slots', 'place', 'process_state', 'SharedExecutor', 'deal',
-           'cut_alike', 'grpo_arguments', 'SelfPlayTrainer', 'whole_checkpoints', 'last_checkpoint', 'merge_adapter',
-           'write_json']
+           'cut_alike', 'grpo_arguments', 'SelfPlayTrainer', 'executor_settings', 'whole_checkpoints',
+           'last_checkpoint', 'seeded', 'merge_adapter', 'write_json']
 
 # %% ../nbs/11_trainer.ipynb #c002
 import copy
@@ -313,7 +313,8 @@ def process_state() -> PartialState: # of it: process_index, num_processes, is_m
 
 class SharedExecutor:
     "The first process's executor, as all processes see it: its outcomes are broadcast."
-    def __init__(self, executor): self.executor, self.policy, self.arguments = executor, executor.policy, executor.arguments
+    def __init__(self, executor): self.executor = executor
+    def __getattr__(self, name: str): return getattr(self.executor, name)   # its settings: every process has an executor, the others' never start a worker
 
     def run(self, calls: Iterable[Call], twice: bool = False, progress: str = "") -> list[Outcome]:
         "What became of each call, the same on every process."
@@ -500,9 +501,7 @@ class SelfPlayTrainer(GRPOTrainer):
         self.accelerator.wait_for_everyone()
         try:
             super()._save_checkpoint(model, trial)   # each process its own random state
-            if first:
-                self.selfplay.buffers.save(self._aside / name / "buffers.jsonl.gz")
-                write_json(self._aside / name / "selfplay.json", {"step": self.state.global_step // self.config.iterations, "random": self.selfplay.state(), "processes": self._ranks})
+            if first: self._save_loop(self._aside / name, {"step": self.state.global_step // self.config.iterations})
         except OSError as error:
             shutil.rmtree(self._aside, ignore_errors=True)
             raise ValueError(f"{name} could not be written to {root} ({error}): the checkpoint before it is whole, so make room and run the same command again") from error
@@ -518,11 +517,37 @@ class SelfPlayTrainer(GRPOTrainer):
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-    def resume(self, checkpoint: Path):
-        "Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest."
+    def _save_loop(self, folder: Path, facts: dict):
+        "What TRL knows nothing of; the file that makes a checkpoint whole comes last."
+        self.selfplay.buffers.save(folder / "buffers.jsonl.gz")
+        write_json(folder / "selfplay.json", facts | {"random": self.selfplay.state(), "executor": executor_settings(self.selfplay.env), "processes": self._ranks})
+
+    def save_seeded(self, facts: dict):
+        "Keep the buffers as seeding left them and the random state after it, so that a stop in the first steps does not repeat the seeding."
+        root, first = Path(self.args.output_dir), self.accelerator.is_main_process
+        aside = root / "seeded.part"
+        if first: shutil.rmtree(aside, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        aside.mkdir(parents=True, exist_ok=True)
+        self._save_rng_state(str(aside))
+        if first: self._save_loop(aside, {"step": 0, **facts})
+        self.accelerator.wait_for_everyone()
+        if not first: return
+        shutil.rmtree(root / "seeded", ignore_errors=True)
+        aside.rename(root / "seeded")
+
+    def resume(self, checkpoint: Path) -> dict: # what was saved beside the loop's state
+        "Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest. From `seeded`, the random state too: there is no training to go on with."
         state = json.loads((checkpoint / "selfplay.json").read_text())
         self.selfplay.restore(state["random"], Buffers.load(checkpoint / "buffers.jsonl.gz"))
+        if checkpoint.name == "seeded": self._load_rng_state(str(checkpoint))
         if state.get("processes", 1) != self._ranks: set_seed(self.config.seed + 1000 * state["step"] + self._rank)   # no random state was saved for this process
+        return state
+
+def executor_settings(env) -> dict: # setting -> value; empty without an executor
+    "What an environment's executor may change in a verdict, as a checkpoint keeps it."
+    executor = getattr(env, "executor", None)
+    return {name: getattr(executor, name) for name in ("isolation", "timeout", "memory_mb", "max_output", "workers")} if executor else {}
 
 def whole_checkpoints(folder: str | Path) -> list[Path]: # oldest first
     "The checkpoints in a folder that were written to their end."
@@ -531,6 +556,10 @@ def whole_checkpoints(folder: str | Path) -> list[Path]: # oldest first
 def last_checkpoint(folder: str | Path) -> Path | None:
     "The newest whole checkpoint in a folder."
     return next(reversed(whole_checkpoints(folder)), None)
+
+def seeded(folder: str | Path) -> Path | None:
+    "What seeding left in a folder of checkpoints, if it came to its end."
+    return Path(folder) / "seeded" if (Path(folder) / "seeded" / "selfplay.json").exists() else None
 
 def merge_adapter(folder: str | Path, output: str | Path, dtype: str = "float32"):
     "A saved LoRA run as one plain model: adapter added to its base, tokenizer beside it."
