@@ -87,18 +87,21 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
     try: return {"train": train_command, "demo": demo_command, "plan": plan_command}[arguments.command](arguments)
     except ValueError as error: print(f"azr: {error}", file=sys.stderr)
     except OSError as error: print(f"azr: {error}: free or name another place, then the same command goes on from the last checkpoint", file=sys.stderr)
-    except KeyboardInterrupt: print("azr: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("azr: stopped by Ctrl-C; the same command goes on from what was saved", file=sys.stderr)
+        return 130   # what a shell expects of it
     return 2
 
 def train_command(arguments: argparse.Namespace) -> int:
     "`azr train`"
     from azr.plan import check_device
     from azr.run import config, folder_for, summary_table, train
+    from azr.trainer import process_state
     settings = config(arguments.config or arguments.preset, **dict(arguments.set))
     folder = Path(arguments.run or folder_for(arguments.config or arguments.preset, settings.seed, settings.control)).resolve()
     if not (arguments.anyway or (folder / "summary.json").exists()): check_device(settings)
     summary = train(settings, folder, say=lambda line: print(line, flush=True), threads=arguments.threads)
-    print(f"\n{summary_table(summary)}\n\nfigure: {folder / 'learning.png'}\nrecords: {folder}")
+    if process_state().is_main_process: print(f"\n{summary_table(summary)}\n\nfigure: {folder / 'learning.png'}\nrecords: {folder}")
     return 0
 
 def demo_command(arguments: argparse.Namespace) -> int:

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings', 'check_folder',
-           'recorded', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'usage', 'progress_line',
-           'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'folder_for', 'model_path',
-           'check_prompts', 'train', 'resume', 'start', 'finish', 'sweep', 'start_run', 'examine_model', 'clean_base',
-           'final_exam', 'compact', 'write_compact']
+           'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'usage',
+           'progress_line', 'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table',
+           'folder_for', 'model_path', 'check_prompts', 'train', 'together', 'kept', 'resume', 'warn_of_changes',
+           'start', 'seed', 'finish', 'sweep', 'start_run', 'examine_model', 'clean_base', 'final_exam', 'compact',
+           'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import gzip
@@ -15,10 +16,13 @@ import inspect
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -29,6 +33,9 @@ from typing import get_args
 import psutil
 import torch
 import yaml
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
 from .core import to_json
@@ -39,7 +46,8 @@ from .plots import learning_curve
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
-from .trainer import Config, PolicySampler, SelfPlayTrainer, azr_recipe, context_length, environment, generator, last_checkpoint, load_policy, write_json
+from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded,
+                         write_json)
 
 # %% ../nbs/16_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -70,14 +78,16 @@ def typed(name: str, value, kind) -> object:
         raise ValueError(f"{name} is {value!r}: give {' or '.join(words.get(one, one.__name__) for one in kinds)}")
     return value
 
-def check_batches(config: Config):
-    "That a step's places can be cut into its micro-batches. Raises ValueError with the arithmetic."
+def check_batches(config: Config, ranks: int = 1):
+    "That a step's places can be dealt to `ranks` processes and cut into micro-batches. Raises ValueError with the arithmetic."
     kinds = len(config.task_types)
     solver = config.attempts if config.solver_samples == "attempts" else 1
     places = kinds * (1 + solver) * config.batch
-    if places % config.micro_batches:
-        raise ValueError(f"micro_batches is {config.micro_batches}: a step has {kinds} task types x (1 propose + {solver} solve) x batch {config.batch} = {places} places, and {places} / {config.micro_batches} = {places / config.micro_batches:.2f}: "
-                         f"give a divisor of {places}")
+    step, share = f"a step has {kinds} task types x (1 propose + {solver} solve) x batch {config.batch} = {places} places", places // ranks
+    if places % ranks: raise ValueError(f"there are {ranks} processes: {step}, and {places} / {ranks} = {places / ranks:.2f}: start a number of processes that divides {places}, or change batch")
+    if share % config.micro_batches:
+        raise ValueError(f"micro_batches is {config.micro_batches}: {step}" + (f", {share} for each of {ranks} processes" if ranks > 1 else "")
+                         + f", and {share} / {config.micro_batches} = {share / config.micro_batches:.2f}: give a divisor of {share}")
 
 def config(preset: str | Path = "demo", **changes) -> Config:
     "A preset (a name or a file) with changes. Raises ValueError for an unknown preset or field, a value of the wrong kind, and batch sizes that contradict each other."
@@ -87,7 +97,7 @@ def config(preset: str | Path = "demo", **changes) -> Config:
         near = get_close_matches(str(name), known, n=1)
         raise ValueError(f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else f": the settings are {', '.join(known)}"))
     settings = Config(**{name: typed(name, value, known[name]) for name, value in values.items()})
-    check_batches(settings)
+    check_batches(settings, int(os.environ.get("WORLD_SIZE", "1")))   # set by torchrun and accelerate launch
     return settings
 
 # %% ../nbs/16_run.ipynb #c012
@@ -104,7 +114,7 @@ def surroundings() -> dict: # facts for params.yaml and summary.json
     packages = {name: version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate")}
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent if "__file__" in globals() else None)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
-    return {"versions": {"python": platform.python_version(), "azr": version("azr"), **packages}, "device": device, "platform": platform.platform(), "git": git.stdout.strip() or None}
+    return {"versions": {"python": platform.python_version(), "azr": version("azr"), **packages}, "device": device, "processes": process_state().num_processes, "platform": platform.platform(), "git": git.stdout.strip() or None}
 
 def check_folder(folder: str | Path, config: Config) -> Path:
     "That a run may use this folder; nothing is written. Raises ValueError naming what differs, or that it cannot be written to."
@@ -112,7 +122,7 @@ def check_folder(folder: str | Path, config: Config) -> Path:
     nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)): raise ValueError(f"run folder {folder} cannot be made or written to, because of {nearest}: choose a folder that you may write to")
     if not (folder / "params.yaml").exists(): return folder
-    found, wanted = yaml.safe_load((folder / "params.yaml").read_text())["config"], recorded(config)
+    found, wanted = older_than(yaml.safe_load((folder / "params.yaml").read_text())["config"]), recorded(config)
     changed = [f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} now" for k in sorted(set(found) | set(wanted)) if found.get(k) != wanted.get(k)]
     if changed: raise ValueError(f"run folder {folder} belongs to a run with other parameters ({'; '.join(changed)}): choose another run folder, or delete this one")
     return folder
@@ -120,6 +130,10 @@ def check_folder(folder: str | Path, config: Config) -> Path:
 def recorded(config: Config) -> dict: # as YAML gives it back
     "A configuration as `params.yaml` holds it."
     return yaml.safe_load(yaml.safe_dump(plain(config)))
+
+def older_than(found: dict) -> dict: # with every field of today
+    "A record of an older version: a field that came later had what is its default now."
+    return recorded(Config()) | found
 
 def open_folder(folder: Path, config: Config):
     "Make the run folder and say in it what the run is."
@@ -134,17 +148,20 @@ def rewrite(path: Path, data: bytes):
 
 # %% ../nbs/16_run.ipynb #c016
 class Records:
-    "The growing files of a run folder."
-    def __init__(self, folder: Path):
+    "The growing files of a run folder; of several processes one writes them."
+    def __init__(self, folder: Path, writes: bool = True):
+        self.writes = writes
         self.metrics, self.timings, self.rollouts = folder / "metrics.jsonl", folder / "timings.jsonl", folder / "rollouts.jsonl.gz"
 
     def append(self, path: Path, record: dict):
         "One line, on disk before this returns."
+        if not self.writes: return
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, sort_keys=True) + "\n")
 
     def append_rollouts(self, step: Step):
         "A step's rollouts as one more gzip member."
+        if not self.writes: return
         kept = [("trained", r) for r in step.rollouts] + [("estimate", r) for r in step.estimates]
         timeless = lambda r: replace(r, verdict=replace(r.verdict, seconds=0.0))   # or no two runs would leave the same file
         lines = (f'{{"step": {step.number}, "use": "{use}", "rollout": {to_json(timeless(r))}}}\n' for use, r in kept)
@@ -158,6 +175,7 @@ class Records:
 
     def cut(self, last: int):
         "Forget everything after step `last`."
+        if not self.writes: return
         for path in (self.metrics, self.timings):
             kept = [r for r in self.read(path) if r["step"] <= last]
             rewrite(path, "".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
@@ -190,6 +208,25 @@ def progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
     return (f"step {step:>4}/{steps}   reward: propose {number(mean('propose', 'reward'), '+.2f')}, solve {number(mean('solve', 'reward'), '+.2f')}   valid {number(mean('propose', 'valid_rate'), '.0%')}"
             + (f"   held-out {exam:.1%}" if exam is not None else "") + f"   {clock_text(left)} left")
 
+class Interrupt:
+    "While it is open, the first Ctrl-C asks and the second insists."
+    def __init__(self, say: Callable[[str], None]): self.say, self.asked = say, False
+
+    def __enter__(self):
+        self.hears = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN   # a job in the background is not to be stopped by keys
+        if self.hears: self.before = signal.signal(signal.SIGINT, self.heard)
+        return self
+
+    def __exit__(self, *_):
+        if self.hears: signal.signal(signal.SIGINT, self.before or signal.default_int_handler)
+
+    def heard(self, *_):
+        "The handler. Raises KeyboardInterrupt the second time."
+        if self.asked: raise KeyboardInterrupt
+        self.asked = True
+        try: self.say("Ctrl-C: this step ends and is saved, then the run stops; Ctrl-C again stops at once")
+        except RuntimeError: return   # in the middle of another print
+
 class Watch(TrainerCallback):
     "Records, evaluations, progress."
     KEPT = ("loss", "grad_norm", "learning_rate", "entropy", "kl", "clip_ratio/region_mean")   # TRL's keys that go into metrics.jsonl
@@ -197,6 +234,7 @@ class Watch(TrainerCallback):
     def __init__(self, config: Config, records: Records, exam: Callable[[int], dict], say: Callable[[str], None], draw: Callable[[list[dict]], None], quiet_seconds: float = 10.0):
         self.config, self.records, self.exam, self.say, self.draw, self.quiet = config, records, exam, say, draw, quiet_seconds
         self.pending, self.seconds, self.spoke, self.begun, self.first, self.tokens, self.used = {}, {}, 0.0, time.perf_counter(), None, 0, usage()["cpu_seconds"]
+        self.stop = lambda: False   # whether the run is to end after this step
 
     def on_play(self, step: Step):
         "Before the update: what the step did."
@@ -212,6 +250,7 @@ class Watch(TrainerCallback):
         start = time.perf_counter()
         self.pending |= self.exam(state.global_step // self.config.iterations)
         self.seconds["evaluate"] = time.perf_counter() - start
+        if self.stop(): control.should_save = control.should_training_stop = True
 
     def on_log(self, args, state, control, logs=None, **_):
         "The step's lines."
@@ -254,7 +293,7 @@ def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dic
         if ends:
             metrics |= solve("test", "heldout", config.test_tasks) | solve("distinct", "distinct", config.test_tasks) | solve("shifted", "shifted", config.test_tasks)
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-                torch.manual_seed(config.seed)
+                torch.manual_seed(config.seed + process_state().process_index)   # or all processes would draw alike
                 metrics |= examine_proposer(sampler, selfplay.buffers, kinds, env, min(200, config.test_tasks))
         return metrics
     return exam
@@ -319,69 +358,125 @@ def train(
     if (folder / "summary.json").exists():
         say(f"{folder} is done already: delete the folder to run it again")
         return json.loads((folder / "summary.json").read_text())
+    state = process_state()
+    if not state.is_main_process: say, draw = (lambda line: None), (lambda records: None)
     if not torch.cuda.is_available(): torch.set_num_threads(threads)
-    records, checkpoint = Records(folder), last_checkpoint(folder / "checkpoints")
+    records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
     set_seed(config.seed)
     model, tokenizer = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
-        env = environment(config, executor)
+        env = environment(config, SharedExecutor(executor) if state.num_processes > 1 else executor)
         selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))
         watch = Watch(config, records, lambda step: {}, say, draw)
         trainer = SelfPlayTrainer(model, tokenizer, selfplay, config, folder / "checkpoints", watch.on_play, [watch])
         check_prompts(selfplay, trainer)
-        open_folder(folder, config)
+        if state.is_main_process: open_folder(folder, config)
         watch.exam = exam_for(config, selfplay, trainer.sampler)
-        if checkpoint: resume(trainer, checkpoint, records, say)
-        else: start(trainer, watch, records, say)
-        watch.begun = time.perf_counter()
-        try: trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except KeyboardInterrupt:
-            saved = last_checkpoint(folder / "checkpoints")
-            say(f"stopped; the same command goes on after step {json.loads((saved / 'selfplay.json').read_text())['step'] if saved else 0}")
-            raise
-        return finish(trainer, records, folder, executor, say)
+        with together(folder, state):
+            try:
+                with Interrupt(say) as interrupt:
+                    watch.stop = lambda: any(gather_object([interrupt.asked]))   # heard by one process, done by all
+                    if checkpoint: resume(trainer, checkpoint, records, say)
+                    else: start(trainer, watch, records, say)
+                    if watch.stop(): raise KeyboardInterrupt
+                    watch.begun = time.perf_counter()
+                    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+                if trainer.state.global_step < trainer.args.max_steps: raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                say(f"stopped; the same command goes on {kept(folder / 'checkpoints')}")
+                raise
+            return finish(trainer, records, folder, executor, say)
+
+@contextmanager
+def together(folder: Path, state: PartialState):
+    "Among several processes the end of one is the end of all: each says so, and how to go on, whether it loses the others or the launcher ends it."
+    if state.num_processes == 1: yield; return
+    who = f"azr: process {state.process_index} of {state.num_processes}"
+    go_on = lambda: f"once the cause is gone the same command goes on {kept(folder / 'checkpoints')}"
+    def end(*_): raise SystemExit(f"{who} was told to end, most often because another one has ended: {go_on()}")
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+        state.destroy_process_group()
+    except RuntimeError as error:
+        if not (isinstance(error, DistError) or "gloo" in str(error)): raise   # an error of this process's own
+        raise SystemExit(f"{who} lost the others ({str(error).splitlines()[0]}): {go_on()}") from error
+    except KeyboardInterrupt:
+        if state.is_main_process: raise
+        raise SystemExit(130) from None   # the first process has said it
+    finally: signal.signal(signal.SIGTERM, before)
+
+def kept(checkpoints: Path) -> str:
+    "What a stopped run goes on from, in words."
+    saved = last_checkpoint(checkpoints)
+    if saved: return f"after step {json.loads((saved / 'selfplay.json').read_text())['step']}"
+    return "after the seeding" if seeded(checkpoints) else "from the beginning: nothing was saved yet"
 
 def resume(trainer: SelfPlayTrainer, checkpoint: Path, records: Records, say: Callable[[str], None]):
     "Go on from a checkpoint, the records beyond it cut off."
-    trainer.resume(checkpoint)
-    done = json.loads((checkpoint / "selfplay.json").read_text())["step"]
-    records.cut(done)
-    say(f"going on after step {done}")
+    state = trainer.resume(checkpoint)
+    warn_of_changes(state, trainer.selfplay.env, say)
+    records.cut(state["step"])
+    say(f"going on after step {state['step']}")
+
+def warn_of_changes(state: dict, env, say: Callable[[str], None]):
+    "Name what was otherwise before a checkpoint (one without a record of it passes): verdicts and random numbers may differ, the run is still one's own."
+    now = executor_settings(env)
+    changed = [f"{name} {value!r} before, {now.get(name)!r} now" for name, value in state.get("executor", {}).items() if value != now.get(name)]
+    if changed: say(f"warning: programs ran under other settings before this checkpoint ({'; '.join(changed)}): verdicts near a limit may differ, and the metrics from those of a run that was left alone")
+    before, ranks = state.get("processes", 1), process_state().num_processes
+    if before != ranks: say(f"warning: this checkpoint was left by {before} process{'es' * (before > 1)} and goes on with {ranks}: other random numbers than in a run that was left alone")
 
 def start(trainer: SelfPlayTrainer, watch: Watch, records: Records, say: Callable[[str], None]):
-    "Seed the buffers and take the first exam."
-    records.cut(-1)
+    "Seed the buffers, or take what an earlier seeding left, and take the first exam."
+    found = seeded(trainer.args.output_dir)
+    records.cut(0 if found else -1)
+    if found:
+        state = trainer.resume(found)
+        warn_of_changes(state, trainer.selfplay.env, say)
+        say("going on after the seeding")
+    else:
+        state = seed(trainer, say)
+        trainer.save_seeded(state)
+    if records.read(records.metrics): return   # examined before the stop
+    if watch.stop(): raise KeyboardInterrupt
+    begun = time.perf_counter()
+    exam = watch.exam(0)
+    records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in state["funnel"].items()}, **exam})
+    records.append(records.timings, {"step": 0, "seconds": {"seed": state["seconds"], "evaluate": time.perf_counter() - begun}, **watch.spent()})
+    say(f"before training: held-out {exam['heldout/accuracy']:.1%}, valid proposals {exam['proposer/valid_rate']:.0%}")
+    watch.draw(records.read(records.metrics))
+
+def seed(trainer: SelfPlayTrainer, say: Callable[[str], None]) -> dict: # funnel: status -> proposals; seconds
+    "Fill the buffers, and say where that stopped short."
     begun, selfplay = time.perf_counter(), trainer.selfplay
     target = selfplay.recipe.seed_factor * selfplay.recipe.batch
     say(f"seeding: {target} tasks of each type")
-    funnel = selfplay.seed_buffers(trainer.sampler, lambda counts, funnel: say("  " + ", ".join(f"{name} {n}" for name, n in counts.items())))
+    funnel = dict(sorted(selfplay.seed_buffers(trainer.sampler, lambda counts, funnel: say("  " + ", ".join(f"{name} {n}" for name, n in counts.items()))).items()))
     if short := [name for name, n in selfplay.buffers.counts().items() if n < target]:
-        say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: " + ", ".join(f"{k} {n}" for k, n in sorted(funnel.items())))
-    seeded = time.perf_counter()
-    exam = watch.exam(0)
-    records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in sorted(funnel.items())}, **exam})
-    records.append(records.timings, {"step": 0, "seconds": {"seed": seeded - begun, "evaluate": time.perf_counter() - seeded}, **watch.spent()})
-    say(f"before training: held-out {exam['heldout/accuracy']:.1%}, valid proposals {exam['proposer/valid_rate']:.0%}")
-    watch.draw(records.read(records.metrics))
+        say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: " + ", ".join(f"{k} {n}" for k, n in funnel.items()))
+    return {"funnel": funnel, "seconds": time.perf_counter() - begun}
 
 def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
     "Save the model and the figure, then the summary, which makes the run done."
     trainer.save_model(str(folder / "model"))
-    trainer.processing_class.save_pretrained(str(folder / "model"))
+    if records.writes: trainer.processing_class.save_pretrained(str(folder / "model"))
     metrics = records.read(records.metrics)
+    summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}
+    if not records.writes: return summary
     figure = learning_curve(metrics, trainer.config.evaluate_tasks)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
-    summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}
     write_json(folder / "summary.json", summary)
     return summary
 
-# %% ../nbs/16_run.ipynb #c028
+# %% ../nbs/16_run.ipynb #c030
 def sweep(
     runs: dict[str, dict],           # folder name -> what the run changes in the preset
     root: str | Path,                # where the folders go
     preset: str = "demo",
     jobs: int = 2,                   # runs at a time
     say: Callable[[str], None] = print,
+    processes: int = 1,              # of each run
 ) -> dict[str, dict]: # folder name -> summary
     "Run `azr train` for each entry that has no summary yet. Raises RuntimeError naming the runs that failed, after the others have ended."
     for name, changes in runs.items(): check_folder(Path(root) / name, config(preset, **changes))   # a summary of other settings is not this run's
@@ -392,7 +487,7 @@ def sweep(
         while waiting or busy:
             while waiting and len(busy) < jobs:
                 name = waiting.pop(0)
-                busy[name] = start_run(name, runs[name], root, preset)
+                busy[name] = start_run(name, runs[name], root, preset, processes)
             time.sleep(0.2)
             for name in [name for name, process in busy.items() if process.poll() is not None]:
                 ok = busy.pop(name).returncode == 0
@@ -403,14 +498,15 @@ def sweep(
     if failed: raise RuntimeError(f"{len(failed)} runs failed: {', '.join(failed)}; their logs lie beside their folders in {root}")
     return {name: json.loads((root / name / "summary.json").read_text()) for name in runs}
 
-def start_run(name: str, changes: dict, root: Path, preset: str) -> subprocess.Popen:
-    "One `azr train`, its output beside the run folder."
+def start_run(name: str, changes: dict, root: Path, preset: str, processes: int = 1) -> subprocess.Popen:
+    "One `azr train`, by torchrun where it has several processes, its output beside the run folder."
+    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m", "--"] if processes > 1 else []
     settings = [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     with open(root / f"{name}.log", "w") as log:
-        return subprocess.Popen([sys.executable, "-m", "azr.cli", "train", "--preset", preset, "--run", str(root / name), *settings], stdout=log, stderr=subprocess.STDOUT,
+        return subprocess.Popen([sys.executable, "-m", *launcher, "azr.cli", "train", "--preset", preset, "--run", str(root / name), *settings], stdout=log, stderr=subprocess.STDOUT,
                                 stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-# %% ../nbs/16_run.ipynb #c030
+# %% ../nbs/16_run.ipynb #c032
 SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
 
 def examine_model(name: str, config: Config, sets: tuple[str, ...] = tuple(SETS)) -> dict: # metrics
@@ -435,7 +531,7 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
     own = config("demo", **yaml.safe_load((folder / "params.yaml").read_text())["config"] | {"task_types": list(names), "micro_batches": 1})
     return {when: examine_model(str(model), own, ("heldout",))["heldout/accuracy"] for when, model in (("before", own.model), ("after", folder / "model"))}
 
-# %% ../nbs/16_run.ipynb #c032
+# %% ../nbs/16_run.ipynb #c034
 def compact(folder: str | Path, every: int = 10) -> dict:
     "A finished run as one small dictionary."
     folder = Path(folder)

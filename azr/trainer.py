@@ -5,36 +5,43 @@
 # %% auto #0
 __all__ = ['CONTROLS', 'TRACKERS', 'KINDS', 'check_kinds', 'Config', 'environment', 'azr_recipe', 'need', 'computation',
            'four_bits', 'load_policy', 'context_length', 'encode', 'chunks', 'PolicySampler', 'generation_config',
-           'generator', 'until', 'Row', 'row', 'merge', 'slots', 'place', 'grpo_arguments', 'SelfPlayTrainer',
-           'whole_checkpoints', 'last_checkpoint', 'merge_adapter', 'write_json']
+           'generator', 'until', 'Row', 'row', 'merge', 'slots', 'place', 'process_state', 'SharedExecutor', 'deal',
+           'cut_alike', 'grpo_arguments', 'SelfPlayTrainer', 'executor_settings', 'whole_checkpoints',
+           'last_checkpoint', 'seeded', 'merge_adapter', 'write_json']
 
 # %% ../nbs/11_trainer.ipynb #c002
 import copy
 import importlib.util
 import json
+import math
 import os
 import shutil
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from pathlib import Path
 
 warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")  # transformers renames it within the versions that we support
+warnings.filterwarnings("ignore", message=".*broadcast_buffers.* is deprecated")        # as torch does; transformers still says it so
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # rollout_func is marked experimental: the pinned version and a contract test stand for it
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 from datasets import Dataset
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel
 from torch.nn.functional import pad
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
 from .advantages import advantage_function
 from .buffers import Buffers
 from .core import Completion, Prompt, Role, Rollout
+from .executor import Call, Outcome
 from .prompts import STYLES
 from .rewards import RewardSetting, reward_setting
 from .sampling import Sampling
@@ -188,11 +195,11 @@ def encode(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[int]: # t
     if not prompt.messages: return tokenizer(prompt.text)["input_ids"]
     return tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True, tokenize=True, return_dict=False)
 
-def chunks(order: Sequence[int], sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
-    "Cut `order` (indices, by growing `sizes`) so that rows x longest stays within `limit` tokens."
+def chunks(order: Sequence[int], sizes: Sequence[int], limit: int, ranks: int = 1) -> Iterator[list[int]]:
+    "Cut `order` (indices, by growing `sizes`) so that each of `ranks` processes holds rows x longest within `limit` tokens."
     part: list[int] = []
     for i in order:
-        if part and (len(part) + 1) * max(sizes[i], sizes[part[-1]]) > limit:
+        if part and math.ceil((len(part) + 1) / ranks) * max(sizes[i], sizes[part[-1]]) > limit:
             yield part
             part = []
         part.append(i)
@@ -207,6 +214,9 @@ class PolicySampler:
     max_prompt_tokens: int        # a longer prompt does not fit
     max_tokens: int               # longest completion
     chunk_tokens: int = 16384     # tokens handled at once
+    rank: int = 0                 # this process: it writes its share of each chunk ...
+    ranks: int = 1                # ... of so many processes
+    gather: Callable = list       # the list of each process -> all of them, on every process
 
     def fits(self, prompt: Prompt) -> bool:
         "Whether a prompt leaves room for a completion."
@@ -219,15 +229,19 @@ class PolicySampler:
         for prompt, tokens in zip(prompts, asked, strict=True):
             if len(tokens) > self.max_prompt_tokens:
                 raise ValueError(f"a {prompt.slot} prompt has {len(tokens)} tokens, over the limit of {self.max_prompt_tokens}: raise max_prompt_tokens, show fewer references, or take a model with a longer context")
-        completions: list = [None] * len(prompts)
+        own: dict[int, Completion] = {}
         order = sorted(range(len(prompts)), key=lambda i: (prompts[i].slot, len(asked[i])))
-        for part in chunks(order, [len(t) + sampling.max_tokens for t in asked], self.chunk_tokens):
-            written, logprobs = self.generate([asked[i] for i in part], sampling, policy)
-            for row, (i, tokens) in enumerate(zip(part, written, strict=True)):
+        for part in chunks(order, [len(t) + sampling.max_tokens for t in asked], self.chunk_tokens, self.ranks):
+            share = part[self.rank::self.ranks]
+            filled = share + part[:1] * (math.ceil(len(part) / self.ranks) - len(share))   # processes that generate together want equally many rows
+            written, logprobs = self.generate([asked[i] for i in filled], sampling, policy)
+            for row, i in enumerate(share):
+                tokens = written[row]
                 finished = bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
                 text = self.tokenizer.decode(tokens[:-1] if finished else tokens, skip_special_tokens=False)
-                completions[i] = Completion(text, tuple(asked[i]), tuple(tokens), tuple(logprobs[row]) if logprobs else None, finished)
-        return completions
+                own[i] = Completion(text, tuple(asked[i]), tuple(tokens), tuple(logprobs[row]) if logprobs else None, finished)
+        completions = dict(self.gather(list(own.items())))
+        return [completions[i] for i in range(len(prompts))]
 
 # %% ../nbs/11_trainer.ipynb #c014
 def generation_config(tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> GenerationConfig:
@@ -293,21 +307,52 @@ def place(rollouts: Sequence[Rollout], places: Sequence[str], filler: Row, mergi
     return rows
 
 # %% ../nbs/11_trainer.ipynb #c021
+def process_state() -> PartialState: # of it: process_index, num_processes, is_main_process
+    "Which of the processes started by torchrun or accelerate launch this is; the first call joins them."
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=1))
+
+class SharedExecutor:
+    "The first process's executor, as all processes see it: its outcomes are broadcast."
+    def __init__(self, executor): self.executor = executor
+    def __getattr__(self, name: str): return getattr(self.executor, name)   # its settings: every process has an executor, the others' never start a worker
+
+    def run(self, calls: Iterable[Call], twice: bool = False, progress: str = "") -> list[Outcome]:
+        "What became of each call, the same on every process."
+        found = [self.executor.run(calls, twice=twice, progress=progress) if process_state().is_main_process else None]
+        return broadcast_object_list(found)[0]
+
+def deal(rows: Sequence[Row], rank: int, ranks: int, filler: Row) -> list[Row]: # len(rows) / ranks
+    "One process's share: every `ranks`-th row that carries something, then filler."
+    if ranks == 1: return list(rows)   # each in its own place, as TRL asked
+    own = [r for r in rows if r.copies][rank::ranks]
+    return own + [filler] * (len(rows) // ranks - len(own))
+
+def cut_alike(parts: Sequence[list[int]], count: int) -> list[list[int]]: # `count` parts
+    "Halve the longest parts until there are `count` of them."
+    parts = list(parts)
+    while len(parts) < count:
+        i = max(range(len(parts)), key=lambda i: len(parts[i]))
+        middle = len(parts[i]) // 2
+        parts[i:i + 1] = [parts[i][:middle], parts[i][middle:]]
+    return parts
+
+# %% ../nbs/11_trainer.ipynb #c025
 def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOConfig:
     "Our configuration in TRL's words. One generation is one self-play step."
-    places = len(slots(recipe)) * recipe.batch
-    if places % config.micro_batches: raise ValueError(f"micro_batches is {config.micro_batches}: it must divide the {places} places of a step ({len(slots(recipe))} slots x batch {recipe.batch})")
+    places, ranks = len(slots(recipe)) * recipe.batch, process_state().num_processes
+    if places % (ranks * config.micro_batches): raise ValueError(f"micro_batches is {config.micro_batches}: times {ranks} process{'es' * (ranks > 1)} it must divide the {places} places of a step ({len(slots(recipe))} slots x batch {recipe.batch})")
     on_gpu = torch.cuda.is_available()
     for name in config.report_to: need(TRACKERS[name], f"report_to {name!r}")
     return GRPOConfig(
         output_dir=str(folder), seed=config.seed, max_steps=config.steps * config.iterations, num_iterations=config.iterations,
-        per_device_train_batch_size=places // config.micro_batches, gradient_accumulation_steps=config.micro_batches, steps_per_generation=config.micro_batches,
+        per_device_train_batch_size=places // ranks // config.micro_batches, gradient_accumulation_steps=config.micro_batches, steps_per_generation=config.micro_batches,
         num_generations=recipe.batch, max_completion_length=config.max_completion_tokens, temperature=config.temperature, shuffle_dataset=False,
         learning_rate=config.learning_rate, lr_scheduler_type="constant_with_warmup", warmup_steps=config.warmup_steps, adam_beta1=config.betas[0], adam_beta2=config.betas[1],
         weight_decay=config.weight_decay, max_grad_norm=config.grad_clip, loss_type="dapo", scale_rewards="group", beta=config.kl, epsilon=config.clip_low, epsilon_high=config.clip_high,
         entropy_coef=config.entropy_coefficient, disable_dropout=True, gradient_checkpointing=config.gradient_checkpointing, bf16=on_gpu and computation(config.dtype) is torch.bfloat16, fp16=on_gpu and config.dtype == "float16", use_cpu=not on_gpu,
         save_steps=config.save_every * config.iterations, save_total_limit=None, logging_steps=config.iterations, report_to=list(config.report_to), disable_tqdm=True, eval_strategy="no",
-        ignore_data_skip=True, dataloader_pin_memory=on_gpu, log_level="error")
+        ignore_data_skip=True, dataloader_pin_memory=on_gpu, log_level="error",
+        ddp_broadcast_buffers=False, ddp_find_unused_parameters=False)  # buffers never change, and each call would wait for the other processes; every trained weight is used
 
 def _reward(prompts, completions, reward, **columns) -> list[float]:
     "What the loop paid; TRL only logs it."
@@ -324,7 +369,6 @@ class SelfPlayTrainer(GRPOTrainer):
         on_play: Callable[[Step], None] = lambda step: None,  # sees each step before its update
         callbacks: Sequence = (),
     ):
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1: raise ValueError("several processes are not supported yet: start one")
         if config.style == "chat" and not tokenizer.chat_template: raise ValueError(f"style is 'chat' and the tokenizer of {config.model!r} has no chat template: take its instruct version, or style 'r1'")
         self.selfplay, self.config, self.on_play, self._aside = selfplay, config, on_play, None
         arguments = grpo_arguments(config, selfplay.recipe, folder)
@@ -337,7 +381,17 @@ class SelfPlayTrainer(GRPOTrainer):
         transformers_logging.disable_progress_bar()  # one line for each saved checkpoint otherwise
         if self.frozen is not None: self.frozen.to(self.accelerator.device)
         room = context_length(self.model) - config.max_completion_tokens
-        self.sampler = PolicySampler(self._write, tokenizer, min(config.max_prompt_tokens, room), config.max_completion_tokens, config.chunk_tokens)
+        self.sampler = PolicySampler(self._write, tokenizer, min(config.max_prompt_tokens, room), config.max_completion_tokens, config.chunk_tokens, self._rank, self._ranks, gather_object)
+
+    @property
+    def _rank(self) -> int:
+        "Which process this is."
+        return self.accelerator.process_index
+
+    @property
+    def _ranks(self) -> int:
+        "How many processes train together."
+        return self.accelerator.num_processes
 
     @property
     def _merging(self) -> bool:
@@ -375,11 +429,13 @@ class SelfPlayTrainer(GRPOTrainer):
     # -- rollouts into TRL
 
     def _play(self, prompts: list[str], trainer) -> dict:
-        "TRL's `rollout_func`: play one step and lay its rollouts out in the places that TRL asked for."
+        "TRL's `rollout_func`: play one step and lay this process's share of its rollouts out in the places that TRL asked for."
         step = self.selfplay.step(self.sampler, self.number)
         self.on_play(step)
-        end = self.processing_class.eos_token_id
-        self._rows = place(step.rollouts, prompts, Row((end,), (end,), 0.0, copies=0), merging=self._merging)
+        end, places = self.processing_class.eos_token_id, [slot for slot in slots(self.selfplay.recipe) for _ in range(self.selfplay.recipe.batch)]
+        filler = Row((end,), (end,), 0.0, copies=0)
+        self._all = place(step.rollouts, places, filler, merging=self._merging)
+        self._rows = deal(self._all, self._rank, self._ranks, filler)
         masks = [[1 if r.copies else 0] * len(r.completion_ids) if r.action_mask is None else list(r.action_mask) for r in self._rows]
         return {"prompt_ids": [list(r.prompt_ids) for r in self._rows], "completion_ids": [list(r.completion_ids) for r in self._rows],
                 "logprobs": [list(r.logprobs or [0.0] * len(r.completion_ids)) for r in self._rows] if self.use_vllm else None,
@@ -394,15 +450,15 @@ class SelfPlayTrainer(GRPOTrainer):
         batch["advantages"] = (torch.tensor([r.advantage for r in self._rows]) if flat else torch.stack([spread(r.advantage) for r in self._rows])).to(device)
         if any(r.clip_high is not None for r in self._rows):
             batch["clip_high"] = torch.tensor([[r.clip_high if r.clip_high is not None else self.config.clip_high] for r in self._rows], device=device)
-        batch["num_items_in_batch"] = torch.tensor(float(max(1, sum(r.copies * len(r.completion_ids) for r in self._rows))), device=device)  # merged rows count as often as they were written
+        batch["num_items_in_batch"] = torch.tensor(float(max(1, sum(r.copies * len(r.completion_ids) for r in self._all))), device=device)  # of all processes; merged rows count as often as they were written
         return self._without_filler(batch)
 
     def _without_filler(self, batch: dict) -> dict:
-        "Keep the rows that carry something, and as much filler as makes equal micro-batches."
+        "Keep the rows that carry something, and as much filler as makes equal micro-batches, as many rows on every process."
         real = [i for i, r in enumerate(self._rows) if r.copies]
         spare = [i for i, r in enumerate(self._rows) if not r.copies]
-        parts = self.args.steps_per_generation
-        keep = real + spare[:(-len(real)) % parts if real else parts]
+        parts, most = self.args.steps_per_generation, math.ceil(sum(r.copies > 0 for r in self._all) / self._ranks)
+        keep = real + spare[:max(1, math.ceil(most / parts)) * parts - len(real)]
         return {k: v[keep] if torch.is_tensor(v) and v.dim() and v.size(0) == len(self._rows) else v for k, v in batch.items()}
 
     # -- the loss
@@ -416,7 +472,8 @@ class SelfPlayTrainer(GRPOTrainer):
         prompts, completions = attention_mask[:, :start].sum(1).tolist(), attention_mask[:, start:].sum(1).tolist()
         order = sorted(range(len(prompts)), key=lambda i: (completions[i], prompts[i]))
         logps, entropies, places = [], [], []
-        for part in chunks(order, [p + c for p, c in zip(prompts, completions, strict=True)], self.config.score_tokens):
+        parts = list(chunks(order, [p + c for p, c in zip(prompts, completions, strict=True)], self.config.score_tokens))
+        for part in cut_alike(parts, max(gather_object([len(parts)]))):   # equally many calls of the model on every process
             long, wide = max(prompts[i] for i in part), max(1, *(completions[i] for i in part))
             window = slice(start - long, start + wide)
             a, b, _ = call(model, input_ids[part, window], attention_mask[part, window], wide, None, compute_entropy)
@@ -439,16 +496,18 @@ class SelfPlayTrainer(GRPOTrainer):
     def _save_checkpoint(self, model, trial):
         "TRL's checkpoint and the loop's state, written aside, then renamed; the one before it stays until this one is whole."
         root, name = Path(self.args.output_dir), f"checkpoint-{self.state.global_step}"
-        self._aside = root / "writing"
-        shutil.rmtree(self._aside, ignore_errors=True)   # what an earlier crash left
+        self._aside, first = root / "writing", self.accelerator.is_main_process
+        if first: shutil.rmtree(self._aside, ignore_errors=True)   # what an earlier crash left
+        self.accelerator.wait_for_everyone()
         try:
-            super()._save_checkpoint(model, trial)
-            self.selfplay.buffers.save(self._aside / name / "buffers.jsonl.gz")
-            write_json(self._aside / name / "selfplay.json", {"step": self.state.global_step // self.config.iterations, "random": self.selfplay.state()})
+            super()._save_checkpoint(model, trial)   # each process its own random state
+            if first: self._save_loop(self._aside / name, {"step": self.state.global_step // self.config.iterations})
         except OSError as error:
             shutil.rmtree(self._aside, ignore_errors=True)
             raise ValueError(f"{name} could not be written to {root} ({error}): the checkpoint before it is whole, so make room and run the same command again") from error
         finally: self._aside = None
+        self.accelerator.wait_for_everyone()
+        if not first: return
         shutil.rmtree(root / name, ignore_errors=True)
         (root / "writing" / name).rename(root / name)
         (root / "writing").rmdir()
@@ -458,10 +517,37 @@ class SelfPlayTrainer(GRPOTrainer):
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-    def resume(self, checkpoint: Path):
-        "Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest."
+    def _save_loop(self, folder: Path, facts: dict):
+        "What TRL knows nothing of; the file that makes a checkpoint whole comes last."
+        self.selfplay.buffers.save(folder / "buffers.jsonl.gz")
+        write_json(folder / "selfplay.json", facts | {"random": self.selfplay.state(), "executor": executor_settings(self.selfplay.env), "processes": self._ranks})
+
+    def save_seeded(self, facts: dict):
+        "Keep the buffers as seeding left them and the random state after it, so that a stop in the first steps does not repeat the seeding."
+        root, first = Path(self.args.output_dir), self.accelerator.is_main_process
+        aside = root / "seeded.part"
+        if first: shutil.rmtree(aside, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        aside.mkdir(parents=True, exist_ok=True)
+        self._save_rng_state(str(aside))
+        if first: self._save_loop(aside, {"step": 0, **facts})
+        self.accelerator.wait_for_everyone()
+        if not first: return
+        shutil.rmtree(root / "seeded", ignore_errors=True)
+        aside.rename(root / "seeded")
+
+    def resume(self, checkpoint: Path) -> dict: # what was saved beside the loop's state
+        "Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest. From `seeded`, the random state too: there is no training to go on with."
         state = json.loads((checkpoint / "selfplay.json").read_text())
         self.selfplay.restore(state["random"], Buffers.load(checkpoint / "buffers.jsonl.gz"))
+        if checkpoint.name == "seeded": self._load_rng_state(str(checkpoint))
+        if state.get("processes", 1) != self._ranks: set_seed(self.config.seed + 1000 * state["step"] + self._rank)   # no random state was saved for this process
+        return state
+
+def executor_settings(env) -> dict: # setting -> value; empty without an executor
+    "What an environment's executor may change in a verdict, as a checkpoint keeps it."
+    executor = getattr(env, "executor", None)
+    return {name: getattr(executor, name) for name in ("isolation", "timeout", "memory_mb", "max_output", "workers")} if executor else {}
 
 def whole_checkpoints(folder: str | Path) -> list[Path]: # oldest first
     "The checkpoints in a folder that were written to their end."
@@ -470,6 +556,10 @@ def whole_checkpoints(folder: str | Path) -> list[Path]: # oldest first
 def last_checkpoint(folder: str | Path) -> Path | None:
     "The newest whole checkpoint in a folder."
     return next(reversed(whole_checkpoints(folder)), None)
+
+def seeded(folder: str | Path) -> Path | None:
+    "What seeding left in a folder of checkpoints, if it came to its end."
+    return Path(folder) / "seeded" if (Path(folder) / "seeded" / "selfplay.json").exists() else None
 
 def merge_adapter(folder: str | Path, output: str | Path, dtype: str = "float32"):
     "A saved LoRA run as one plain model: adapter added to its base, tokenizer beside it."

@@ -15,7 +15,7 @@ import yaml
 
 from azr.cli import main
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import compact, config, folder_for, sweep, train, write_compact
+from azr.run import Interrupt, check_folder, compact, config, folder_for, open_folder, sweep, train, write_compact
 from azr.trainer import last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
@@ -84,14 +84,56 @@ def test_a_killed_run_ends_like_one_that_was_left_alone(done, tmp_path, lines):
     for name in ("metrics.jsonl", "rollouts.jsonl.gz"): assert (folder / name).read_bytes() == (done[0] / name).read_bytes(), name
 
 
-def test_ctrl_c_keeps_what_was_done_and_says_so(tmp_path):
+def test_the_first_ctrl_c_ends_the_step_saves_it_and_says_how_to_go_on(done, tmp_path):
     folder = tmp_path / "stopped"
-    process = start(folder, ("steps", 400), ("evaluate_every", 400))
-    wait_for_line(folder, 4, process)
+    process = start(folder, ("save_every", 4))   # the stop saves what no schedule would
+    wait_for_line(folder, 2, process)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[0]
-    assert process.returncode == 2 and "goes on" in said and "Traceback" not in said, said
-    assert last_checkpoint(folder / "checkpoints")
+    assert process.returncode == 130 and "this step ends and is saved" in said and "Traceback" not in said, said
+    last = last_checkpoint(folder / "checkpoints")
+    step = json.loads((last / "selfplay.json").read_text())["step"]
+    assert 1 <= step < 4 and f"goes on after step {step}" in said and read_metrics(folder)[-1]["step"] == step
+    small(folder, save_every=4)
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"): assert (folder / name).read_bytes() == (done[0] / name).read_bytes(), name
+
+
+def test_seeding_is_kept_and_a_second_ctrl_c_stops_at_once(done, tmp_path):
+    folder, heard = tmp_path / "stopped", []
+    def press(line, times): return lambda said: heard.append(said) or [signal.raise_signal(signal.SIGINT) for _ in range(times if said.startswith(line) else 0)]
+    with pytest.raises(KeyboardInterrupt): train(config("demo", **SMALL), folder, say=press("seeding:", 1))
+    assert heard[-1] == "stopped; the same command goes on after the seeding" and read_metrics(folder) == []   # the seeding ended, the first exam did not begin
+    with pytest.raises(KeyboardInterrupt): train(config("demo", **SMALL), folder, say=press("before training", 2))
+    assert heard[-1] == "stopped; the same command goes on after the seeding" and len(read_metrics(folder)) == 1 and not last_checkpoint(folder / "checkpoints")
+
+    path = folder / "checkpoints" / "seeded" / "selfplay.json"   # and other settings of the executor are named on the way
+    state = json.loads(path.read_text())
+    assert set(state["executor"]) == {"isolation", "timeout", "memory_mb", "max_output", "workers"} and state["executor"]["workers"] == 1
+    path.write_text(json.dumps(state | {"executor": state["executor"] | {"isolation": "another", "memory_mb": 64}}))
+    heard.clear()
+    train(config("demo", **SMALL), folder, say=heard.append)
+    warned, = [line for line in heard if line.startswith("warning")]
+    assert "isolation 'another' before" in warned and "memory_mb 64 before, 512 now" in warned and "timeout" not in warned
+    assert not [line for line in heard if line.startswith(("seeding", "before training"))]   # neither was done again
+    assert (folder / "metrics.jsonl").read_bytes() == (done[0] / "metrics.jsonl").read_bytes()
+
+
+def test_keys_do_not_stop_a_job_in_the_background(monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupt(print) as interrupt: assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN and not interrupt.asked
+    finally: signal.signal(signal.SIGINT, before)
+
+
+def test_a_field_added_later_counts_as_its_default(tmp_path):
+    check_folder(tmp_path / "run", config("demo"))
+    open_folder(tmp_path / "run", config("demo"))
+    path = tmp_path / "run" / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    del params["config"]["kl"], params["config"]["batch"]   # 0.0 and 32 in the demo, 0.0 and 64 by default
+    path.write_text(yaml.safe_dump(params))
+    with pytest.raises(ValueError, match=r"other parameters \(batch: 64 there, 32 now\)"): check_folder(tmp_path / "run", config("demo"))
+    check_folder(tmp_path / "run", config("demo", batch=64))
 
 
 def test_a_finished_run_is_not_run_again(done, capsys):
