@@ -112,7 +112,7 @@ def check_folder(folder: str | Path, config: Config) -> Path:
     nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)): raise ValueError(f"run folder {folder} cannot be made or written to, because of {nearest}: choose a folder that you may write to")
     if not (folder / "params.yaml").exists(): return folder
-    found, wanted = yaml.safe_load((folder / "params.yaml").read_text())["config"], recorded(config)
+    found, wanted = recorded(Config()) | yaml.safe_load((folder / "params.yaml").read_text())["config"], recorded(config)   # an older folder lacks newer settings: it ran with their defaults
     changed = [f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} now" for k in sorted(set(found) | set(wanted)) if found.get(k) != wanted.get(k)]
     if changed: raise ValueError(f"run folder {folder} belongs to a run with other parameters ({'; '.join(changed)}): choose another run folder, or delete this one")
     return folder

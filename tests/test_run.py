@@ -15,7 +15,7 @@ import yaml
 
 from azr.cli import main
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import compact, config, folder_for, sweep, train, write_compact
+from azr.run import check_folder, compact, config, folder_for, recorded, sweep, train, write_compact
 from azr.trainer import last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
@@ -220,3 +220,9 @@ def test_a_settings_own_duplicate_reward_stands(tmp_path):
     from azr.executor import Executor
     own = config("demo", rewards=reward_setting("paper", duplicate=-0.25))
     with Executor(workers=1) as executor: assert azr_recipe(own, environment(own, executor)).rewards.duplicate == -0.25
+
+
+def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"config": {k: v for k, v in recorded(config("demo")).items() if k != "reference_choice"}}))
+    assert check_folder(tmp_path, config("demo")) == tmp_path
+    with pytest.raises(ValueError, match="reference_choice: 'uniform' there, 'recent' now"): check_folder(tmp_path, config("demo", reference_choice="recent"))
