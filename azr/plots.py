@@ -302,9 +302,9 @@ def proposal_curves(
         axes.set_ylim(bottom=0, top=1.05 if name in ("answer_diversity", "novel_rate") else None)
     for axes in grid[0]: axes.set_xlabel("")
     counts = [sum(solved) for records in runs for record in records for key, solved in record.items() if key.endswith("/solved")]
-    if counts: fig.supxlabel(f"a thin point: the valid proposals of one type in one step of one seed, {min(counts)} to {max(counts)}", fontsize=8)
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
-    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=3)
+    note = f"thin: a seed, n = {min(counts)} to {max(counts)} valid proposals of a type in a step" if counts else ""
+    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=3, title=note, title_fontsize=8)
     return fig
 
 @figure
@@ -421,7 +421,7 @@ def solved_by_depth(
         finish(axes, kind, "solved, greedy" if axes is row[0][0] else "", share=True)
         asked = {int(depth): n for depth, (_, n) in by_depth.items()}
         axes.set_xticks(sorted(asked), [f"{depth}\n{asked[depth]}" for depth in sorted(asked)])
-        axes.set_xlabel("steps of the program\n(below: n tasks)")
+        axes.set_xlabel("steps of the program, and n tasks")
     handles, labels = row[0][0].get_legend_handles_labels()
     if handles: fig.legend(handles, labels, loc="outside lower center", ncols=2)
     return fig
