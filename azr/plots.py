@@ -7,7 +7,7 @@ __all__ = ['BLACK', 'ORANGE', 'SKY', 'GREEN', 'YELLOW', 'BLUE', 'VERMILION', 'PU
            'ARMS', 'PROPOSAL_PANELS', 'table', 'measure', 'figure', 'lines', 'draw_measure', 'finish', 'learning_curve',
            'funnel_shares', 'validity_funnel', 'learnability_histogram', 'arm_gains', 'headline', 'ablation_rows',
            'seeds_measure', 'draw_seeds', 'proposal_curves', 'roles_by_type', 'learnability_over_training',
-           'principal_plane', 'program_map', 'beside_the_paper', 'solved_by_depth', 'weights_text', 'accuracy_by_size',
+           'principal_plane', 'program_map', 'beside_the_paper', 'depth_curves', 'weights_text', 'accuracy_by_size',
            'scaling']
 
 # %% ../nbs/15_plots.ipynb #c002
@@ -406,7 +406,7 @@ def beside_the_paper(
 
 # %% ../nbs/15_plots.ipynb #c049
 @figure
-def solved_by_depth(
+def depth_curves(
     before: dict[str, dict[int, Sequence[int]]],           # task type -> steps of the program -> (solved, asked)
     after: Sequence[dict[str, dict[int, Sequence[int]]]],  # the same of each seed
 ) -> Figure:

@@ -12,7 +12,7 @@ import pytest
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.metrics import step_metrics
-from azr.plots import (ARMS, COLOURS, LINES, accuracy_by_size, arm_gains, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, scaling, solved_by_depth, table,
+from azr.plots import (ARMS, COLOURS, LINES, accuracy_by_size, arm_gains, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, scaling, depth_curves, table,
                        validity_funnel)
 
 
@@ -133,7 +133,7 @@ def test_colours_and_lines_differ():
 
 @pytest.mark.parametrize("after", [[], [{"deduction": {1: (3, 4)}}], [{"deduction": {1: (3, 4)}}, {"deduction": {1: (1, 4)}}]])
 def test_solve_rates_by_depth_are_drawn_for_any_number_of_seeds(after):
-    assert png(solved_by_depth({"deduction": {1: (1, 4)}}, after)) and png(solved_by_depth({}, []))
+    assert png(depth_curves({"deduction": {1: (1, 4)}}, after)) and png(depth_curves({}, []))
 
 
 @pytest.mark.parametrize("gains", [{}, {181_120: [1.0]}, {50_624: [-1.0, 2.0], 181_120: [3.0, 4.0, 5.0]}])
