@@ -7,7 +7,8 @@ __all__ = ['BLACK', 'ORANGE', 'SKY', 'GREEN', 'YELLOW', 'BLUE', 'VERMILION', 'PU
            'ARMS', 'PROPOSAL_PANELS', 'table', 'measure', 'figure', 'lines', 'draw_measure', 'finish', 'learning_curve',
            'funnel_shares', 'validity_funnel', 'learnability_histogram', 'arm_gains', 'headline', 'ablation_rows',
            'seeds_measure', 'draw_seeds', 'proposal_curves', 'roles_by_type', 'learnability_over_training',
-           'principal_plane', 'program_map', 'beside_the_paper']
+           'principal_plane', 'program_map', 'beside_the_paper', 'depth_curves', 'weights_text', 'accuracy_by_size',
+           'scaling']
 
 # %% ../nbs/15_plots.ipynb #c002
 from functools import wraps
@@ -129,7 +130,7 @@ def learning_curve(
     right.axhline(0, color=GREY, lw=.6, zorder=0)
     finish(right, "Rewards", "mean reward")
     for axes, role in ((middle, Role.PROPOSE), (right, Role.SOLVE)):
-        axes.set_xlabel(f"self-play step, mean of {window}" + (f"\n({role}: {note})" if (note := _counts(frame, role)) else ""))
+        axes.set_xlabel("self-play step" + (f", mean of {window}" if window > 1 else "") + (f"\n({role}: {note})" if (note := _counts(frame, role)) else ""))
     handles = {label: handle for axes in (left, middle, right) for handle, label in zip(*axes.get_legend_handles_labels()) if label not in LINES}
     handles = {label: handle for label, handle in handles.items() if label != "mean of types"}
     for name, (line, marker) in lines(dict.fromkeys([*measure(frame, "propose", "valid_rate"), *measure(frame, "validation", "accuracy")])).items():
@@ -142,7 +143,7 @@ _ENDS = (SKY, VERMILION, YELLOW, PURPLE)            # of failures, by frequency:
 _FIRST = {"ok": "valid and new", "duplicate": "valid, known"}
 
 def funnel_shares(
-    records: Sequence[dict],
+    records: Sequence[dict],     # of one run, or of several one after the other
     role: str = Role.PROPOSE,
     bars: int = 40,              # at most
     kinds: int = 6,              # statuses that are told apart, the rest is "other"
@@ -151,7 +152,7 @@ def funnel_shares(
     frame = table(records)
     paths = [path for path in frame.columns if path.startswith(f"{role}/") and "/status/" in path]
     counts = frame[paths].rename(columns=lambda path: path.split("/")[-1]).T.groupby(level=0).sum().T if paths else pd.DataFrame()
-    counts = counts[counts.sum(axis=1) > 0] if paths else counts
+    counts = counts[counts.sum(axis=1) > 0].groupby(level=0).sum() if paths else counts
     if counts.empty: return counts
     width = -(-len(counts) // bars)
     first = counts.index[[i // width * width for i in range(len(counts))]]
@@ -163,7 +164,7 @@ def funnel_shares(
 
 @figure
 def validity_funnel(
-    records: Sequence[dict],     # the metrics of a run
+    records: Sequence[dict],     # the metrics of a run, or of several one after the other
     role: str = Role.PROPOSE,    # or what became of answers
 ) -> Figure:
     "The share of every status among a role's completions, against the step."
@@ -300,8 +301,10 @@ def proposal_curves(
         finish(axes, title, "mean" if name in ("complexity", "halstead") else "share" if name == "novel_rate" else "0 to 1")
         axes.set_ylim(bottom=0, top=1.05 if name in ("answer_diversity", "novel_rate") else None)
     for axes in grid[0]: axes.set_xlabel("")
+    counts = [sum(solved) for records in runs for record in records for key, solved in record.items() if key.endswith("/solved")]
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
-    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=3)
+    note = f"thin: a seed, n = {min(counts)} to {max(counts)} valid proposals of a type in a step" if counts else ""
+    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=3, title=note, title_fontsize=8)
     return fig
 
 @figure
@@ -392,10 +395,77 @@ def beside_the_paper(
     for place, (_, before, after) in enumerate(pairs):
         for shift, value, colour in ((-.19, before, GREY), (.19, after, ORANGE)):
             axes.bar(place + shift, value, .36, color=colour if place == 0 else "none", edgecolor=BLACK if place == 0 else colour, lw=.6 if place == 0 else 1.8)
-        axes.annotate(f"{after - before:+.1f}" + (f" ± {100 * row['half']:.1f}" if place == 0 and pd.notna(row["half"]) else ""), (place + .19, after), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+        axes.annotate(f"{after - before:+.1f}" + (f" ± {100 * row['half']:.1f}" if place == 0 and pd.notna(row["half"]) else ""), (place + .19, after + (100 * row["half"] if place == 0 and pd.notna(row["half"]) else 0)), (0, 4),
+                      textcoords="offset points", ha="center", fontsize=8)
     if pd.notna(row["half"]): axes.errorbar(.19, 100 * row["after"], yerr=100 * row["half"], color=BLACK, capsize=3, lw=1)
     axes.set_xticks(range(len(pairs)), [name for name, _, _ in pairs])
-    axes.set(ylabel="average score (%)", ylim=(0, 1.18 * max(after for _, _, after in pairs)), xlabel=f"ours: our held-out tasks (n = {row['n']:.0f} seeds" + (f", {tasks} tasks" if tasks else "") + "); the paper: nine code and maths tests, one run each")
+    axes.set(ylabel="average score (%)", ylim=(0, 1.18 * max(after for _, _, after in pairs)), xlabel=f"ours (full): our held-out tasks, n = {row['n']:.0f} seeds" + (f", {tasks} tasks" if tasks else "") + "\nthe paper's (hollow): nine code and maths tests, one run each")
     names = (("before self-play", GREY, True), ("after", ORANGE, True), ("published, before", GREY, False), ("published, after", ORANGE, False))
     fig.legend(handles=[plt.Rectangle((0, 0), 1, 1, fc=colour if full else "none", ec=BLACK if full else colour, lw=.6 if full else 1.8, label=name) for name, colour, full in names], loc="outside right center")
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c049
+@figure
+def depth_curves(
+    before: dict[str, dict[int, Sequence[int]]],           # task type -> steps of the program -> (solved, asked)
+    after: Sequence[dict[str, dict[int, Sequence[int]]]],  # the same of each seed
+) -> Figure:
+    "Share of held-out tasks solved, by the depth of their program."
+    fig, row = plt.subplots(1, max(1, len(before)), figsize=(2.8 * max(1, len(before)), 2.9), sharey=True, squeeze=False)
+    share = lambda by_depth: pd.Series({int(depth): solved / asked for depth, (solved, asked) in by_depth.items()}).sort_index()
+    for axes, (kind, by_depth) in zip(row[0], before.items()):
+        first, seeds = share(by_depth), pd.DataFrame([share(own[kind]) for own in after]).T
+        for seed in seeds: axes.plot(seeds.index, seeds[seed], color=COLOURS[Role.SOLVE], lw=.6, alpha=.5)
+        if len(seeds): axes.plot(seeds.index, seeds.mean(axis=1), "o-", color=COLOURS[Role.SOLVE], lw=2.4, ms=5, label=f"after, mean of {len(after)} seed{'s' * (len(after) > 1)}")
+        axes.plot(first.index, first, "s--", color=BLACK, mfc="white", lw=1.6, ms=5, label="before")
+        finish(axes, kind, "solved, greedy" if axes is row[0][0] else "", share=True)
+        asked = {int(depth): n for depth, (_, n) in by_depth.items()}
+        axes.set_xticks(sorted(asked), [f"{depth}\n{asked[depth]}" for depth in sorted(asked)])
+        axes.set_xlabel("steps of the program, and n tasks")
+    handles, labels = row[0][0].get_legend_handles_labels()
+    if handles: fig.legend(handles, labels, loc="outside lower center", ncols=2)
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c051
+def weights_text(parameters: float) -> str: # "0.18M", "7B"
+    "A number of weights as people write it."
+    return f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:.2g}M"
+
+@figure
+def accuracy_by_size(
+    sizes: dict[int, Sequence[Sequence[dict]]],   # weights of the model -> the records of each seed
+    tasks: int | None = None,                     # held-out tasks of each type behind a point
+) -> Figure:
+    "Accuracy on the validation set against the step, by size of the model: every seed thin, the mean thick."
+    fig, axes = plt.subplots(figsize=(5, 3))
+    styles = cycle([(SKY, "--", "s"), (ORANGE, "-", "o"), (VERMILION, "-.", "^"), (PURPLE, ":", "D")])
+    for (weights, runs), (colour, line, marker) in zip(sorted(sizes.items()), styles):
+        curves = pd.DataFrame({number: column for number, records in enumerate(runs) if "validation/accuracy" in (frame := table(records)) and len(column := frame["validation/accuracy"].dropna())})
+        for seed in curves: axes.plot(curves.index, curves[seed], color=colour, lw=.6, alpha=.5)
+        if len(curves): axes.plot(curves.index, curves.mean(axis=1), linestyle=line, marker=marker, color=colour, lw=2.2, ms=5, label=f"{weights_text(weights)} weights, {len(runs)} seed{'s' * (len(runs) > 1)}")
+    finish(axes, "Validation tasks", "solved, greedy" + (f" (n = {tasks} a type)" if tasks else ""), share=True)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles: fig.legend(handles[::-1], labels[::-1], loc="outside right center")
+    return fig
+
+@figure
+def scaling(
+    ours: dict[int, Sequence[float]],        # weights of the model -> gain of each seed, points
+    published: dict[float, float],           # weights of the model -> published gain, points
+) -> Figure:
+    "The gain of self-play by size of the model: ours full, with 95 % intervals, the paper's hollow."
+    fig, (left, right) = plt.subplots(1, 2, figsize=(6.5, 3), sharey=True)
+    for place, (_, gains) in enumerate(sorted(ours.items())):
+        middle, half = interval(list(gains))
+        left.plot([place + .12] * len(gains), gains, ".", color=GREY, ms=4, label="a seed")
+        left.errorbar(place, middle, yerr=half, fmt="o", color=ORANGE, ecolor=BLACK, ms=7, capsize=3, label="ours, mean and 95 %")
+    for place, (_, gain) in enumerate(sorted(published.items())): right.plot(place, gain, "D", color=BLACK, mfc="none", ms=7, label="the paper, one run each")
+    for axes, sizes in ((left, {weights: f"{weights_text(weights)}\n(n = {len(gains)})" for weights, gains in ours.items()}), (right, {weights: weights_text(weights) for weights in published})):
+        axes.set_xticks(range(len(sizes)), [sizes[weights] for weights in sorted(sizes)])
+        axes.set_xlim(-.5, max(1, len(sizes)) - .5)
+        axes.axhline(0, color=BLACK, lw=.6)
+    left.set(title="Embedded models, our held-out tasks", xlabel="weights", ylabel="gain of self-play (points)")
+    right.set(title="Qwen2.5-Coder, the paper's tests (figure 6b)", xlabel="weights")
+    handles = {label: handle for axes in (left, right) for handle, label in zip(*axes.get_legend_handles_labels())}
+    if handles: fig.legend(handles.values(), handles, loc="outside lower center", ncols=3)
     return fig

@@ -7,10 +7,11 @@ __all__ = ['SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config',
            'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'usage',
            'progress_line', 'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table',
            'folder_for', 'model_path', 'check_prompts', 'train', 'together', 'kept', 'resume', 'warn_of_changes',
-           'start', 'seed', 'finish', 'sweep', 'start_run', 'examine_model', 'clean_base', 'final_exam', 'compact',
-           'write_compact']
+           'start', 'seed', 'finish', 'sweep', 'start_run', 'examination', 'examine_model', 'solved_by_depth',
+           'clean_base', 'final_exam', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
+import ast
 import gzip
 import inspect
 import json
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -39,10 +40,11 @@ from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
 from .core import to_json
-from .evals import evaluate, examine_proposer
+from .evals import evaluate, examine_proposer, solve
 from .executor import Executor
 from .metrics import gzip_members, read_metrics, step_metrics
 from .plots import learning_curve
+from .prompts import facts
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
@@ -509,15 +511,35 @@ def start_run(name: str, changes: dict, root: Path, preset: str, processes: int 
 # %% ../nbs/16_run.ipynb #c032
 SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
 
-def examine_model(name: str, config: Config, sets: tuple[str, ...] = tuple(SETS)) -> dict: # metrics
-    "Held-out accuracy of a model (a folder or a name), with a run's settings and task types."
+@contextmanager
+def examination(name: str, config: Config) -> Iterator[tuple]: # sampler, task types, environment
+    "A model (a folder or a name) ready to be asked, with a run's settings and task types."
     model, tokenizer = load_policy(model_path(name), config.dtype)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
         env = environment(config, executor)
-        kinds = azr_recipe(config, env).task_types
-        sampler = PolicySampler(generator(model, tokenizer), tokenizer, config.max_prompt_tokens, config.max_completion_tokens, config.chunk_tokens)
+        yield PolicySampler(generator(model, tokenizer), tokenizer, config.max_prompt_tokens, config.max_completion_tokens, config.chunk_tokens), azr_recipe(config, env).task_types, env
+
+def examine_model(name: str, config: Config, sets: tuple[str, ...] = tuple(SETS)) -> dict: # metrics
+    "Held-out accuracy of a model."
+    with examination(name, config) as (sampler, kinds, env):
         parts = [solve_split(sampler, kinds, env, SETS[prefix], prefix, config.test_tasks) for prefix in sets]
         return {k: v for part in parts for k, v in part.items()}
+
+def solved_by_depth(
+    name: str,                                     # of a model, or its folder
+    config: Config,
+    splits: Sequence[str] = ("test", "shifted"),   # programs of 1 to 3 steps, and of 4 and 5
+) -> dict[str, dict[int, tuple[int, int]]]:        # task type -> steps of the program -> solved, asked
+    "Held-out tasks solved greedily, by the depth of their program: its assignments and its return."
+    with examination(name, config) as (sampler, kinds, env):
+        names = tuple(kind.name for kind in kinds)
+        tasks = [task for split in splits for kind in names for task in held_out_tasks(split, max(500, config.test_tasks), (kind,))[:config.test_tasks]]
+        found: dict = {kind: {} for kind in names}
+        for task, verdict in zip(tasks, solve(sampler, tasks, kinds, env), strict=True):
+            steps = sum(isinstance(node, (ast.Assign, ast.Return)) for node in ast.walk(ast.parse(facts(task)["program"])))
+            solved, asked = found[task.task_type].get(steps, (0, 0))
+            found[task.task_type][steps] = (solved + (verdict.score == 1), asked + 1)
+        return {kind: dict(sorted(by_depth.items())) for kind, by_depth in found.items()}
 
 def clean_base(config: Config) -> dict: # metrics
     "The same of the clean twin."

@@ -167,6 +167,7 @@ class ProgramTasks:
     inputs: int = 10                           # N, inputs of an induction task
     banned: tuple[str, ...] = BANNED_WORDS     # named in the prompts; what is refused is the environment's to say
     allowed: tuple[str, ...] = ()              # modules named in the prompts; empty: not said
+    reference_choice: str = "uniform"          # how references are drawn: one of azr.buffers.REFERENCE_CHOICES
     name: ClassVar[str] = ""
 
     def __post_init__(self):
@@ -174,7 +175,7 @@ class ProgramTasks:
         if self.inputs < 2: raise ValueError(f"inputs is {self.inputs}: an induction task needs at least 2, half of them hidden.")
 
     def propose_prompt(self, buffers, rng: Random) -> Prompt | None: # None: nothing to ask about yet
-        return propose_prompt(self.name, buffers.references(self.name, self.references, rng), self.style, self.inputs, self.banned, self.allowed)
+        return propose_prompt(self.name, buffers.references(self.name, self.references, rng, self.reference_choice), self.style, self.inputs, self.banned, self.allowed)
 
     def solve_prompt(self, task: Task) -> Prompt: return solve_prompt(task, self.style, self.banned, self.allowed)
 
@@ -301,12 +302,13 @@ TASK_TYPES: dict[str, type[ProgramTasks]] = {kind.name: kind for kind in (Deduct
 def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), # keys of TASK_TYPES
                style: str = "r1", # of the prompts
                references: int = 6, # K
-               inputs: int = 10 # N
+               inputs: int = 10, # N
+               reference_choice: str = "uniform" # or "recent"
               ) -> tuple[ProgramTasks, ...]:
     "The named task types, with common settings. Raises ValueError for an unknown name."
     unknown = [name for name in names if name not in TASK_TYPES]
     if unknown: raise ValueError(f"no task type {unknown[0]!r}: there are {', '.join(TASK_TYPES)}.")
-    return tuple(TASK_TYPES[name](style, references, inputs) for name in names)
+    return tuple(TASK_TYPES[name](style, references, inputs, reference_choice=reference_choice) for name in names)
 
 # %% ../nbs/05_tasks.ipynb #c050
 ZERO_PROGRAM = "def f(x):\n    return x"

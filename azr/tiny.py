@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OPERATIONS', 'GUARDS', 'HOLES', 'DEPTHS', 'GUARDED', 'SPLITS', 'SHIFTED_DEPTHS', 'RAISED', 'INPUTS', 'EMPTY',
-           'PROPOSAL_WEIGHT', 'MIX', 'HEADS', 'PHASES', 'BATCH', 'WARM_UP', 'WEIGHTS', 'TINY', 'fill', 'compiled',
-           'Program', 'generate_program', 'generate_input', 'program_bucket', 'belongs', 'Sample', 'small',
+           'PROPOSAL_WEIGHT', 'MIX', 'HEADS', 'WIDTH', 'PHASES', 'BATCH', 'WARM_UP', 'WEIGHTS', 'TINY', 'fill',
+           'compiled', 'Program', 'generate_program', 'generate_input', 'program_bucket', 'belongs', 'Sample', 'small',
            'generate_sample', 'as_task', 'held_out_tasks', 'error_task', 'Example', 'solve_example', 'answer_of',
            'shifted_constant', 'mistake', 'other_input', 'broken_program', 'broken_inputs', 'reference',
            'propose_program', 'propose_inputs', 'Corpus', 'generate_example', 'pieces', 'new_tokenizer', 'new_model',
@@ -298,14 +298,17 @@ def new_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=SPECIAL_TOKENS[0], eos_token=SPECIAL_TOKENS[1], unk_token=SPECIAL_TOKENS[0], padding_side="left", model_max_length=256, clean_up_tokenization_spaces=False)
 
 # %% ../nbs/12_tiny.ipynb #c051
-def new_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2ForCausalLM: # float32
-    "An untrained model."
+WIDTH = 64   # of the embedded model
+
+def new_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0, width: int = WIDTH) -> Qwen2ForCausalLM: # float32
+    "An untrained model. Raises ValueError for a width that its four heads cannot share."
+    if width < 8 or width % 8: raise ValueError(f"width is {width}: give a multiple of 8, for four heads of even size")
     torch.manual_seed(seed)
     return Qwen2ForCausalLM(Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4, intermediate_size=192, max_position_embeddings=256,
+        vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4, intermediate_size=3 * width, max_position_embeddings=256,
         tie_word_embeddings=True, initializer_range=.1, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, use_sliding_window=False))
 
-# %% ../nbs/12_tiny.ipynb #c054
+# %% ../nbs/12_tiny.ipynb #c056
 class Batch(NamedTuple):
     "Rows of packed examples."
     ids: torch.Tensor          # (B, T) token ids
@@ -333,7 +336,7 @@ def pack(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, prompt
     mask = (owner[:, :, None] == owner[:, None, :]).tril()
     return Batch(stack(tokens, tokenizer.pad_token_id), stack([list(range(len(t))) for t in tokens], 0), mask[:, None], stack(weights, 0.0))
 
-# %% ../nbs/12_tiny.ipynb #c059
+# %% ../nbs/12_tiny.ipynb #c061
 @dataclass(frozen=True)
 class Phase:
     "A stretch of pre-training with its own corpus."
@@ -356,7 +359,7 @@ def token_loss(model: Qwen2ForCausalLM, batch: Batch) -> torch.Tensor: # scalar
     weights = batch.weights[:, 1:].flatten()
     return (losses * weights).sum() / weights.sum()
 
-# %% ../nbs/12_tiny.ipynb #c061
+# %% ../nbs/12_tiny.ipynb #c063
 class Training:
     "The state of a phase: all that a resumed run needs to go on as if nothing had happened."
     def __init__(self, model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, phase: Phase, seed: int = 0):
@@ -378,19 +381,19 @@ class Training:
     def save(self, path: Path, seed: int):
         "Everything, written aside and then renamed."
         aside = path.with_name(path.name + ".part")
-        torch.save({"phase": asdict(self.phase), "seed": seed, "step": self.step_number, "rng": self.rng.getstate(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, aside)
+        torch.save({"phase": asdict(self.phase), "seed": seed, "width": self.model.config.hidden_size, "step": self.step_number, "rng": self.rng.getstate(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, aside)
         aside.replace(path)
 
     def load(self, path: Path, seed: int):
         "Go on where `save` was called. Raises ValueError for a checkpoint of another phase or seed."
         state = torch.load(path, weights_only=True)
-        if (state["phase"], state["seed"]) != (asdict(self.phase), seed): raise ValueError(f"{path} is a checkpoint of other settings: remove it, or choose another output folder")
+        if (state["phase"], state["seed"], state["width"]) != (asdict(self.phase), seed, self.model.config.hidden_size): raise ValueError(f"{path} is a checkpoint of other settings: remove it, or choose another output folder")
         self.step_number = state["step"]
         self.rng.setstate(state["rng"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
 
-# %% ../nbs/12_tiny.ipynb #c064
+# %% ../nbs/12_tiny.ipynb #c066
 def save_pretrained(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path):
     "Weights in bfloat16 and the tokenizer, as transformers reads them."
     half = Qwen2ForCausalLM(model.config).to(torch.bfloat16)
@@ -400,12 +403,13 @@ def save_pretrained(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast,
 
 def build(output: str | Path, # folder; one folder a phase goes into it
           seed: int = 0, phases: Sequence[Phase] = PHASES,
+          width: int = WIDTH, # of the model
           checkpoint_every: int = 250, # steps
           progress: bool = True) -> Path: # folder of the last phase
     "Pre-train the embedded base from nothing, or go on with it."
     tokenizer, checkpoint = new_tokenizer(), Path(output) / "checkpoint.pt"
     Path(output).mkdir(parents=True, exist_ok=True)
-    model = new_model(tokenizer, seed)
+    model = new_model(tokenizer, seed, width)
     for phase in phases:
         training, state = Training(model, tokenizer, phase, seed), checkpoint.with_name(f"{phase.name}.pt")
         if state.exists(): training.load(state, seed)
@@ -419,7 +423,7 @@ def build(output: str | Path, # folder; one folder a phase goes into it
         save_pretrained(model, tokenizer, Path(output) / phase.name)
     return Path(output) / phases[-1].name
 
-# %% ../nbs/12_tiny.ipynb #c068
+# %% ../nbs/12_tiny.ipynb #c070
 WEIGHTS = {name: Path(azr.__file__).parent / "weights" / name for name in ("tiny", "tiny_clean")}  # name -> folder
 TINY = WEIGHTS["tiny"]
 
@@ -428,19 +432,20 @@ def load_tiny(name: str = "tiny") -> tuple[Qwen2ForCausalLM, PreTrainedTokenizer
     if name not in WEIGHTS: raise ValueError(f"no embedded model {name!r}: there are {', '.join(WEIGHTS)}.")
     return AutoModelForCausalLM.from_pretrained(WEIGHTS[name], dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(WEIGHTS[name])
 
-# %% ../nbs/12_tiny.ipynb #c077
+# %% ../nbs/12_tiny.ipynb #c079
 def main(arguments: Sequence[str] | None = None) -> int: # exit status
     "Rebuild the embedded models."
     parser = argparse.ArgumentParser(prog="python -m azr.tiny", description="Pre-train the embedded base models from nothing, on one CPU thread. Interrupted, the same command goes on from the last checkpoint.",
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/tiny"), help="folder for the checkpoints and, one folder each, the models")
     parser.add_argument("--seed", type=int, default=0, help="of the initial weights and of the corpus")
+    parser.add_argument("--width", type=int, default=WIDTH, help="of the model: 64 is the embedded one; 32 and 112 have 0.05 and 0.5 million parameters")
     for phase in PHASES: parser.add_argument(f"--{phase.name.replace('_', '-')}-steps", type=int, default=phase.steps, help=f"steps of the phase that ends in {phase.name}")
     options = parser.parse_args(arguments)
     phases = [replace(phase, steps=getattr(options, f"{phase.name}_steps")) for phase in PHASES]
     if any(phase.steps < 1 for phase in phases): parser.error("every phase needs at least 1 step")
     torch.set_num_threads(1)
-    try: print(f"the embedded base is in {build(options.output, options.seed, phases)}")
+    try: print(f"the embedded base is in {build(options.output, options.seed, phases, options.width)}")
     except (ValueError, OSError) as problem: parser.error(str(problem))
     except KeyboardInterrupt:
         print("\nstopped: the same command goes on from the last checkpoint", file=sys.stderr)

@@ -39,7 +39,7 @@ from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
 from .advantages import advantage_function
-from .buffers import Buffers
+from .buffers import REFERENCE_CHOICES, Buffers
 from .core import Completion, Prompt, Role, Rollout
 from .executor import Call, Outcome
 from .prompts import STYLES
@@ -72,11 +72,12 @@ class Config:
     style: str = "r1"                         # of the prompts: r1, chat or terse
     task_types: tuple = ("deduction", "abduction", "induction")
     references: int = 6                       # K: past tasks shown to the proposer
+    reference_choice: str = "uniform"         # one of REFERENCE_CHOICES: uniform, or recent (newer tasks more often; the paper's appendix)
     inputs: int = 10                          # N: inputs of an induction task, half of them hidden
     batch: int = 64                           # B: proposals of each type a step (and fresh solver tasks)
     attempts: int = 8                         # n: attempts that estimate learnability
     solver_samples: str = "fresh"             # fresh or attempts
-    rewards: str | RewardSetting = "paper"    # paper or reference, or a RewardSetting
+    rewards: str | RewardSetting = "paper"    # a name in REWARDS (paper, reference, ...), or a RewardSetting
     duplicate_reward: float | None = None     # what a repeated task earns; None: what a new one would
     advantage: str | Callable = "trr++"       # a name of azr.advantages, or a function
     proposer_weight: float = 1.0              # multiplies the proposer's advantages
@@ -120,7 +121,7 @@ class Config:
             if getattr(self, name) < 1: raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
         for name in ("references", "lora_rank", "warmup_steps", "evaluate_tasks"):
             if getattr(self, name) < 0: raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more")
-        for name, known in (("style", STYLES), ("solver_samples", SOLVER_SAMPLES), ("control", CONTROLS), ("dtype", ("auto", "float32", "bfloat16", "float16")), ("quantization", ("", "nf4"))):
+        for name, known in (("style", STYLES), ("solver_samples", SOLVER_SAMPLES), ("control", CONTROLS), ("reference_choice", REFERENCE_CHOICES), ("dtype", ("auto", "float32", "bfloat16", "float16")), ("quantization", ("", "nf4"))):
             if getattr(self, name) not in known: raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(known)}")
         for name in ("timeout", "learning_rate", "grad_clip"):
             if not 0 <= getattr(self, name) < float("inf") or name == "timeout" and not self.timeout: raise ValueError(f"{name} is {getattr(self, name)}: give {'more than 0' if name == 'timeout' else '0 or more'}")
@@ -143,7 +144,7 @@ def environment(config: Config, executor) -> Environment:
 
 def azr_recipe(config: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
-    kinds = task_types(config.task_types, config.style, config.references, config.inputs)
+    kinds = task_types(config.task_types, config.style, config.references, config.inputs, config.reference_choice)
     rewards = reward_setting(config.rewards)
     if rewards.duplicate is None: rewards = replace(rewards, duplicate=config.duplicate_reward)   # a setting's own word stands
     frozen = config.control == "frozen_proposer"

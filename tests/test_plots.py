@@ -12,7 +12,8 @@ import pytest
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.metrics import step_metrics
-from azr.plots import ARMS, COLOURS, LINES, arm_gains, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, table, validity_funnel
+from azr.plots import (ARMS, COLOURS, LINES, accuracy_by_size, arm_gains, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, scaling, depth_curves, table,
+                       validity_funnel)
 
 
 def png(figure):
@@ -126,3 +127,26 @@ def test_colours_and_lines_differ():
     for (_, first), (_, second) in combinations(ARMS.values(), 2): assert first != second
     several = lines([*LINES, "maths", "bugs"])
     assert len(set(map(str, several.values()))) == 5
+
+
+# ---- depth and size ----
+
+@pytest.mark.parametrize("after", [[], [{"deduction": {1: (3, 4)}}], [{"deduction": {1: (3, 4)}}, {"deduction": {1: (1, 4)}}]])
+def test_solve_rates_by_depth_are_drawn_for_any_number_of_seeds(after):
+    assert png(depth_curves({"deduction": {1: (1, 4)}}, after)) and png(depth_curves({}, []))
+
+
+@pytest.mark.parametrize("gains", [{}, {181_120: [1.0]}, {50_624: [-1.0, 2.0], 181_120: [3.0, 4.0, 5.0]}])
+def test_scaling_is_drawn_for_any_number_of_sizes(gains):
+    figure = scaling(gains, {3e9: 5.7})
+    assert png(figure) == png(scaling(gains, {3e9: 5.7})) and len(figure.axes[0].get_xticks()) == len(gains)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_accuracy_by_size_takes_every_state_of_a_run(name):
+    assert png(accuracy_by_size({1000: [RUNS[name]], 2000: []}))
+
+
+def test_the_funnel_of_several_runs_adds_them_up():
+    one, other = [step_of(n) for n in range(3)], [step_of(n, status=Status.RAISED) for n in range(3)]
+    assert funnel_shares(one + other).to_dict() == {"ok": dict.fromkeys(range(3), .5), "raised": dict.fromkeys(range(3), .5)}

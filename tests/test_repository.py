@@ -195,3 +195,9 @@ def test_makefile_explains_itself():
     for target in ("help", "demo", "test", "test-slow", "lab", "check", "refresh", "figures", "bench", "tiny", "clean"): assert f"make {target} " in shown
     windows = subprocess.run(["make", "demo", "OS=Windows_NT"], cwd=ROOT, capture_output=True, text=True)
     assert windows.returncode and "WSL2" in windows.stderr and windows.stderr.count("\n") == 1
+
+def test_records_of_runs_are_compact():
+    sizes = {path: path.stat().st_size for path in (ROOT / "data").rglob("*") if path.is_file()}
+    large = [path.name for path, size in sizes.items() if path.suffix == ".json" and size >= 30_000]
+    assert not large, f"{large} hold 30 KB or more: keep fewer steps or measures"
+    assert sum(sizes.values()) < 5_000_000

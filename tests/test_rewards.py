@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.core import Status, Task, Verdict
-from azr.rewards import CURVES, REWARDS, Proposed, RewardSetting, learnability, propose_rewards, reward_setting, solve_rate, solve_reward
+from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, cognitive_complexity, complexity, diversity, intrinsic, learnability, propose_rewards, reward_setting,
+                         solve_rate, solve_reward)
 
 TASK = Task("deduction", {}, {}, "t")
 VALID = Verdict(Status.OK, score=1.0)
@@ -93,3 +94,31 @@ def test_bad_names_say_what_there_is():
     with pytest.raises(ValueError, match="no field dupe"): reward_setting("paper", dupe=0)
     with pytest.raises(FrozenInstanceError): REWARDS["paper"].wrong = 0
     assert reward_setting("paper", curve=partial(pow, 2.0)).curve(.5) == 2 ** .5
+
+
+# ---- terms of the paper's appendix ----
+
+def asked(program, output, p=.5, status=Status.OK):
+    return Proposed(Verdict(status), p, Task("deduction", {"program": program, "input": "1"}, {"output": output}, program + output))
+
+
+@pytest.mark.parametrize("name", ["complexity", "diversity"])
+@pytest.mark.parametrize("one", [asked("def f(x):\n    if x:\n        return 1", "1", p) for p in (0.0, 1.0)] + [asked("def f(x):\n    return x", "1", .5, Status.DUPLICATE), Proposed(Verdict(Status.RAISED))])
+def test_a_term_adds_nothing_to_what_learnability_does_not_pay(name, one):
+    (reward,) = propose_rewards([one], reward_setting(name, duplicate=0.0))
+    assert reward.parts[name] == 0
+
+
+@pytest.mark.parametrize("weight, paid", [(1.0, 1 / 15), (3.0, 3 / 15), (15.0, .5)])
+def test_a_term_is_weighted_and_capped(weight, paid):
+    (reward,) = propose_rewards([asked("def f(x):\n    if x:\n        return 1\n    return 2", "1")], RewardSetting(terms=(intrinsic(complexity, weight),)))
+    assert reward.parts["complexity"] == pytest.approx(paid) and reward.total == pytest.approx(.5 + paid)
+
+
+def test_answers_of_one_type_are_no_surprise_to_another():
+    induction = Proposed(VALID, .5, Task("induction", {"pairs": [["1", "7"]]}, {"pairs": [["2", "8"]], "program": "def f(x): return x + 6"}, "i"))
+    assert diversity([asked("a", "7"), asked("b", "7"), induction]) == [0, 0, .5] and diversity([]) == [] == complexity([])
+
+
+def test_a_program_too_deep_for_a_recursive_parser_has_no_complexity():
+    assert cognitive_complexity("def f(x):\n    return " + "-" * 90 + "x") is None and complexity([asked("def f(x):\n    return " + "-" * 90 + "x", "1")]) == [0]

@@ -15,7 +15,7 @@ import yaml
 
 from azr.cli import main
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import Interrupt, check_folder, compact, config, folder_for, open_folder, sweep, train, write_compact
+from azr.run import Interrupt, check_folder, compact, config, folder_for, open_folder, recorded, sweep, train, write_compact
 from azr.trainer import last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
@@ -242,8 +242,9 @@ def test_the_run_notebook_executes_and_repeats_the_command_lines_bytes(done, tmp
 def test_the_controls_notebook_executes(tmp_path):
     changes = {**SMALL, "steps": 2}
     papermill("controls.ipynb", tmp_path / "out.ipynb", {"seeds": [0, 1], "arms": {"frozen proposer": {"control": "frozen_proposer"}}, "changes": changes,
-                                                         "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")})
+                                                         "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records"), "proposals": str(tmp_path / "proposals")})
     assert sorted(p.name for p in (tmp_path / "records").iterdir()) == ["clean.json", "demo-frozen-proposer-s0.json", "demo-frozen-proposer-s1.json"]
+    assert [step["step"] for step in json.loads((tmp_path / "proposals" / "demo-frozen-proposer-s1.json").read_text())["metrics"]] == [1, 2]
 
 
 def test_a_refused_setting_leaves_the_folder_to_the_corrected_one(tmp_path):
@@ -262,3 +263,34 @@ def test_a_settings_own_duplicate_reward_stands(tmp_path):
     from azr.executor import Executor
     own = config("demo", rewards=reward_setting("paper", duplicate=-0.25))
     with Executor(workers=1) as executor: assert azr_recipe(own, environment(own, executor)).rewards.duplicate == -0.25
+
+
+def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"config": {k: v for k, v in recorded(config("demo")).items() if k != "reference_choice"}}))
+    assert check_folder(tmp_path, config("demo")) == tmp_path
+    with pytest.raises(ValueError, match="reference_choice: 'uniform' there, 'recent' now"): check_folder(tmp_path, config("demo", reference_choice="recent"))
+
+
+# ---- pages that run many runs, in their smallest form ----
+
+@pytest.mark.slow
+def test_the_ablations_page_runs_skips_what_is_done_and_leaves_a_gap_for_what_failed(tmp_path):
+    own = {"rows": ["deduction only", "complexity reward"], "seeds": [0], "changes": {**SMALL, "steps": 1}, "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
+    text = "".join(str(cell["outputs"]) for cell in papermill("ablations.ipynb", tmp_path / "out.ipynb", own)["cells"] if cell["cell_type"] == "code")
+    assert "3 rows x 1 seeds = 3 runs" in text and "0 of 3 runs are done" in text and "cannot tell at this scale" in text
+    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
+    assert {name: record["row"] for name, record in found.items()} == {"full-s0": "full", "deduction-only-s0": "deduction only", "complexity-reward-s0": "complexity reward"}
+    assert all(0 <= record["before"] <= 1 and 0 <= record["after"] <= 1 for record in found.values())
+    (tmp_path / "runs" / "full-s0" / "summary.json").unlink()      # one is to be run again, the others are not
+    (tmp_path / "runs" / "full-s0" / "params.yaml").write_text("config: {steps: 9}")
+    with pytest.raises(subprocess.CalledProcessError) as stopped: papermill("ablations.ipynb", tmp_path / "again.ipynb", own)
+    assert b"full-s0 belongs to a run with other parameters" in stopped.value.stderr
+
+
+@pytest.mark.slow
+def test_the_scaling_page_pretrains_another_size_and_plays_from_it(tmp_path):
+    own = {"widths": [16, 64], "changes": {**SMALL, "steps": 1}, "models": str(tmp_path / "models"), "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
+    papermill("scaling.ipynb", tmp_path / "out.ipynb", own)
+    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
+    assert sorted(found) == ["width-16-s0", "width-64-s0"] and found["width-16-s0"]["weights"] < found["width-64-s0"]["weights"] == 181_120
+    assert found["width-16-s0"]["params"]["config"]["model"] == str(tmp_path / "models" / "16" / "tiny")

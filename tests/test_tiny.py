@@ -6,7 +6,7 @@ from random import Random
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from safetensors import safe_open
 
 from azr.core import Status
@@ -200,3 +200,16 @@ def test_the_command_can_be_interrupted(tmp_path):
 def test_the_command_refuses_no_steps(capsys):
     with pytest.raises(SystemExit): main(["--tiny-steps", "0"])
     assert "every phase needs at least 1 step" in capsys.readouterr().err
+
+
+def test_another_width_is_another_model_and_its_checkpoint_is_not_taken_for_the_embedded_ones(tmp_path, tokenizer):
+    phases = (Phase("a", 1, 1e-3),)
+    assert AutoConfig.from_pretrained(build(tmp_path, phases=phases, width=16, progress=False)).hidden_size == 16
+    with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings"): build(tmp_path, phases=phases, progress=False)
+    for width in (0, 7, 36):
+        with pytest.raises(ValueError, match=f"width is {width}: give a multiple of 8"): new_model(tokenizer, width=width)
+
+
+def test_a_bad_width_is_one_sentence_on_the_command_line(capsys, tmp_path):
+    with pytest.raises(SystemExit): main(["--output", str(tmp_path), "--width", "50"])
+    assert "width is 50: give a multiple of 8" in capsys.readouterr().err
