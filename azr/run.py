@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings', 'check_folder',
            'recorded', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'memory_mb', 'progress_line',
-           'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'folder_for', 'model_path',
-           'check_prompts', 'train', 'resume', 'start', 'finish', 'sweep', 'start_run', 'examine_model', 'clean_base',
-           'final_exam', 'compact', 'write_compact']
+           'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'overlap_record', 'folder_for',
+           'model_path', 'check_prompts', 'train', 'resume', 'start', 'finish', 'sweep', 'start_run', 'examine_model',
+           'clean_base', 'final_exam', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import gzip
@@ -31,10 +31,10 @@ import torch
 import yaml
 from transformers import TrainerCallback, set_seed
 
-from .core import to_json
+from .core import Task, to_json
 from .evals import evaluate, examine_proposer
 from .executor import Executor
-from .metrics import gzip_members, read_metrics, step_metrics
+from .metrics import gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
 from .plots import learning_curve
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
@@ -282,6 +282,15 @@ def summary_table(summary: dict) -> str: # fixed-width text
     return "\n".join(lines + [f"{summary['steps']} steps, seed {summary['seed']}, {clock_text(summary['wall_seconds'])} minutes, at most {summary['peak_memory_mb']:,.0f} MB, on {summary['device']}"])
 
 # %% ../nbs/16_run.ipynb #c026
+def overlap_record(tasks: Sequence[Task], config: Config, data: str | Path | None = None) -> dict: # {"sets", "skipped"}
+    "How much of what is examined occurs among the programs that the run trained on: the held-out tasks, and the benchmarks that lie in the folder `data`."
+    counts = {"validation": config.evaluate_tasks, **dict.fromkeys(("test", "distinct", "shifted"), config.test_tasks)}
+    held_out = {split: [task.given["program"] for task in held_out_tasks(split, max(500, count), ("deduction",))[:count]] for split, count in counts.items()}
+    benchmarks, skipped = local_benchmarks(data)
+    trained = {program_of(task) for task in tasks if program_of(task)}
+    return {"sets": overlaps(trained, held_out | {name: [*programs.values()] for name, programs in benchmarks.items()}), "skipped": skipped}
+
+# %% ../nbs/16_run.ipynb #c029
 def folder_for(preset: str, seed: int, control: str = "none") -> str:
     "Where a run goes unless told otherwise."
     return f"runs/{Path(preset).stem if Path(preset).suffix in ('.yaml', '.yml') else preset}{'' if control == 'none' else '-' + control.replace('_', '-')}-s{seed}"
@@ -364,11 +373,12 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
     metrics = records.read(records.metrics)
     figure = learning_curve(metrics, trainer.config.evaluate_tasks)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
-    summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}
+    overlap = overlap_record([*trainer.selfplay.buffers], trainer.config, os.environ.get("AZR_DATA"))
+    summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats(), "overlap": overlap}
     write_json(folder / "summary.json", summary)
     return summary
 
-# %% ../nbs/16_run.ipynb #c028
+# %% ../nbs/16_run.ipynb #c031
 def sweep(
     runs: dict[str, dict],           # folder name -> what the run changes in the preset
     root: str | Path,                # where the folders go
@@ -403,7 +413,7 @@ def start_run(name: str, changes: dict, root: Path, preset: str) -> subprocess.P
         return subprocess.Popen([sys.executable, "-m", "azr.cli", "train", "--preset", preset, "--run", str(root / name), *settings], stdout=log, stderr=subprocess.STDOUT,
                                 stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-# %% ../nbs/16_run.ipynb #c030
+# %% ../nbs/16_run.ipynb #c033
 SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
 
 def examine_model(name: str, config: Config, sets: tuple[str, ...] = tuple(SETS)) -> dict: # metrics
@@ -428,7 +438,7 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
     own = config("demo", **yaml.safe_load((folder / "params.yaml").read_text())["config"] | {"task_types": list(names), "micro_batches": 1})
     return {when: examine_model(str(model), own, ("heldout",))["heldout/accuracy"] for when, model in (("before", own.model), ("after", folder / "model"))}
 
-# %% ../nbs/16_run.ipynb #c032
+# %% ../nbs/16_run.ipynb #c035
 def compact(folder: str | Path, every: int = 10) -> dict:
     "A finished run as one small dictionary."
     folder = Path(folder)
