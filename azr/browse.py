@@ -9,7 +9,7 @@ __all__ = ['STYLE', 'visible', 'as_html', 'cell_text', 'View', 'Run', 'read_yaml
            'views', 'browser', 'main']
 
 # %% ../nbs/19_browse.ipynb #c002
-import argparse, html, json, sys, unicodedata, zlib
+import argparse, html, json, re, sys, unicodedata, zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -37,14 +37,15 @@ def as_html(text: object, tag: str = "code", most: int = 4000) -> str: # one ele
     return f"<{tag}>{html.escape(visible(text, most))}</{tag}>"
 
 # %% ../nbs/19_browse.ipynb #c010
-STYLE = """<style>.azr-view{margin:.4em 0 1em} .azr-view table{border-collapse:collapse;margin:.4em 0} .azr-view td,.azr-view th{text-align:left;vertical-align:top;padding:.15em .7em;border-bottom:1px solid rgba(127,127,127,.3)}
-.azr-view td.number{text-align:right;font-variant-numeric:tabular-nums} .azr-view pre,.azr-view code{white-space:pre-wrap;overflow-wrap:anywhere;background:none;unicode-bidi:isolate}
-.azr-view pre{border-left:3px solid rgba(127,127,127,.5);padding:.3em .7em;margin:.2em 0 .6em;max-height:24em;overflow:auto} .azr-view .chosen{font-weight:bold}</style>"""
+STYLE = """<style>div.azr-view.azr-view{margin:.4em 0 1.2em;overflow-x:auto} div.azr-view.azr-view table{border-collapse:collapse;margin:.4em 0;font-size:1em} div.azr-view.azr-view tr{background:none}
+div.azr-view.azr-view td,div.azr-view.azr-view th{text-align:left;vertical-align:top;padding:.15em .8em;border:0;border-bottom:1px solid rgba(127,127,127,.3);max-width:48em} div.azr-view.azr-view td.number{text-align:right;font-variant-numeric:tabular-nums}
+div.azr-view.azr-view pre,div.azr-view.azr-view code{font-family:monospace;font-size:1em;white-space:pre-wrap;overflow-wrap:anywhere;background:none;padding:0;unicode-bidi:isolate}
+div.azr-view.azr-view pre{border-left:3px solid rgba(127,127,127,.5);padding:.3em .8em;margin:.2em 0 .7em;max-height:24em;overflow:auto}</style>"""   # no colour but grey: it has to read in light, in dark and in print
 
 def cell_text(value: object) -> str:
     "A table's cell: numbers to three places, nothing as a dash."
     if value is None: return "-"
-    return f"{value:+.3f}" if isinstance(value, float) else visible(value, 300)
+    return f"{value:.3f}" if isinstance(value, float) else visible(value, 300)
 
 @dataclass(frozen=True)
 class View:
@@ -58,13 +59,13 @@ class View:
     notes: tuple[str, ...] = ()                    # what is missing or wrong, in sentences
 
     def _repr_html_(self) -> str:
-        cell = lambda value: f"<td class='number'>{cell_text(value)}</td>" if value is None or isinstance(value, (int, float)) else f"<td>{as_html(value, most=300)}</td>"
-        table = lambda head, rows: "<table>" + head + "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows) + "</table>" if rows else ""
-        head = "<tr>" + "".join(f"<th>{html.escape(name)}</th>" for name in self.columns) + "</tr>"
-        facts = "".join(f"<tr><th>{html.escape(name)}</th>{cell(value)}</tr>" for name, value in self.facts.items())
-        folded = "".join(f"<details><summary>{html.escape(title)}</summary>{as_html(text, 'pre', 20_000)}</details>" for title, text in self.folded.items())
-        parts = [f"<h4>{as_html(self.title)}</h4>", *(f"<p>Note: {as_html(note)}</p>" for note in self.notes), f"<table>{facts}</table>" if facts else "",
-                 *(f"<div>{html.escape(title)}</div>{as_html(text, 'pre')}" for title, text in self.texts.items()), table(head, self.rows), folded]
+        figure = lambda value: not isinstance(value, str) or re.fullmatch(r"[\d.]+%|\d+/\d+", value)
+        cell = lambda value: f"<td class='number'>{cell_text(value)}</td>" if figure(value) else f"<td>{as_html(value, most=300)}</td>"
+        line = lambda cells: f"<tr>{''.join(cells)}</tr>"
+        table = lambda names, rows: f"<table>{line(f'<th>{html.escape(visible(name))}</th>' for name in names)}{''.join(line(map(cell, row)) for row in rows)}</table>" if rows else ""
+        folded = "".join(f"<details><summary>{html.escape(visible(title))}</summary>{as_html(text, 'pre', 20_000)}</details>" for title, text in self.folded.items())
+        parts = [f"<h4>{as_html(self.title)}</h4>", *(f"<p>Note: {as_html(note)}</p>" for note in self.notes), table(self.facts, [self.facts.values()] if self.facts else []),
+                 *(f"<div>{html.escape(visible(title))}</div>{as_html(text, 'pre')}" for title, text in self.texts.items()), table(self.columns, self.rows), folded]
         return f"{STYLE}<div class='azr-view tex2jax_ignore mathjax_ignore'>{''.join(parts)}</div>"
 
     def __repr__(self) -> str:
@@ -192,7 +193,8 @@ def parsed(rollout: dict, style: str) -> dict | str: # fields of a proposal, or 
 def task_texts(run: Run, entry: Entry) -> dict[str, str]: # title -> text
     "Program, input, output, message: whatever this kind of task has."
     task, style = run.tasks.get(entry.task_id), str(run.settings.get("style"))
-    if task: return {f"{name} ({who})": as_text(value) for who, part in (("given", task.given), ("hidden from the solver", task.hidden)) for name, value in part.items() if value not in ("", [])}
+    first = lambda part: sorted(part.items(), key=lambda item: (item[0] != "program", item[0]))   # a record's keys are in alphabetical order
+    if task: return {f"{name} ({who})": as_text(value) for who, part in (("given", task.given), ("hidden from the solver", task.hidden)) for name, value in first(part) if value not in ("", [])}
     if entry.proposal is None: return {"prompt": as_text(at(entry.attempts[0], "prompt", "text") or at(entry.attempts[0], "prompt", "messages"))}
     claim, lent = parsed(entry.proposal, style), at(entry.proposal, "prompt", "context", "program")
     claim = {f"{name} (proposed)": as_text(value) for name, value in claim.items() if value} if isinstance(claim, dict) else {"completion": claim}
@@ -224,7 +226,7 @@ def label(entry: Entry) -> tuple: # verdict, solved, attempts, reward, advantage
     "An entry in one row."
     right, lead = sum(at(r, "verdict", "status") == "ok" for r in entry.attempts), entry.proposal or (entry.attempts or ({},))[0]
     text = " ".join(str(at(lead, "completion", "text") if entry.proposal else at(lead, "prompt", "text") or at(lead, "prompt", "messages")).split())
-    return at(entry.proposal, "verdict", "status"), f"{right}/{len(entry.attempts)}", amount(at(entry.proposal, "reward")), amount(at(entry.proposal, "advantage")), text[:80]
+    return at(entry.proposal, "verdict", "status"), f"{right}/{len(entry.attempts)}" if entry.attempts else None, amount(at(entry.proposal, "reward")), amount(at(entry.proposal, "advantage")), text[:80]
 
 def slot_view(run: Run, step: int, role: str, task_type: str, chosen: int = 0) -> View: # chosen: 0 for none
     "All entries of one step, role and task type. Raises ValueError where none was recorded."
@@ -277,7 +279,7 @@ def browser(run: Run) -> object: # a widget; a View that says why not
     def show(change=None): shown.value = "".join(view._repr_html_() for view in reversed(views(run, step.value, *slot.value, number.value))) if number.value else ""
     def numbers(change=None):
         found = entries(rollouts_of(run, step.value), *slot.value) if slot.value else []
-        fill(number, [(visible(f"{i}  {label(e)[0] or 'task'}  solved {label(e)[1]}  {label(e)[-1]}", 90), i) for i, e in enumerate(found, 1)] or [("nothing", 0)])
+        fill(number, [(visible(f"{i}  {label(e)[0] or 'task'}  solved {label(e)[1] or '-'}  {label(e)[-1]}", 90), i) for i, e in enumerate(found, 1)] or [("nothing", 0)])
         show()
     def kinds(change=None): 
         fill(slot, [(visible("/".join(one), 60), one) for one in slots(rollouts_of(run, step.value))])
