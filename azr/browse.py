@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STYLE', 'visible', 'as_html', 'cell_text', 'View', 'Run', 'read_yaml', 'read_lines', 'member_lines', 'read_members',
-           'read_buffers', 'open_run', 'at', 'rollouts_of', 'slots', 'Entry', 'entries', 'as_text', 'parsed',
-           'task_texts', 'amount', 'run_view', 'version_notes', 'label', 'slot_view', 'attempt_row', 'entry_view',
-           'views', 'browser', 'main']
+           'read_buffers', 'open_run', 'at', 'as_dict', 'rollouts_of', 'slot_of', 'slots', 'Entry', 'entries',
+           'as_text', 'parsed', 'task_texts', 'amount', 'run_view', 'version_notes', 'label', 'slot_view',
+           'attempt_row', 'entry_view', 'views', 'browser', 'main']
 
 # %% ../nbs/19_browse.ipynb #c002
 import argparse, html, json, re, sys, unicodedata, zlib
@@ -62,17 +62,17 @@ class View:
         figure = lambda value: not isinstance(value, str) or re.fullmatch(r"[\d.]+%|\d+/\d+", value)
         cell = lambda value: f"<td class='number'>{cell_text(value)}</td>" if figure(value) else f"<td>{as_html(value, most=300)}</td>"
         line = lambda cells: f"<tr>{''.join(cells)}</tr>"
-        table = lambda names, rows: f"<table>{line(f'<th>{html.escape(visible(name))}</th>' for name in names)}{''.join(line(map(cell, row)) for row in rows)}</table>" if rows else ""
-        folded = "".join(f"<details><summary>{html.escape(visible(title))}</summary>{as_html(text, 'pre', 20_000)}</details>" for title, text in self.folded.items())
-        parts = [f"<h4>{as_html(self.title)}</h4>", *(f"<p>Note: {as_html(note)}</p>" for note in self.notes), table(self.facts, [self.facts.values()] if self.facts else []),
-                 *(f"<div>{html.escape(visible(title))}</div>{as_html(text, 'pre')}" for title, text in self.texts.items()), table(self.columns, self.rows), folded]
+        table = lambda names, rows: f"<table>{line(f'<th>{html.escape(cell_text(name))}</th>' for name in names)}{''.join(line(map(cell, row)) for row in rows)}</table>" if rows else ""
+        folded = "".join(f"<details><summary>{html.escape(cell_text(title))}</summary>{as_html(text, 'pre', 20_000)}</details>" for title, text in self.folded.items())
+        parts = [f"<h4>{as_html(self.title, most=300)}</h4>", *(f"<p>Note: {as_html(note)}</p>" for note in self.notes), table(self.facts, [self.facts.values()] if self.facts else []),
+                 *(f"<div>{html.escape(cell_text(title))}</div>{as_html(text, 'pre')}" for title, text in self.texts.items()), table(self.columns, self.rows), folded]
         return f"{STYLE}<div class='azr-view tex2jax_ignore mathjax_ignore'>{''.join(parts)}</div>"
 
     def __repr__(self) -> str:
         indent = lambda text: "    " + visible(text).replace("\n", "\n    ")
-        lines = [visible(self.title), *(f"note: {visible(note)}" for note in self.notes), *(f"{name}: {cell_text(value)}" for name, value in self.facts.items())]
-        for title, text in self.texts.items(): lines += [f"{title}:", indent(text)]
-        table = [self.columns, *([cell_text(value).replace("\n", "\\n") for value in row] for row in self.rows)] if self.rows else []
+        lines = [cell_text(self.title), *(f"note: {visible(note)}" for note in self.notes), *(f"{cell_text(name)}: {cell_text(value)}" for name, value in self.facts.items())]
+        for title, text in self.texts.items(): lines += [f"{cell_text(title)}:", indent(text)]
+        table = [[cell_text(value).replace("\n", "\\n") for value in row] for row in (self.columns, *self.rows)] if self.rows else []
         widths = [min(60, max(map(len, column))) for column in zip(*table)]
         return "\n".join(lines + ["  ".join(f"{text[:60]:<{width}}" for text, width in zip(row, widths)).rstrip() for row in table])
 
@@ -109,8 +109,11 @@ def read_lines(path: Path) -> tuple[list[dict], str | None]: # whole lines, what
 
 def member_lines(member: bytes) -> list[dict]: # one for each rollout
     "The whole lines of one gzip member, which may be torn."
-    text = zlib.decompressobj(wbits=31).decompress(member).decode("utf-8", "surrogatepass")
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    found = []
+    for line in zlib.decompressobj(wbits=31).decompress(member).split(b"\n")[:-1]:
+        try: found.append(json.loads(line.decode("utf-8", "surrogatepass")))
+        except ValueError: continue   # torn: what is unpacked of a damaged file may be anything
+    return found
 
 def read_members(path: Path) -> tuple[dict[int, list[bytes]], str | None]: # step -> compressed parts, what is wrong
     "Which step lies where in a rollouts file."
@@ -122,7 +125,7 @@ def read_members(path: Path) -> tuple[dict[int, list[bytes]], str | None]: # ste
         try:
             text = unpack.decompress(data)
             if b"\n" not in text: return members, f"{path.name} ends torn after {last}: it is being written, or the run was cut short"
-            step = json.loads(text[:text.index(b"\n")])["step"]
+            step = int(json.loads(text[:text.index(b"\n")])["step"])
         except (zlib.error, ValueError, KeyError, TypeError) as error: return members, f"{path.name} is damaged after {last} ({type(error).__name__}: {error}); what comes before is shown"
         members.setdefault(step, []).append(data[:len(data) - len(unpack.unused_data)])
         if not unpack.eof: return members, f"{path.name} ends torn within step {step}: it is being written, or the run was cut short; its whole lines are shown"
@@ -151,15 +154,22 @@ def at(record: object, *names: str) -> object: # None: the record has it not
     for name in names: record = record.get(name) if isinstance(record, dict) else None
     return record
 
+def as_dict(value: object) -> dict: return value if isinstance(value, dict) else {}
+
 def rollouts_of(run: Run, step: int) -> list[dict]: # "use" among the keys of each
     "The rollouts of one recorded step. Raises ValueError for another one."
     if step not in run.members: raise ValueError(f"step {step} is not recorded: choose one of {', '.join(map(str, sorted(run.members))) or 'none'}")
     lines = [line for member in run.members[step] for line in member_lines(member)]
-    return [{"use": at(line, "use"), **line["rollout"]} for line in lines if isinstance(at(line, "rollout"), dict)]
+    plain = lambda name: name if isinstance(name, str) else None   # an id is a text, or missing
+    return [{"use": at(line, "use"), **line["rollout"], "task_id": plain(at(line, "rollout", "task_id"))} for line in lines if isinstance(at(line, "rollout"), dict)]
 
-def slots(rollouts: Sequence[dict]) -> list[tuple[str, str]]: # (role, task type), proposers first
+def slot_of(rollout: dict) -> tuple[str, str]: # (role, task type)
+    "Where a rollout belongs."
+    return str(at(rollout, "prompt", "role")), str(at(rollout, "prompt", "task_type"))
+
+def slots(rollouts: Sequence[dict]) -> list[tuple[str, str]]: # proposers first
     "Which roles and task types were recorded."
-    return sorted({(str(at(r, "prompt", "role")), str(at(r, "prompt", "task_type"))) for r in rollouts})
+    return sorted({slot_of(r) for r in rollouts})
 
 @dataclass(frozen=True)
 class Entry:
@@ -170,9 +180,9 @@ class Entry:
 
 def entries(rollouts: Sequence[dict], role: str, task_type: str) -> list[Entry]:
     "What there is to read in one slot, in the order of the record."
-    of = lambda wanted: [r for r in rollouts if (at(r, "prompt", "role"), at(r, "prompt", "task_type")) == (wanted, task_type)]
-    proposals, attempts = of(Role.PROPOSE), {}
-    for r in of(Role.SOLVE): attempts.setdefault(r.get("task_id"), []).append(r)
+    of = lambda wanted: [r for r in rollouts if slot_of(r) == (wanted, task_type)]
+    proposals, attempts = of(str(Role.PROPOSE)), {}
+    for r in of("solve" if role == Role.PROPOSE else role): attempts.setdefault(r.get("task_id"), []).append(r)
     if role == Role.PROPOSE: return [Entry(r.get("task_id"), r, tuple(attempts.get(r.get("task_id"), ())) if r.get("task_id") else ()) for r in proposals]
     first = {r.get("task_id"): r for r in reversed(proposals)}
     return [Entry(task_id, first.get(task_id), tuple(group)) for task_id, group in attempts.items()]
@@ -185,8 +195,8 @@ def as_text(value: object) -> str:
 
 def parsed(rollout: dict, style: str) -> dict | str: # fields of a proposal, or the answer; the whole text where it has none
     "What a completion claims."
-    text, kind, inputs = str(at(rollout, "completion", "text")), str(at(rollout, "prompt", "task_type")), at(rollout, "prompt", "context", "inputs")
-    try: found = parse_proposal(text, kind, style, inputs or 1) if at(rollout, "prompt", "role") == Role.PROPOSE else parse_answer(text, kind, style)
+    text, (role, kind), inputs = str(at(rollout, "completion", "text")), slot_of(rollout), at(rollout, "prompt", "context", "inputs")
+    try: found = parse_proposal(text, kind, style, inputs if isinstance(inputs, int) else 1) if role == Role.PROPOSE else parse_answer(text, kind, style)
     except ValueError: return text
     return text if isinstance(found, Verdict) else found
 
@@ -202,8 +212,9 @@ def task_texts(run: Run, entry: Entry) -> dict[str, str]: # title -> text
 
 def amount(value: object) -> object: # a float, or a text
     "A reward or an advantage; of one for each token the range."
-    if isinstance(value, (list, tuple)): return f"{min(value):+.3f} to {max(value):+.3f} ({len(value)} tokens)" if value else None
-    return float(value) if isinstance(value, (int, float)) else value
+    if isinstance(value, (int, float)): return float(value)
+    numbers = [one for one in value if isinstance(one, (int, float))] if isinstance(value, (list, tuple)) else []
+    return f"{min(numbers):.3f} to {max(numbers):.3f} ({len(numbers)} tokens)" if numbers else None if value is None else as_text(value)
 
 # %% ../nbs/19_browse.ipynb #c023
 def run_view(run: Run) -> View:
@@ -232,7 +243,7 @@ def slot_view(run: Run, step: int, role: str, task_type: str, chosen: int = 0) -
     "All entries of one step, role and task type. Raises ValueError where none was recorded."
     rollouts = rollouts_of(run, step)
     if (role, task_type) not in slots(rollouts): raise ValueError(f"step {step} has no {role}/{task_type}: it has {', '.join('/'.join(slot) for slot in slots(rollouts)) or 'nothing'}")
-    own, found = [r for r in rollouts if (at(r, "prompt", "role"), at(r, "prompt", "task_type")) == (role, task_type)], entries(rollouts, role, task_type)
+    own, found = [r for r in rollouts if slot_of(r) == (role, task_type)], entries(rollouts, role, task_type)
     funnel = Counter(str(at(r, "verdict", "status")) for r in own)
     facts = {"completions": len(own), "verdicts": ", ".join(f"{status} {count}" for status, count in funnel.most_common())}
     rows = tuple((f"{'> ' * (number == chosen)}{number}", *label(entry)) for number, entry in enumerate(found, 1))
@@ -250,8 +261,8 @@ def entry_view(run: Run, step: int, role: str, task_type: str, number: int = 1) 
     entry = found[number - 1]
     proposal, lead = entry.proposal, entry.proposal or entry.attempts[0]
     facts = {"task": entry.task_id} | ({"verdict": at(proposal, "verdict", "status"), "detail": at(proposal, "verdict", "detail") or None, "reward": amount(proposal.get("reward")), "advantage": amount(proposal.get("advantage")),
-                                        "weight": amount(proposal.get("weight")), **{name: amount(value) for name, value in (at(proposal, "reward_parts") or {}).items()}} if proposal else {"proposed": "in an earlier step"})
-    shown = {f"reference {i}": as_text(run.tasks[i].given | run.tasks[i].hidden) for i in at(proposal, "prompt", "references") or () if i in run.tasks}
+                                        "weight": amount(proposal.get("weight")), **{name: amount(value) for name, value in as_dict(at(proposal, "reward_parts")).items()}} if proposal else {"proposed": "in an earlier step"})
+    shown = {f"reference {i}": as_text(run.tasks[i].given | run.tasks[i].hidden) for i in as_text(at(proposal, "prompt", "references")).split("\n") if i in run.tasks}
     folded = shown | {"prompt, as the model saw it": as_text(at(lead, "prompt", "text") or at(lead, "prompt", "messages")), "completion, as it was written": as_text(at(lead, "completion", "text"))}
     return View(f"step {step}, {role}, {task_type}, {number} of {len(found)}", {name: value for name, value in facts.items() if value is not None}, task_texts(run, entry), ("answer", "verdict", "reward", "advantage", "trained on"),
                 tuple(attempt_row(run, r) for r in entry.attempts), folded, version_notes([*filter(None, [proposal]), *entry.attempts]))

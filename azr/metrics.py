@@ -10,12 +10,13 @@ __all__ = ['STUDENT', 'MOST_LEVELS', 'MOST_NODES', 'MOST_COMPARED', 'ANSWERS', '
            'tree_distance', 'text_distance', 'value_type', 'known_hash', 'surprise', 'program_of', 'proposal_measures',
            'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals', 'program_features', 'solved_counts',
            'proposal_record', 'canonical_text', 'tokens_of', 'ngrams', 'overlaps', 'overlap', 'benchmark_rows',
-           'benchmark_programs', 'local_benchmarks', 'equal_rows']
+           'benchmark_programs', 'local_benchmarks', 'answered_programs', 'equal_rows']
 
 # %% ../nbs/14_metrics.ipynb #c002
 import ast, json, re, zlib
 from collections import Counter, namedtuple
 from difflib import SequenceMatcher
+from functools import lru_cache
 from math import atan, cos, pi, sin, sqrt
 from pathlib import Path
 from statistics import fmean, stdev
@@ -28,7 +29,7 @@ from radon.metrics import h_visit_ast
 
 from .buffers import Buffers
 from .core import Role, Rollout, Status, Task, from_dict
-from .parse import entry_to_f, syntax_tree
+from .parse import entry_to_f, parse_answer, syntax_tree
 from .tasks import depth
 from .values import NotLiteral, canonical_program, parse_literal, program_hash
 
@@ -408,6 +409,7 @@ def proposal_record(
     return records
 
 # %% ../nbs/14_metrics.ipynb #c063
+@lru_cache(maxsize=20_000)   # a run's summary asks for each program several times
 def canonical_text(program: str) -> str:
     "One text for all spellings of a program; the program as it is where it does not parse or is too large."
     try: return canonical_program(program) if measurable(program) else program
@@ -477,6 +479,15 @@ def local_benchmarks(folder: str | Path | None) -> tuple[dict[str, dict[str, str
         try: found[name] = benchmark_programs(name, folder)
         except ValueError as error: skipped[name] = str(error)
     return found, skipped
+
+def answered_programs(
+    rollouts: Iterable[Rollout],
+    style: str,                  # of the run's prompts
+    right: bool = False,         # only those that the environment called right
+) -> set[str]:
+    "What solvers wrote as answers to induction tasks: programs too, which enter the loss, and which no rule keeps away from the held-out tenth."
+    texts = {r.completion.text for r in rollouts if r.slot == "solve/induction" and (r.verdict.ok or not right)}
+    return {found for text in texts if isinstance(found := parse_answer(text, "induction", style), str)}
 
 def equal_rows(proposed: Iterable[str], asked: dict[str, str]) -> dict[str, str]: # row -> the proposal that it equals
     "Which rows of a set were proposed."

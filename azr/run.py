@@ -31,10 +31,10 @@ import torch
 import yaml
 from transformers import TrainerCallback, set_seed
 
-from .core import Task, to_json
+from .core import Rollout, Task, to_json
 from .evals import evaluate, examine_proposer
 from .executor import Executor
-from .metrics import gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
+from .metrics import answered_programs, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, read_rollouts, step_metrics
 from .plots import learning_curve
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
@@ -282,13 +282,19 @@ def summary_table(summary: dict) -> str: # fixed-width text
     return "\n".join(lines + [f"{summary['steps']} steps, seed {summary['seed']}, {clock_text(summary['wall_seconds'])} minutes, at most {summary['peak_memory_mb']:,.0f} MB, on {summary['device']}"])
 
 # %% ../nbs/16_run.ipynb #c026
-def overlap_record(tasks: Sequence[Task], config: Config, data: str | Path | None = None) -> dict: # {"sets", "skipped"}
-    "How much of what is examined occurs among the programs that the run trained on: the held-out tasks, and the benchmarks that lie in the folder `data`."
+def overlap_record(
+    tasks: Sequence[Task],            # of the buffers
+    rollouts: Sequence[Rollout],      # that were recorded
+    config: Config,
+    data: str | Path | None = None,   # folder with benchmarks
+) -> dict: # {"proposals": set -> overlap, "answers": held-out set -> overlap, "skipped": set -> why}
+    "How much of what is examined occurs among the programs that the run trained on."
     counts = {"validation": config.evaluate_tasks, **dict.fromkeys(("test", "distinct", "shifted"), config.test_tasks)}
     held_out = {split: [task.given["program"] for task in held_out_tasks(split, max(500, count), ("deduction",))[:count]] for split, count in counts.items()}
     benchmarks, skipped = local_benchmarks(data)
-    trained = {program_of(task) for task in tasks if program_of(task)}
-    return {"sets": overlaps(trained, held_out | {name: [*programs.values()] for name, programs in benchmarks.items()}), "skipped": skipped}
+    proposed = {program_of(task) for task in tasks if program_of(task)}
+    return {"proposals": overlaps(proposed, held_out | {name: [*programs.values()] for name, programs in benchmarks.items()}),
+            "answers": overlaps(answered_programs(rollouts, config.style), held_out), "skipped": skipped}
 
 # %% ../nbs/16_run.ipynb #c029
 def folder_for(preset: str, seed: int, control: str = "none") -> str:
@@ -373,7 +379,7 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
     metrics = records.read(records.metrics)
     figure = learning_curve(metrics, trainer.config.evaluate_tasks)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
-    overlap = overlap_record([*trainer.selfplay.buffers], trainer.config, os.environ.get("AZR_DATA"))
+    overlap = overlap_record([*trainer.selfplay.buffers], [r for step in read_rollouts(folder).values() for r in step], trainer.config, os.environ.get("AZR_DATA"))
     summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats(), "overlap": overlap}
     write_json(folder / "summary.json", summary)
     return summary
