@@ -6,11 +6,11 @@
 __all__ = ['STUDENT', 'MOST_LEVELS', 'MOST_NODES', 'MOST_COMPARED', 'ANSWERS', 'BENCHMARKS', 'mean', 'defined', 'funnel',
            'slot_metrics', 'propose_metrics', 'solve_metrics', 'program_shape', 'program_metrics', 'step_metrics',
            'interval', 'student', 'student_bound', 'paired_test', 'holm', 'detectable', 'settings_table', 'judgement',
-           'read_metrics', 'gzip_members', 'read_rollouts', 'solve_rates', 'measurable', 'code_measures',
-           'tree_distance', 'text_distance', 'value_type', 'known_hash', 'surprise', 'program_of', 'proposal_measures',
-           'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals', 'program_features', 'solved_counts',
-           'proposal_record', 'canonical_text', 'tokens_of', 'ngrams', 'overlaps', 'overlap', 'benchmark_rows',
-           'benchmark_programs', 'local_benchmarks', 'answered_programs', 'equal_rows']
+           'read_metrics', 'gzip_members', 'each_rollout', 'read_rollouts', 'solve_rates', 'measurable',
+           'code_measures', 'tree_distance', 'text_distance', 'value_type', 'known_hash', 'surprise', 'program_of',
+           'proposal_measures', 'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals', 'program_features',
+           'solved_counts', 'proposal_record', 'canonical_text', 'tokens_of', 'ngrams', 'overlaps', 'overlap',
+           'benchmark_rows', 'benchmark_programs', 'local_benchmarks', 'answered_programs', 'equal_rows']
 
 # %% ../nbs/14_metrics.ipynb #c002
 import ast, json, re, zlib
@@ -223,15 +223,19 @@ def gzip_members(data: bytes) -> Iterable[bytes]:
         yield text
         data = unpack.unused_data
 
-def read_rollouts(
-    folder: str | Path,          # of a run
-    use: str = "trained",        # or "estimate": the attempts that only measured learnability
-) -> dict[int, list[Rollout]]:   # by step
-    "The rollouts that were recorded whole, one line of `rollouts.jsonl.gz` each."
-    steps = {}
+def each_rollout(
+    folder: str | Path,                   # of a run
+    use: str = "trained",                 # or "estimate": the attempts that only measured learnability
+) -> Iterable[tuple[int, Rollout]]:       # step, rollout
+    "The rollouts that were recorded whole, one line of `rollouts.jsonl.gz` each; one step in memory at a time."
     for member in gzip_members((Path(folder) / "rollouts.jsonl.gz").read_bytes()):
         for line in map(json.loads, member.decode("utf-8", "surrogatepass").split("\n")[:-1]):
-            if line["use"] == use: steps.setdefault(line["step"], []).append(from_dict(Rollout, line["rollout"]))
+            if line["use"] == use: yield line["step"], from_dict(Rollout, line["rollout"])
+
+def read_rollouts(folder: str | Path, use: str = "trained") -> dict[int, list[Rollout]]: # by step
+    "All of them."
+    steps = {}
+    for step, rollout in each_rollout(folder, use): steps.setdefault(step, []).append(rollout)
     return steps
 
 # %% ../nbs/14_metrics.ipynb #c046

@@ -18,7 +18,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -34,7 +34,7 @@ from transformers import TrainerCallback, set_seed
 from .core import Rollout, Task, to_json
 from .evals import evaluate, examine_proposer
 from .executor import Executor
-from .metrics import answered_programs, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, read_rollouts, step_metrics
+from .metrics import answered_programs, each_rollout, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
 from .plots import learning_curve
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
@@ -291,7 +291,7 @@ def summary_table(summary: dict) -> str: # fixed-width text
 # %% ../nbs/16_run.ipynb #c026
 def overlap_record(
     tasks: Sequence[Task],            # of the buffers
-    rollouts: Sequence[Rollout],      # that were recorded
+    rollouts: Iterable[Rollout],      # that were recorded
     config: Config,
     data: str | Path | None = None,   # folder with benchmarks
 ) -> dict: # {"proposals": set -> overlap, "answers": held-out set -> overlap, "skipped": set -> why}
@@ -386,7 +386,7 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
     metrics = records.read(records.metrics)
     figure = learning_curve(metrics, trainer.config.evaluate_tasks)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
-    overlap = overlap_record([*trainer.selfplay.buffers], [r for step in read_rollouts(folder).values() for r in step], trainer.config, os.environ.get("AZR_DATA"))
+    overlap = overlap_record([*trainer.selfplay.buffers], (rollout for _, rollout in each_rollout(folder)), trainer.config, os.environ.get("AZR_DATA"))
     summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats(), "overlap": overlap}
     write_json(folder / "summary.json", summary)
     return summary
