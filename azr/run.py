@@ -6,9 +6,9 @@
 __all__ = ['SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings', 'check_folder',
            'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'usage',
            'progress_line', 'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table',
-           'folder_for', 'model_path', 'check_prompts', 'train', 'together', 'kept', 'resume', 'warn_of_changes',
-           'start', 'seed', 'finish', 'sweep', 'start_run', 'examination', 'examine_model', 'solved_by_depth',
-           'clean_base', 'final_exam', 'compact', 'write_compact']
+           'overlap_record', 'folder_for', 'model_path', 'check_prompts', 'train', 'together', 'kept', 'resume',
+           'warn_of_changes', 'start', 'seed', 'finish', 'sweep', 'start_run', 'examination', 'examine_model',
+           'solved_by_depth', 'clean_base', 'final_exam', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import ast
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -39,10 +39,10 @@ from accelerate.utils import gather_object
 from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
-from .core import to_json
+from .core import Rollout, Task, to_json
 from .evals import evaluate, examine_proposer, solve
 from .executor import Executor
-from .metrics import gzip_members, read_metrics, step_metrics
+from .metrics import answered_programs, each_rollout, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
 from .plots import learning_curve
 from .prompts import facts
 from .buffers import Buffers
@@ -330,6 +330,21 @@ def summary_table(summary: dict) -> str: # fixed-width text
     return "\n".join(lines + [f"{summary['steps']} steps, seed {summary['seed']}, {clock_text(summary['wall_seconds'])} minutes, at most {summary['peak_memory_mb']:,.0f} MB, on {summary['device']}"])
 
 # %% ../nbs/16_run.ipynb #c026
+def overlap_record(
+    tasks: Sequence[Task],            # of the buffers
+    rollouts: Iterable[Rollout],      # that were recorded
+    config: Config,
+    data: str | Path | None = None,   # folder with benchmarks
+) -> dict: # {"proposals": set -> overlap, "answers": held-out set -> overlap, "skipped": set -> why}
+    "How much of what is examined occurs among the programs that the run trained on."
+    counts = {"validation": config.evaluate_tasks, **dict.fromkeys(("test", "distinct", "shifted"), config.test_tasks)}
+    held_out = {split: [task.given["program"] for task in held_out_tasks(split, max(500, count), ("deduction",))[:count]] for split, count in counts.items()}
+    benchmarks, skipped = local_benchmarks(data)
+    proposed = {program_of(task) for task in tasks if program_of(task)}
+    return {"proposals": overlaps(proposed, held_out | {name: [*programs.values()] for name, programs in benchmarks.items()}),
+            "answers": overlaps(answered_programs(rollouts, config.style), held_out), "skipped": skipped}
+
+# %% ../nbs/16_run.ipynb #c029
 def folder_for(preset: str, seed: int, control: str = "none") -> str:
     "Where a run goes unless told otherwise."
     return f"runs/{Path(preset).stem if Path(preset).suffix in ('.yaml', '.yml') else preset}{'' if control == 'none' else '-' + control.replace('_', '-')}-s{seed}"
@@ -468,10 +483,11 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
     if not records.writes: return summary
     figure = learning_curve(metrics, trainer.config.evaluate_tasks)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
+    summary["overlap"] = overlap_record([*trainer.selfplay.buffers], (rollout for _, rollout in each_rollout(folder)), trainer.config, os.environ.get("AZR_DATA"))
     write_json(folder / "summary.json", summary)
     return summary
 
-# %% ../nbs/16_run.ipynb #c030
+# %% ../nbs/16_run.ipynb #c033
 def sweep(
     runs: dict[str, dict],           # folder name -> what the run changes in the preset
     root: str | Path,                # where the folders go
@@ -508,7 +524,7 @@ def start_run(name: str, changes: dict, root: Path, preset: str, processes: int 
         return subprocess.Popen([sys.executable, "-m", *launcher, "azr.cli", "train", "--preset", preset, "--run", str(root / name), *settings], stdout=log, stderr=subprocess.STDOUT,
                                 stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-# %% ../nbs/16_run.ipynb #c032
+# %% ../nbs/16_run.ipynb #c035
 SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
 
 @contextmanager
@@ -553,7 +569,7 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
     own = config("demo", **yaml.safe_load((folder / "params.yaml").read_text())["config"] | {"task_types": list(names), "micro_batches": 1})
     return {when: examine_model(str(model), own, ("heldout",))["heldout/accuracy"] for when, model in (("before", own.model), ("after", folder / "model"))}
 
-# %% ../nbs/16_run.ipynb #c034
+# %% ../nbs/16_run.ipynb #c037
 def compact(folder: str | Path, every: int = 10) -> dict:
     "A finished run as one small dictionary."
     folder = Path(folder)
