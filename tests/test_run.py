@@ -274,14 +274,14 @@ def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
 # ---- pages that run many runs, in their smallest form ----
 
 @pytest.mark.slow
-def test_the_ablations_page_runs_skips_what_is_done_and_leaves_a_gap_for_what_failed(tmp_path):
+def test_the_ablations_page_runs_and_refuses_a_folder_of_another_run(tmp_path):
     own = {"rows": ["deduction only", "complexity reward"], "seeds": [0], "changes": {**SMALL, "steps": 1}, "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
     text = "".join(str(cell["outputs"]) for cell in papermill("ablations.ipynb", tmp_path / "out.ipynb", own)["cells"] if cell["cell_type"] == "code")
     assert "3 rows x 1 seeds = 3 runs" in text and "0 of 3 runs are done" in text and "cannot tell at this scale" in text
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
     assert {name: record["row"] for name, record in found.items()} == {"full-s0": "full", "deduction-only-s0": "deduction only", "complexity-reward-s0": "complexity reward"}
     assert all(0 <= record["before"] <= 1 and 0 <= record["after"] <= 1 for record in found.values())
-    (tmp_path / "runs" / "full-s0" / "summary.json").unlink()      # one is to be run again, the others are not
+    (tmp_path / "runs" / "full-s0" / "summary.json").unlink()
     (tmp_path / "runs" / "full-s0" / "params.yaml").write_text("config: {steps: 9}")
     with pytest.raises(subprocess.CalledProcessError) as stopped: papermill("ablations.ipynb", tmp_path / "again.ipynb", own)
     assert b"full-s0 belongs to a run with other parameters" in stopped.value.stderr
