@@ -7,7 +7,7 @@ __all__ = ['COLLAPSES', 'SETS', 'presets', 'read_preset', 'typed', 'check_batche
            'check_folder', 'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text',
            'memory_mb', 'progress_line', 'health', 'Alarm', 'collapses', 'warning_line', 'rollout_table',
            'rollout_text', 'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table',
-           'folder_for', 'model_path', 'check_prompts', 'train', 'kept', 'resume', 'warn_of_changes', 'start', 'seed',
+           'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'kept', 'resume', 'start', 'seed',
            'finish', 'push', 'sweep', 'start_run', 'examine_model', 'clean_base', 'final_exam', 'compact',
            'write_compact']
 
@@ -143,7 +143,7 @@ def rewrite(path: Path, data: bytes):
     aside.write_bytes(data)
     aside.replace(path)
 
-# %% ../nbs/16_run.ipynb #c016
+# %% ../nbs/16_run.ipynb #c018
 class Records:
     "The growing files of a run folder."
     def __init__(self, folder: Path):
@@ -179,7 +179,7 @@ def first_members(path: Path, last: int) -> bytes: # gzip members
     kept = [text for text in (gzip_members(path.read_bytes()) if path.exists() else ()) if json.loads(text[:text.index(b"\n")])["step"] <= last]
     return b"".join(gzip.compress(text, mtime=0) for text in kept)
 
-# %% ../nbs/16_run.ipynb #c019
+# %% ../nbs/16_run.ipynb #c021
 def clock_text(seconds: float) -> str: # "1:05"
     "Seconds as minutes and seconds."
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
@@ -201,6 +201,7 @@ def progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
     return (f"step {step:>4}/{steps}   reward: propose {number(mean('propose', 'reward'), '+.2f')}, solve {number(mean('solve', 'reward'), '+.2f')}   valid {number(mean('propose', 'valid_rate'), '.0%')}"
             + (f"   held-out {exam:.1%}" if exam is not None else "") + f"   {clock_text(left)} left")
 
+# %% ../nbs/16_run.ipynb #c023
 COLLAPSES = {   # what may collapse -> the settings to look at
     "valid_rate": "lower learning_rate or proposer_weight; rewards, which pay or fine the format",
     "unique_rate": "duplicate_reward below 0, more references, a higher temperature or entropy_coefficient",
@@ -240,6 +241,7 @@ def warning_line(warning: dict) -> str:
     "A warning for people."
     return f"warning, step {warning['step']}: {warning['measure']} fell to {warning['value']:.3g}, less than half of the first steps' {warning['start']:.3g}; look at: {warning['settings']}"
 
+# %% ../nbs/16_run.ipynb #c027
 def rollout_table(step: Step, count: int, width: int = 60) -> list[dict]: # one for each rollout
     "A few rollouts of a step, from each slot in turn; of prompts the end, where they differ."
     slots: dict[str, list] = {}
@@ -256,6 +258,7 @@ def rollout_text(rows: Sequence[dict], width: int = 60) -> str: # Markdown, whic
     line = lambda cells: "| " + " | ".join(cells) + " |"
     return "\n".join([line(rows[0]), line("---" for _ in rows[0]), *(line(map(cell, row.values())) for row in rows)]) if rows else ""
 
+# %% ../nbs/16_run.ipynb #c030
 class Interrupt:
     "While it is open, the first Ctrl-C asks and the second insists."
     def __init__(self, say: Callable[[str], None]): self.say, self.asked = say, False
@@ -275,6 +278,7 @@ class Interrupt:
         try: self.say("Ctrl-C: this step ends and is saved, then the run stops; Ctrl-C again stops at once")
         except RuntimeError: return   # in the middle of another print
 
+# %% ../nbs/16_run.ipynb #c033
 class Watch(TrainerCallback):
     "Records, evaluations, progress."
     KEPT = ("loss", "grad_norm", "learning_rate", "entropy", "kl", "clip_ratio/region_mean")   # TRL's keys that go into metrics.jsonl
@@ -344,7 +348,7 @@ class Watch(TrainerCallback):
             self.say(progress_line(step, self.config.steps, record, (now - self.begun) / done * (self.config.steps - step)))
         if evaluated: self.draw(self.records.read(self.records.metrics))
 
-# %% ../nbs/16_run.ipynb #c022
+# %% ../nbs/16_run.ipynb #c036
 def solve_split(sampler, kinds: tuple, env, split: str, prefix: str, count: int) -> dict: # metrics
     "Greedy accuracy on the first `count` held-out tasks of each type."
     names = tuple(kind.name for kind in kinds)
@@ -366,7 +370,7 @@ def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dic
         return metrics
     return exam
 
-# %% ../nbs/16_run.ipynb #c024
+# %% ../nbs/16_run.ipynb #c038
 def gains(first: dict, last: dict, prefix: str) -> dict: # before, after, gain
     "Before and after on one set of tasks, mean of types and by type."
     measures = sorted(k for k in first if k.startswith(f"{prefix}/") and k.endswith("/accuracy"))
@@ -396,7 +400,14 @@ def summary_table(summary: dict) -> str: # fixed-width text
     lines += [warning_line(one) for one in summary.get("warnings", ())]
     return "\n".join(lines + [f"{summary['steps']} steps, seed {summary['seed']}, {clock_text(summary['wall_seconds'])} minutes, at most {summary['peak_memory_mb']:,.0f} MB, on {summary['device']}"])
 
-# %% ../nbs/16_run.ipynb #c026
+# %% ../nbs/16_run.ipynb #c040
+def warn_of_changes(state: dict, env, say: Callable[[str], None]):
+    "Name what the executor did otherwise before a checkpoint (one without a record of it passes): verdicts may differ, the run is still one's own."
+    now = executor_settings(env)
+    changed = [f"{name} {value!r} before, {now.get(name)!r} now" for name, value in state.get("executor", {}).items() if value != now.get(name)]
+    if changed: say(f"warning: programs ran under other settings before this checkpoint ({'; '.join(changed)}): verdicts near a limit may differ, and the metrics from those of a run that was left alone")
+
+# %% ../nbs/16_run.ipynb #c043
 def folder_for(preset: str, seed: int, control: str = "none") -> str:
     "Where a run goes unless told otherwise."
     return f"runs/{Path(preset).stem if Path(preset).suffix in ('.yaml', '.yml') else preset}{'' if control == 'none' else '-' + control.replace('_', '-')}-s{seed}"
@@ -468,12 +479,6 @@ def resume(trainer: SelfPlayTrainer, checkpoint: Path, records: Records, say: Ca
     records.cut(state["step"])
     say(f"going on after step {state['step']}")
 
-def warn_of_changes(state: dict, env, say: Callable[[str], None]):
-    "Name what the executor did otherwise before a checkpoint (one without a record of it passes): verdicts may differ, the run is still one's own."
-    now = executor_settings(env)
-    changed = [f"{name} {value!r} before, {now.get(name)!r} now" for name, value in state.get("executor", {}).items() if value != now.get(name)]
-    if changed: say(f"warning: programs ran under other settings before this checkpoint ({'; '.join(changed)}): verdicts near a limit may differ, and the metrics from those of a run that was left alone")
-
 def start(trainer: SelfPlayTrainer, watch: Watch, records: Records, say: Callable[[str], None]):
     "Seed the buffers, or take what an earlier seeding left, and take the first exam."
     found = seeded(trainer.args.output_dir)
@@ -516,7 +521,7 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
     write_json(folder / "summary.json", summary)
     return summary
 
-# %% ../nbs/16_run.ipynb #c027
+# %% ../nbs/16_run.ipynb #c044
 def push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
     "The final model and its tokenizer to the hub. A run is not lost to a network: what went wrong is said, with the line that does it later."
     name, model = trainer.config.push_to_hub, trainer.accelerator.unwrap_model(trainer.model)
@@ -527,7 +532,7 @@ def push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
     except Exception as error:   # whatever a network does, the model is on the disk by now
         say(f"warning: could not push to {name} ({str(error).splitlines()[0]}): `hf auth login`, then `hf upload {name} {Path(trainer.args.output_dir).parent / 'model'}`")
 
-# %% ../nbs/16_run.ipynb #c029
+# %% ../nbs/16_run.ipynb #c046
 def sweep(
     runs: dict[str, dict],           # folder name -> what the run changes in the preset
     root: str | Path,                # where the folders go
@@ -562,7 +567,7 @@ def start_run(name: str, changes: dict, root: Path, preset: str) -> subprocess.P
         return subprocess.Popen([sys.executable, "-m", "azr.cli", "train", "--preset", preset, "--run", str(root / name), *settings], stdout=log, stderr=subprocess.STDOUT,
                                 stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-# %% ../nbs/16_run.ipynb #c031
+# %% ../nbs/16_run.ipynb #c048
 SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
 
 def examine_model(name: str, config: Config, sets: tuple[str, ...] = tuple(SETS)) -> dict: # metrics
@@ -587,7 +592,7 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
     own = config("demo", **yaml.safe_load((folder / "params.yaml").read_text())["config"] | {"task_types": list(names), "micro_batches": 1})
     return {when: examine_model(str(model), own, ("heldout",))["heldout/accuracy"] for when, model in (("before", own.model), ("after", folder / "model"))}
 
-# %% ../nbs/16_run.ipynb #c033
+# %% ../nbs/16_run.ipynb #c050
 def compact(folder: str | Path, every: int = 10) -> dict:
     "A finished run as one small dictionary."
     folder = Path(folder)

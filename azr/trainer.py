@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CONTROLS', 'TRACKERS', 'BACKENDS', 'KINDS', 'check_kinds', 'Config', 'environment', 'azr_recipe', 'need',
-           'check_packages', 'computation', 'four_bits', 'load_policy', 'context_length', 'encode', 'chunks',
+           'computation', 'four_bits', 'load_policy', 'context_length', 'check_packages', 'encode', 'chunks',
            'PolicySampler', 'generation_config', 'generator', 'until', 'Row', 'row', 'merge', 'slots', 'place',
-           'grpo_arguments', 'backend_arguments', 'changed', 'untouched', 'SelfPlayTrainer', 'executor_settings',
+           'backend_arguments', 'changed', 'untouched', 'grpo_arguments', 'SelfPlayTrainer', 'executor_settings',
            'whole_checkpoints', 'last_checkpoint', 'seeded', 'merge_adapter', 'write_json']
 
 # %% ../nbs/11_trainer.ipynb #c002
@@ -159,14 +159,6 @@ def need(package: str, purpose: str):
     "Raises ValueError with the line that installs what is missing."
     if importlib.util.find_spec(package) is None: raise ValueError(f"{purpose} needs the package {package}: pip install {package}")
 
-def check_packages(config: Config):
-    "That what a configuration asks for is installed, before anything is loaded. Raises ValueError with the line that installs it."
-    for name in config.report_to: need(TRACKERS[name], f"report_to {name!r}")
-    if config.quantization: need("bitsandbytes", f"quantization {config.quantization!r}")
-    if not config.backend.startswith("vllm"): return
-    need("vllm", f"backend {config.backend!r}")
-    if not torch.cuda.is_available(): raise ValueError(f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'")
-
 def computation(dtype: str) -> torch.dtype:
     "What a Config's dtype means on this machine."
     if dtype != "auto": return getattr(torch, dtype)
@@ -201,6 +193,15 @@ def context_length(model: PreTrainedModel) -> int: # tokens
     return getattr(model.config, "max_position_embeddings", None) or 1 << 30
 
 # %% ../nbs/11_trainer.ipynb #c010
+def check_packages(config: Config):
+    "That what a configuration asks for is installed, before anything is loaded. Raises ValueError with the line that installs it."
+    for name in config.report_to: need(TRACKERS[name], f"report_to {name!r}")
+    if config.quantization: need("bitsandbytes", f"quantization {config.quantization!r}")
+    if not config.backend.startswith("vllm"): return
+    need("vllm", f"backend {config.backend!r}")
+    if not torch.cuda.is_available(): raise ValueError(f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'")
+
+# %% ../nbs/11_trainer.ipynb #c013
 def encode(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[int]: # token ids
     "A prompt as token ids; messages go through the tokenizer's chat template."
     if not prompt.messages: return tokenizer(prompt.text)["input_ids"]
@@ -216,7 +217,7 @@ def chunks(order: Sequence[int], sizes: Sequence[int], limit: int) -> Iterator[l
         part.append(i)
     if part: yield part
 
-# %% ../nbs/11_trainer.ipynb #c012
+# %% ../nbs/11_trainer.ipynb #c015
 @dataclass(frozen=True)
 class PolicySampler:
     "Prompts -> completions, over any `generate(ids, sampling, policy) -> (completion ids, logprobs or None)`."
@@ -247,7 +248,7 @@ class PolicySampler:
                 completions[i] = Completion(text, tuple(asked[i]), tuple(tokens), tuple(logprobs[row]) if logprobs else None, finished)
         return completions
 
-# %% ../nbs/11_trainer.ipynb #c014
+# %% ../nbs/11_trainer.ipynb #c017
 def generation_config(tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> GenerationConfig:
     "Our `Sampling` in transformers' words: the whole distribution unless told otherwise."
     draw = dict(do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, top_k=0) if sampling.temperature > 0 else dict(do_sample=False)
@@ -266,7 +267,7 @@ def until(tokens: list[int], end: int) -> list[int]:
     "Up to and with the first end token."
     return tokens[:tokens.index(end) + 1] if end in tokens else tokens
 
-# %% ../nbs/11_trainer.ipynb #c016
+# %% ../nbs/11_trainer.ipynb #c019
 @dataclass(frozen=True)
 class Row:
     "One sequence of the loss."
@@ -294,7 +295,7 @@ def merge(rows: Sequence[Row]) -> list[Row]: # in order of first appearance
         else: merged[key] = replace(merged[key], advantage=merged[key].advantage + one.advantage, copies=merged[key].copies + one.copies)
     return list(merged.values())
 
-# %% ../nbs/11_trainer.ipynb #c019
+# %% ../nbs/11_trainer.ipynb #c022
 def slots(recipe: Recipe) -> list[str]: # each stands for `batch` places
     "The rows of the training set: one for each (role, task type), and n for each solver type that trains on its attempts."
     solver = recipe.attempts if recipe.solver_samples == "attempts" else 1
@@ -310,22 +311,7 @@ def place(rollouts: Sequence[Rollout], places: Sequence[str], filler: Row, mergi
     if left := {slot: len(queue) for slot, queue in queued.items() if queue}: raise RuntimeError(f"more rollouts than places, left over: {left}")
     return rows
 
-# %% ../nbs/11_trainer.ipynb #c021
-def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOConfig:
-    "Our configuration in TRL's words. One generation is one self-play step."
-    places = len(slots(recipe)) * recipe.batch
-    if places % config.micro_batches: raise ValueError(f"micro_batches is {config.micro_batches}: it must divide the {places} places of a step ({len(slots(recipe))} slots x batch {recipe.batch})")
-    on_gpu = torch.cuda.is_available()
-    return GRPOConfig(
-        output_dir=str(folder), seed=config.seed, max_steps=config.steps * config.iterations, num_iterations=config.iterations,
-        per_device_train_batch_size=places // config.micro_batches, gradient_accumulation_steps=config.micro_batches, steps_per_generation=config.micro_batches,
-        num_generations=recipe.batch, max_completion_length=config.max_completion_tokens, temperature=config.temperature, shuffle_dataset=False,
-        learning_rate=config.learning_rate, lr_scheduler_type="constant_with_warmup", warmup_steps=config.warmup_steps, adam_beta1=config.betas[0], adam_beta2=config.betas[1],
-        weight_decay=config.weight_decay, max_grad_norm=config.grad_clip, loss_type="dapo", scale_rewards="group", beta=config.kl, epsilon=config.clip_low, epsilon_high=config.clip_high,
-        entropy_coef=config.entropy_coefficient, disable_dropout=True, gradient_checkpointing=config.gradient_checkpointing, bf16=on_gpu and computation(config.dtype) is torch.bfloat16, fp16=on_gpu and config.dtype == "float16", use_cpu=not on_gpu,
-        save_steps=config.save_every * config.iterations, save_total_limit=None, logging_steps=config.iterations, report_to=list(config.report_to), disable_tqdm=True, eval_strategy="no",
-        ignore_data_skip=True, dataloader_pin_memory=on_gpu, log_level="error", **backend_arguments(config))
-
+# %% ../nbs/11_trainer.ipynb #c024
 def backend_arguments(config: Config) -> dict: # further fields of GRPOConfig
     "A generation backend in TRL's words."
     length = config.max_prompt_tokens + config.max_completion_tokens
@@ -351,6 +337,22 @@ def untouched(model: PreTrainedModel):
     finally:
         for weight, data in weights: weight.data = data
         for module, kept in tables: module._buffers.update(kept)
+
+# %% ../nbs/11_trainer.ipynb #c029
+def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOConfig:
+    "Our configuration in TRL's words. One generation is one self-play step."
+    places = len(slots(recipe)) * recipe.batch
+    if places % config.micro_batches: raise ValueError(f"micro_batches is {config.micro_batches}: it must divide the {places} places of a step ({len(slots(recipe))} slots x batch {recipe.batch})")
+    on_gpu = torch.cuda.is_available()
+    return GRPOConfig(
+        output_dir=str(folder), seed=config.seed, max_steps=config.steps * config.iterations, num_iterations=config.iterations,
+        per_device_train_batch_size=places // config.micro_batches, gradient_accumulation_steps=config.micro_batches, steps_per_generation=config.micro_batches,
+        num_generations=recipe.batch, max_completion_length=config.max_completion_tokens, temperature=config.temperature, shuffle_dataset=False,
+        learning_rate=config.learning_rate, lr_scheduler_type="constant_with_warmup", warmup_steps=config.warmup_steps, adam_beta1=config.betas[0], adam_beta2=config.betas[1],
+        weight_decay=config.weight_decay, max_grad_norm=config.grad_clip, loss_type="dapo", scale_rewards="group", beta=config.kl, epsilon=config.clip_low, epsilon_high=config.clip_high,
+        entropy_coef=config.entropy_coefficient, disable_dropout=True, gradient_checkpointing=config.gradient_checkpointing, bf16=on_gpu and computation(config.dtype) is torch.bfloat16, fp16=on_gpu and config.dtype == "float16", use_cpu=not on_gpu,
+        save_steps=config.save_every * config.iterations, save_total_limit=None, logging_steps=config.iterations, report_to=list(config.report_to), disable_tqdm=True, eval_strategy="no",
+        ignore_data_skip=True, dataloader_pin_memory=on_gpu, log_level="error", **backend_arguments(config))
 
 def _reward(prompts, completions, reward, **columns) -> list[float]:
     "What the loop paid; TRL only logs it."
