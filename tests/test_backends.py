@@ -1,11 +1,13 @@
 "Who writes the completions, what the trackers get, and the warnings: at the seams where a GPU, a server or an account would be."
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 from test_trainer import make, weights
 from toy import toy_model, toy_tokenizer
 
@@ -13,7 +15,7 @@ from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.run import Alarm, Watch, collapses, config, push, rollout_table, rollout_text, train, warning_line
 from azr.sampling import GREEDY, Sampling
 from azr.selfplay import Step
-from azr.trainer import Config, backend_arguments, changed, generator, untouched
+from azr.trainer import Config, SelfPlayTrainer, backend_arguments, changed, generator, load_policy, merge_adapter, untouched
 
 DATA = Path(__file__).parents[1] / "data"
 IDS = [[2, 3, 4], [5, 6], [7, 8, 9, 10]]
@@ -198,3 +200,21 @@ def test_the_final_model_is_pushed_and_a_failing_network_costs_nothing(monkeypat
     trainer.model = SimpleNamespace(push_to_hub=refuse)
     push(trainer, said.append)
     assert "could not push to me/azr (no network)" in said[1] and f"hf upload me/azr {tmp_path / 'model'}" in said[1]
+
+
+def test_qlora_trains_float32_adapters_on_four_bits_and_merges_into_a_plain_model(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    toy_model().save_pretrained(tmp_path / "base")
+    toy_tokenizer().save_pretrained(tmp_path / "base")
+    model, tokenizer = load_policy(str(tmp_path / "base"), "bfloat16", "", "nf4")
+    made = make(tmp_path / "aside")
+    trainer = SelfPlayTrainer(model, tokenizer, made.selfplay, replace(made.config, lora_rank=4, quantization="nf4", learning_rate=0.05, steps=2), tmp_path / "run")
+    trained = [p for p in trainer.model.parameters() if p.requires_grad]
+    before = [p.detach().clone() for p in trained]
+    assert {type(m).__name__ for m in trainer.model.modules()} >= {"Linear4bit"} and {p.dtype for p in trained} == {torch.float32}
+    trainer.train()
+    assert all(not torch.equal(p, q) for p, q in zip(trained, before, strict=True))
+    trainer.save_model(str(tmp_path / "model"))
+    tokenizer.save_pretrained(str(tmp_path / "model"))
+    merge_adapter(tmp_path / "model", tmp_path / "merged")
+    assert {p.dtype for p in AutoModelForCausalLM.from_pretrained(tmp_path / "merged").parameters()} == {torch.float32}
