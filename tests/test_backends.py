@@ -13,7 +13,7 @@ from toy import toy_model, toy_tokenizer
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.run import Alarm, Watch, collapses, config, push, rollout_table, rollout_text, train, warning_line
-from azr.sampling import GREEDY, Sampling
+from azr.sampling import Sampling
 from azr.selfplay import Step
 from azr.trainer import Config, SelfPlayTrainer, backend_arguments, changed, generator, load_policy, merge_adapter, untouched
 
