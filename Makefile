@@ -18,7 +18,7 @@ PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
 DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
-.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench tiny clean
+.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench bench-training bench-gpu tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -54,6 +54,12 @@ figures: setup  ## redraws figures/ from data/
 
 bench: setup-dev  ## what the executor's safety costs: 10 minutes; BENCH="-p endurance 0" for less, BENCH="-p measure False" redraws its figure
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_executor.ipynb runs/bench_executor.ipynb -p calls 800 -p copies 2 -p rounds 7 -p repeated 9 -p endurance 100000 -p tasks 378 -p record data/bench/executor.json -p figures figures $(BENCH)
+
+bench-training: setup-dev  ## whether a step's cost grows, the trainer's tax, a run killed 20 times: an hour on two cores, goes on where it was stopped
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_training.ipynb runs/bench_training.ipynb -p flat_steps 1000 -p flat_batch 8 -p flat_cap 256 -p tax_rounds 12 -p tax_batch 32 -p kills 20 -p kill_steps 3 -p work runs/bench_training -p record data/bench/training.json -p figures figures $(BENCH)
+
+bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU, 10 minutes; BENCH="-p long_steps 1000 -p work runs/bench_gpu" adds a long run
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_gpu.ipynb runs/bench_gpu.ipynb -y 'shapes: ["0.5B", "1.5B", "7B"]' -p batch 16 -p attempts 4 -p prompt_tokens 512 -p completion_tokens 256 -p micro_batches 8 -p matmul 8192 -p limit 150 -p record data/bench/gpu.json -p figures figures $(BENCH)
 
 tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
 	@$(TINY)

@@ -9,10 +9,10 @@ import notebooks
 PAGE = ROOT / "nbs/runs/bench_executor.ipynb"
 SECTIONS = {"settings", "machine", "calls a second", "share of the limit", "times pebble", "start, seconds", "recovery, seconds", "slow neighbour"}
 
-def run(folder, *parameters):
-    "Executes the page with parameters, given as name and value in turn."
+def run(folder, *parameters, page=PAGE):
+    "Executes a page with parameters, given as name and value in turn."
     options = [word for name, value in zip(parameters[::2], parameters[1::2]) for word in ("-p", name, str(value))]
-    done = subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(PAGE), str(folder / "out.ipynb"), *options], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(page), str(folder / "out.ipynb"), *options], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
 
 def spreads(value):
