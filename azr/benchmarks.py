@@ -86,7 +86,7 @@ def checked(benchmark: Benchmark, rows: Sequence[dict], origin: str) -> list[dic
 def fetch(benchmark: Benchmark, data: str | Path = "", # folder with local copies, or the file itself
           hub: bool = False, # whether to download what the folder has not
           limit: int = 0 # rows wanted; 0: all
-         ) -> tuple[list[dict], dict]: # rows, and what they are: source, hash or revision, number
+         ) -> tuple[list[dict], dict]: # rows, and what they are: source, hash, number
     "The first `limit` rows. Raises Unavailable where there is no copy, ValueError where a row lacks a field."
     if benchmark.rows:
         rows = benchmark.rows(limit)
@@ -105,16 +105,16 @@ def fetch(benchmark: Benchmark, data: str | Path = "", # folder with local copie
     chosen = [row | {"id": name} for row, name in zip(rows, names)][:limit or None]
     return chosen, about | {"rows": len(chosen), "of": len(rows)}
 
-def from_hub(benchmark: Benchmark) -> tuple[list[dict], dict]: # rows, source and revision
-    "The rows as the hub has them today, and their commit."
+def from_hub(benchmark: Benchmark) -> tuple[list[dict], dict]: # rows, source and hash
+    "The rows as the hub has them today."
     name, configuration, split = benchmark.hub
     try:
         from datasets import load_dataset
-        from huggingface_hub import dataset_info
-        revision = dataset_info(name).sha
-        return list(load_dataset(name, configuration, split=split, revision=revision)), {"source": f"hub {name}", "revision": revision}
+        rows = list(load_dataset(name, configuration, split=split))
     except Exception as error:  # offline, renamed, gated: whatever it is, this benchmark is not to be had
-        raise Unavailable(f"{benchmark.name}: the hub gave no {name} ({type(error).__name__}: {str(error).splitlines()[0][:150] if str(error) else ''}): download it from {benchmark.get} and put it as {benchmark.files[0]} into the data folder") from error
+        said = (str(error) or "no reason given").splitlines()[0][:150]
+        raise Unavailable(f"{benchmark.name}: the hub gave no {name} ({type(error).__name__}: {said}): download it from {benchmark.get} and put it as {benchmark.files[0]} into the data folder") from error
+    return rows, {"source": f"hub {name}", "sha256": hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()[:16]}
 
 # %% ../nbs/12_benchmarks.ipynb #c011
 def ask_task(row: dict, style: str) -> Prompt: return task_types((row["task"].task_type,), style)[0].solve_prompt(row["task"])
