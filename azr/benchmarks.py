@@ -30,7 +30,7 @@ import numpy as np
 
 from .core import Attempt, Prompt, Role, Status, Task, Verdict
 from .executor import Call, Executor, Outcome, Policy
-from .parse import answer_block, bound_names, syntax_tree
+from .parse import FIELD_TAGS, PLAIN, answer_block, blocks, bound_names, syntax_tree
 from .parse import field as code_field
 from .prompts import WRAPS, fence
 from .tasks import Environment, task_types
@@ -270,7 +270,9 @@ def read_program(text: str, style: str, prompt: str = "") -> str | Verdict:
     "The program of an answer; of a bare continuation the longest beginning that parses."
     if style != "plain":
         inside = answer_block(text, style)
-        return inside if isinstance(inside, Verdict) else code_field(inside, "python", alone=True)
+        if isinstance(inside, Verdict): return inside
+        program, scripts = code_field(inside, "python", alone=True), [text for tag, text in blocks(inside) if tag in (*FIELD_TAGS["python"], *PLAIN)]
+        return scripts[-1] if isinstance(program, Verdict) and scripts else program   # a script may define nothing
     lines = text.split("\n")
     return next((p for n in range(len(lines), 0, -1) if syntax_tree(p := prompt + "\n".join(lines[:n])) is not None), prompt + text)
 
