@@ -161,7 +161,7 @@ def test_committed_reference_answers_are_right():
 @pytest.mark.slow
 def test_reference_answers_again(azr_data, tmp_path):
     if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
-    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/reference_answers.ipynb"), str(tmp_path / "out.ipynb"), "-p", "data", str(azr_data), "-p", "limit", "20",
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/reference_answers.ipynb"), str(tmp_path / "out.ipynb"), "-p", "data", str(azr_data), "-p", "limit", "20", "-p", "programs", "20",
                     "-p", "record", str(tmp_path / "record.json")], check=True, capture_output=True, cwd=ROOT)
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["cruxeval-o"]["right"] == record["cruxeval-i"]["right"] == 20
