@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['setting', 'run_notebook', 'execute', 'field_help', 'parser', 'plan_options', 'main', 'train_command', 'demo_command',
-           'plan_command']
+           'plan_command', 'evaluate_options', 'evaluate_command']
 
 # %% ../nbs/18_cli.ipynb #c002
 import argparse
@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--run", default=None, metavar="FOLDER", help="run folder; the same folder again goes on (default: runs/<preset>-s<seed>)")
         one.add_argument("--anyway", action="store_true", help="start even where azr plan says that the GPU is too small")
         one.add_argument("--threads", type=int, default=1, help="torch threads on a CPU (default: 1; the same number repeats a run to the byte)")
+    evaluate_options(commands.add_parser("evaluate", help="models on held-out tasks and benchmarks, compared with the first"))
     return top
 
 def plan_options(one: argparse.ArgumentParser):
@@ -84,7 +85,7 @@ def plan_options(one: argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int: # exit status
     "The `azr` command."
     arguments = parser().parse_args(argv)
-    try: return {"train": train_command, "demo": demo_command, "plan": plan_command}[arguments.command](arguments)
+    try: return {"train": train_command, "demo": demo_command, "plan": plan_command, "evaluate": evaluate_command}[arguments.command](arguments)
     except ValueError as error: print(f"azr: {error}", file=sys.stderr)
     except OSError as error: print(f"azr: {error}: free or name another place, then the same command goes on from the last checkpoint", file=sys.stderr)
     except KeyboardInterrupt:
@@ -128,5 +129,31 @@ def plan_command(arguments: argparse.Namespace) -> int:
     print(plan_text(settings, gpu_named(arguments.gpu), Assumptions(**{f.name: getattr(arguments, f.name) for f in fields(Assumptions)})))
     return 0
 
-# %% ../nbs/18_cli.ipynb #c012
+# %% ../nbs/18_cli.ipynb #c013
+def evaluate_options(one: argparse.ArgumentParser):
+    "What `azr evaluate` can be told."
+    from azr.evals import EXAMS, Exam
+    one.add_argument("models", nargs="+", metavar="MODEL", help="hub name, folder, run folder, tiny or tiny_clean; the first is the base of comparisons")
+    one.add_argument("--benchmark", nargs="+", default=["heldout"], metavar="NAME", help=f"any of {', '.join(EXAMS)} (default: heldout)")
+    one.add_argument("--data", default="", metavar="FOLDER", help="folder with the benchmarks' files")
+    one.add_argument("--hub", action="store_true", help="download what that folder has not")
+    one.add_argument("--output", default="runs/evaluate", metavar="FOLDER", help="results and completions; the same folder again goes on (default: runs/evaluate)")
+    one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"], help="prompt style (default: what fits the model)")
+    one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
+    one.add_argument("--dtype", default="float32", help="of the weights (default: float32)")
+    one.add_argument("--pad-token", default="", help="for tokenizers without one")
+    for name, words in (("samples", "completions of each task"), ("temperature", "0: greedy"), ("top_p", "nucleus"), ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
+                        ("limit", "first tasks only, of each type in our own sets; 0: all"), ("seed", "of the draws"), ("batch", "tasks asked together")):
+        default = getattr(Exam(), name)
+        one.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, metavar="N", help=f"{words} (default: {default})")
+
+def evaluate_command(arguments: argparse.Namespace) -> int:
+    "`azr evaluate`"
+    from azr.evals import Exam, evaluate_models, result_table
+    exam = Exam(tries=tuple(arguments.k), **{name: getattr(arguments, name) for name in ("style", "samples", "temperature", "top_p", "max_tokens", "limit", "seed", "batch")})
+    results = evaluate_models(arguments.models, arguments.benchmark, exam, arguments.output, arguments.data, arguments.hub, arguments.dtype, arguments.pad_token, say=lambda line: print(line, flush=True))
+    print(f"\n{result_table(results)}\n\nresults: {arguments.output}")
+    return 0
+
+# %% ../nbs/18_cli.ipynb #c014
 if __name__ == "__main__" and "__file__" in globals(): sys.exit(main())

@@ -143,7 +143,7 @@ def test_readme_honours_directives():
 
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines()
-    words = {word for key in ("requirements", "lab_requirements", "dev_requirements") for word in settings()[key].split()}
+    words = {word for key in ("requirements", "lab_requirements", "dev_requirements", "evals_requirements") for word in settings()[key].split()}
     found = [(before.strip(), line.strip()) for before, line in zip(lines, lines[1:]) if line.strip() in words]
     assert {line for _, line in found} == words, "one requirement a line"
     for before, line in found: assert before.startswith("# ") and len(before) > 10, f"{line} has no reason above it"
@@ -161,14 +161,14 @@ def test_installed_metadata_is_what_settings_say():
     assert installed["Summary"] == facts["description"] and installed["Author"] == facts["author"] and "Apache-2.0" in (installed.get("License-Expression") or installed.get("License"))
     wanted = {str(r) for r in requirements("requirements")}
     assert {str(r) for text in installed.get_all("Requires-Dist") if (r := Requirement(text)).marker is None} == wanted
-    assert set(installed.get_all("Provides-Extra")) == {"dev", "lab"}
+    assert set(installed.get_all("Provides-Extra")) == {"dev", "evals", "lab"}
     assert [(e.name, e.value) for e in metadata.distribution("azr").entry_points] == [tuple(facts["console_scripts"].split("="))]
 
 def test_constraints_pin_every_requirement_and_nothing_local():
     lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     pins = {canonicalize_name(r.name): r for r in map(Requirement, lines)}
     assert all(r.url is None and str(r.specifier).startswith("==") and "+" not in str(r.specifier) for r in pins.values()) and "jupytext" not in pins
-    for r in requirements("requirements", "lab_requirements", "dev_requirements"):
+    for r in requirements("requirements", "lab_requirements", "dev_requirements", "evals_requirements"):
         version = str(pins[canonicalize_name(r.name)].specifier)[2:]
         assert r.specifier.contains(version), f"constraints.txt pins {r.name} {version}, outside settings.ini's {r.specifier}"
 

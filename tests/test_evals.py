@@ -1,0 +1,168 @@
+"Statistics against enumeration and simulation; rules against the tools they are taken from; what is said when something is missing."
+import base64
+import json
+import pickle
+import subprocess
+import sys
+import zlib
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azr.benchmarks import BENCHMARKS, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
+from azr.evals import Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, pass_at_k, result_table
+from azr.executor import Call, Executor
+from azr.sampling import Script
+from conftest import ROOT
+
+TERSE = Exam(style="terse", limit=3)
+ABOUT = {"model": "script"}
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=7), st.data())
+def test_pass_at_k_is_the_share_of_all_draws(right, data):
+    k = data.draw(st.integers(1, len(right)))
+    draws = [any(some) for some in combinations(right, k)]
+    assert abs(pass_at_k(len(right), sum(right), k) - sum(draws) / len(draws)) < 1e-12
+
+
+@pytest.mark.parametrize("chance, tasks", [(.5, 100), (.3, 200)])
+def test_bootstrap_covers_the_truth(chance, tasks):
+    "1,000 exams of models that solve a task with a known chance; 500 draws are enough for quantiles of 2.5 %."
+    rng = np.random.default_rng(0)
+    intervals = [bootstrap(rng.random(tasks) < chance, seed, draws=500) for seed in range(1000)]
+    assert .93 <= np.mean([low <= chance <= high for low, high in intervals]) <= .97
+
+
+def test_mcnemar_counts_the_tasks_that_differ():
+    first, second = [True] * 5 + [False] * 5, [True] * 5 + [True] * 5
+    assert mcnemar(first, second) == 2 / 2 ** 5 == mcnemar(second, first) and mcnemar(first, first) == 1
+
+
+def test_a_row_without_a_field_is_named(tmp_path):
+    (tmp_path / "cruxeval.jsonl").write_text('{"code": "a", "input": "1", "output": "2"}\n{"code": "a", "input": "1"}\n')
+    with pytest.raises(ValueError, match="cruxeval.jsonl, row 2 has no field 'output': cruxeval-o needs code, input, output"): fetch(BENCHMARKS["cruxeval-o"], tmp_path)
+    (tmp_path / "cruxeval.jsonl").write_text('{"code": "a", "input": "1", "output": "2"}\n{"code"')
+    with pytest.raises(ValueError, match="line 2 is no JSON"): fetch(BENCHMARKS["cruxeval-o"], tmp_path)
+    (tmp_path / "MbppPlus.jsonl.gz").write_bytes(b"cut")
+    with pytest.raises(ValueError, match="is the file whole"): fetch(BENCHMARKS["mbpp+"], tmp_path)
+
+
+def test_an_unreachable_hub_says_where_to_put_the_file(monkeypatch):
+    import datasets
+    def gone(*_, **__): raise ConnectionError("no route")
+    monkeypatch.setattr(datasets, "load_dataset", gone)
+    with pytest.raises(Unavailable, match="no route.*put it as math500.jsonl into the data folder"): fetch(BENCHMARKS["math500"], hub=True)
+
+
+def test_empty_completions_are_counted_and_said(tmp_path):
+    result = examine(Script(lambda prompt: ""), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    assert result["remarks"] == ["9 of 9 completions are empty"] and result["scores"]["pass@1"]["value"] == 0 and result["scores"]["pass@1"]["high"] > .2
+    assert {"benchmark", "model", "exam", "data", "first_prompt", "versions"} <= result.keys() and result["exam"]["style"] == "terse" and result["data"]["sha256"]
+
+
+def test_an_exam_goes_on_where_it_stopped(tmp_path):
+    exam, calls = Exam(style="terse", limit=4, batch=4, seed=3), []
+    def stops(prompt):
+        calls.append(prompt)
+        if len(calls) > 6: raise KeyboardInterrupt
+        return "1"
+    with pytest.raises(KeyboardInterrupt): examine(Script(stops), "heldout", exam, tmp_path, ABOUT, progress=False)
+    sheet = tmp_path / "heldout.jsonl"
+    assert len(sheet.read_bytes().splitlines()) == 1 + 4
+    sheet.write_bytes(sheet.read_bytes()[:-9])                       # the machine went off in the middle of a line
+    resumed = examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path, ABOUT, progress=False)
+    assert resumed == examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path / "unbroken", ABOUT, progress=False)
+    with pytest.raises(ValueError, match="exam.seed: 3 there, 4 now"): examine(Script(str), "heldout", Exam(style="terse", limit=4, batch=4, seed=4), tmp_path, ABOUT, progress=False)
+
+
+def test_what_is_missing_does_not_stop_the_rest(tmp_path):
+    said = []
+    results = evaluate_models([str(tmp_path / "none"), "tiny"], ["mbpp+", "nosuch", "cruxeval-o", "heldout"], TERSE, tmp_path / "out", say=said.append, progress=False)
+    assert [r["benchmark"] for r in results] == ["heldout"] and [line for line in said if "SKIPPED" in line] == said[:4]
+    assert "cannot be loaded" in said[0] and "no prompts in style 'terse'" in said[1] and "no benchmark 'nosuch'" in said[2] and "no cruxeval.jsonl" in said[3]
+    with pytest.raises(ValueError, match="nothing was evaluated"): evaluate_models(["tiny"], ["nosuch"], TERSE, tmp_path / "out", say=said.append, progress=False)
+
+
+def test_two_models_are_compared_task_by_task(tmp_path):
+    base, other = (examine(Script(lambda prompt, text=text: text), "heldout", TERSE, tmp_path / text, {"model": text}, progress=False) for text in ("0", "[]"))
+    same = compare(base, base)
+    assert same["difference"] == 0 and same["p"] == 1 and same["low"] == -same["high"] < 0
+    assert len(comparisons([base, other])) == 1 and "[] minus 0" in result_table([base, other])
+    with pytest.raises(ValueError, match="different data"): compare(base, other | {"data": {}})
+
+
+@pytest.mark.parametrize("settings, said", [({"samples": 0}, "at least 1"), ({"samples": 2}, "temperature above 0"), ({"tries": (2,)}, "draw more")])
+def test_settings_that_contradict_each_other(settings, said):
+    with pytest.raises(ValueError, match=said): Exam(**settings)
+
+
+@pytest.mark.parametrize("program, entry, args, value", [
+    ("def f(x):\n    return x + 1\ndef g(x):\n    return f(f(x))", "g", "1", "3"), ("class Solution:\n    def f(self, x):\n        return -x", "Solution().f", "1", "-1"),
+    ("from __future__ import annotations\nimport sys, math\ndef g(x):\n    return min(x, sys.maxsize)", "g", "5", "5"), ("f = 3\ndef g(x):\n    global f\n    f = f + x\n    return f", "g", "1", "4")])
+def test_an_entry_is_lent_the_name_f(program, entry, args, value):
+    with Executor(workers=1) as executor: outcome, = executor.run([Call(lend(program, entry), args)])
+    assert outcome.value == value, outcome
+
+
+@pytest.mark.parametrize("program", ["print(sum(map(int, input().split())))", "import sys\nfor line in sys.stdin:\n    print(sum(int(w) for w in line.split()))\nsys.exit(0)",
+                                     "from sys import stdin, stdout\nstdout.write(str(sum(map(int, stdin.read().split()))))", "def f():\n    a, b = map(int, input().split())\n    return a + b\nprint(f())"])
+def test_a_script_reads_and_prints(program):
+    with Executor(workers=1) as executor: outcome, = executor.run([Call(as_script(program, "20 22\n"), "")])
+    assert outcome.ok and outcome.value.strip("'").replace("\\n", "") == "42", outcome
+
+
+def test_livecodebench_packed_tests_and_their_verdicts():
+    packed = base64.b64encode(zlib.compress(pickle.dumps(json.dumps([{"input": "3 4\n", "output": "7.0\n", "testtype": "stdin"}])))).decode()
+    row = {"id": "0", "question_content": "Add.", "starter_code": "", "public_test_cases": '[{"input": "1 2\\n", "output": "3\\n", "testtype": "stdin"}]', "private_test_cases": packed}
+    texts = [f"<answer>\n```python\n{program}\n```\n</answer>" for program in ("a, b = map(int, input().split())\nprint(a + b)", "print(3)", "while True: pass")]
+    with Executor(**BENCHMARKS["livecodebench"].executor | {"timeout": .3}) as executor: verdicts = BENCHMARKS["livecodebench"].judge([(row, text) for text in texts], "chat", executor)
+    assert [str(v.status) for v in verdicts] == ["ok", "wrong", "timeout"] and not same_print("a b", "a  b")
+
+
+def test_a_bare_continuation_is_cut_where_it_stops_parsing():
+    assert read_program("    return x\n\nThat is the answer.", "plain", "def g(x):\n") == "def g(x):\n    return x\n"
+
+
+def test_evalplus_own_comparison():
+    pytest.importorskip("evalplus")
+    row = {"task_id": "Mbpp/1", "entry_point": "g", "atol": 0}
+    assert evalplus_right(row, [1], 0.5)(0.5 + 1e-8) and not evalplus_right(row, [1], 0.5)(0.51) and not evalplus_right(row, [1], [1, 2])([1, 2, 3])
+    assert evalplus_right(row, [1], True)(1) and evalplus_right(row | {"entry_point": "find_zero", "task_id": "HumanEval/32"} | {"atol": 1e-4}, [[-6, 2]], 0)(3.0)
+
+
+def test_maths_without_its_package_says_what_to_type(monkeypatch):
+    monkeypatch.setitem(sys.modules, "math_verify", None)
+    with pytest.raises(Unavailable, match="math_verify is not installed: type `pip install"): BENCHMARKS["aime24"].judge([({"answer": "1"}, "1")], "plain", None)
+
+
+def test_maths_by_math_verify():
+    pytest.importorskip("math_verify")
+    rows = [({"answer": gold}, text) for gold, text in (("\\frac{1}{2}", "so \\boxed{0.5}"), ("3", "\\boxed{4}"), (["1", "2"], "\\boxed{2}"), ("5", "no idea"))]
+    assert [str(v.status) for v in BENCHMARKS["aime24"].judge(rows, "plain", None)] == ["ok", "wrong", "ok", "malformed"]
+
+
+def test_the_evaluation_page_runs_as_it_stands(tmp_path):
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/evaluate.ipynb"), str(tmp_path / "out.ipynb"), "-p", "results", str(tmp_path), "-p", "limit", "2",
+                    "-p", "record", str(tmp_path / "record.json")], check=True, capture_output=True, cwd=ROOT)
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert [r["model"] for r in record["results"]] == ["tiny", "tiny_clean"] and record["comparisons"][0]["n"] == 6 and "tasks" not in record["results"][0]
+
+
+def test_committed_reference_answers_are_right():
+    record = json.loads((ROOT / "data" / "evals" / "reference_answers.json").read_text())
+    for name in ("cruxeval-o", "cruxeval-i"): assert record[name] == {"right": 800, "rows": 800, "not right": {}}
+    assert record["maths"]["agree"] == record["maths"]["answers"] and set(record["cruxeval-o, lm-eval"]["disagree"].values()) == {"a text"}
+
+
+@pytest.mark.slow
+def test_reference_answers_again(azr_data, tmp_path):
+    if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/reference_answers.ipynb"), str(tmp_path / "out.ipynb"), "-p", "data", str(azr_data), "-p", "limit", "20", "-p", "programs", "20",
+                    "-p", "record", str(tmp_path / "record.json")], check=True, capture_output=True, cwd=ROOT)
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["cruxeval-o"]["right"] == record["cruxeval-i"]["right"] == 20
+    if "mbpp+" in record: assert record["mbpp+"]["canonical right"] == 20 and record["mbpp+"]["agree"] == 40
