@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from azr.buffers import Buffers
-from azr.climb import (DEEPEST, OPERATIONS, SPLITS, Climb, Crowding, FlooredAdvantage, Replay, Trace, apply_edit, base_example, bucket_of, climb, climb_recipe, draw_chain, draw_edit, exam_tasks,
+from azr.climb import (DEEP, DEEPEST, OPERATIONS, SHARES, SPLITS, Climb, Crowding, FlooredAdvantage, Replay, Trace, apply_edit, base_example, bucket_of, climb, climb_recipe, climbing, draw_chain, draw_edit, exam_tasks,
                        listing, pretrain, propose_text, source_of, statements_of, states_of, trace_task, words)
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Call, Executor
@@ -74,14 +74,14 @@ def test_every_value_is_checked(env):
 
 def test_the_exam_is_held_out_and_the_same_twice():
     tasks = exam_tasks("test", 4)
-    assert tasks == exam_tasks("test", 4) and len({t.id for t in tasks}) == 4 * DEEPEST
-    assert all(bucket(t.given["program"]) in SPLITS["test"] for t in tasks) and [t.info["depth"] for t in tasks] == [d for d in range(1, DEEPEST + 1) for _ in range(4)]
+    assert tasks == exam_tasks("test", 4) and len({t.id for t in tasks}) == 4 * max(DEEP)
+    assert all(bucket(t.given["program"]) in SPLITS["test"] for t in tasks) and [t.info["depth"] for t in tasks] == [d for d in range(1, max(DEEP) + 1) for _ in range(4)]
 
-def test_the_solver_corpus_stops_at_five_statements():
+def test_the_deep_exam_asks_what_no_solving_example_shows():
     rng = Random(0)
     solving = [e for e in (base_example(rng) for _ in range(2000)) if e.prompt.startswith("<ded>")]
     depths = [e.response.count("\n") + 1 for e in solving]
-    assert max(depths) == 5 and .01 < depths.count(5) / len(depths) < .06
+    assert max(depths) == max(SHARES) < min(DEEP) and .02 < depths.count(3) / len(depths) < .08
 
 def test_text_survives_the_tokenizer():
     tokenizer, rng = new_tokenizer(words()), Random(1)
@@ -111,6 +111,11 @@ def test_replay_takes_what_was_paid_and_draws_depths_evenly():
     assert 150 < sum(r.completion_ids == (9,) for r in drawn) < 250 and {r.advantage for r in drawn} == {1.0}
     assert Replay(2).draw(3, Random(0)) == []
 
+def test_every_run_starts_from_every_depth_that_the_base_knows():
+    seeds = climb_recipe(Climb(seeds=9)).seeds
+    assert [t.info["depth"] for t in seeds] == [1, 2, 3] * 3 and not any(bucket(t.given["program"]) < 10 for t in seeds)
+    assert climb_recipe(Climb(seeds=9, control="frozen_proposer")).seeds == seeds     # the same in all arms
+
 def test_a_frozen_proposer_is_recorded_and_not_trained():
     recipe = climb_recipe(Climb(control="frozen_proposer"))
     assert recipe.proposer_weight == 0 and recipe.policies == {Role.PROPOSE: "base", Role.SOLVE: "default"}
@@ -119,7 +124,7 @@ def test_a_frozen_proposer_is_recorded_and_not_trained():
 def test_settings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match=str(next(iter(changes.values())))): Climb(**changes)
 
-SMALL = dict(steps=2, batch=4, attempts=2, seeds=4, per_depth=1, evaluate_every=1, tokens=24)
+SMALL = dict(steps=2, batch=4, attempts=2, seeds=6, per_depth=1, evaluate_every=1, tokens=24)
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory): return pretrain(tmp_path_factory.mktemp("climb"), steps=2, batch=4, progress=False)
@@ -129,3 +134,8 @@ def test_a_run_repeats_and_is_not_made_twice(base, tmp_path):
     assert climb(Climb(**SMALL), base, progress=False) == record == json.loads((tmp_path / "a.json").read_text()) == climb(Climb(**SMALL), "nowhere", tmp_path / "a.json")
     assert record["setting"] == asdict(Climb(**SMALL)) and [s["step"] for s in record["steps"]] == [0, 1, 2]
     with pytest.raises(ValueError, match="other settings"): climb(Climb(seed=1, **SMALL), base, tmp_path / "a.json")
+
+def test_the_figure_has_a_line_for_each_arm(base):
+    records = [climb(Climb(control=control, **SMALL), base, progress=False) for control in ("none", "frozen_proposer")]
+    drawn = climbing(records)
+    assert len(drawn.axes) == 3 and [t.get_text() for t in drawn.legends[0].get_texts()] == ["base", "self-play (n = 1)", "frozen proposer (n = 1)"]
