@@ -183,7 +183,7 @@ class Crowding:
         keys = [operations_of(one.task.given["program"]) if one.task and one.verdict.ok else None for one in batch]
         counts = Counter(key for key in keys if key is not None)
         others = max(1, counts.total() - 1)
-        return [0.0 if key is None or not 0 < one.solve_rate < 1 else -(1 - one.solve_rate) * (counts[key] - 1) / others for key, one in zip(keys, batch)]
+        return [0.0 if key is None or not 0 < one.solve_rate < 1 else (1 - one.solve_rate) * (1 - counts[key]) / others for key, one in zip(keys, batch)]
 
 # %% ../nbs/19_climb.ipynb #c026
 @dataclass(frozen=True)
@@ -248,12 +248,12 @@ class Climb:
     "A run, in one value."
     control: str = "none"           # a key of ARM_NAMES
     seed: int = 0
-    steps: int = 60
+    steps: int = 100
     batch: int = 24                 # proposals a step
     attempts: int = 8               # n, at each valid one; all of them train the solver
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-4
     warmup_steps: int = 10
-    proposer_weight: float = 5.0    # multiplies the proposer's advantages
+    proposer_weight: float = 20.0   # multiplies the proposer's advantages: its tokens are a twentieth of the loss
     negative_weight: float = .1     # multiplies the solver's negative advantages
     replay: int = 64                # earlier traces beside each step's rollouts
     keep: int = 300                 # latest paid traces of each depth that can be replayed
@@ -262,7 +262,7 @@ class Climb:
     seeds: int = 96                 # tasks that the buffer starts with: as many of each depth that the base's corpus has
     buffer_cap: int = 192           # tasks that the buffer holds, the oldest dropped: what references are drawn from
     tokens: int = 90                # longest completion
-    evaluate_every: int = 30        # steps
+    evaluate_every: int = 50        # steps
     per_depth: int = 50             # test tasks of each depth
 
     def __post_init__(self):
@@ -341,7 +341,8 @@ def step_facts(step: Step) -> dict:
 # %% ../nbs/19_climb.ipynb #c037
 def samples_of(step: Step, rng: Random, count: int = 6) -> list[dict]:
     "A few proposals as they were, good and bad."
-    chosen = rng.sample([r for r in step.rollouts if r.prompt.role is Role.PROPOSE], count)
+    proposed = [r for r in step.rollouts if r.prompt.role is Role.PROPOSE]
+    chosen = rng.sample(proposed, min(count, len(proposed)))
     return [{"step": step.number, "reference": statements_of(r.prompt.context["program"]), "proposal": r.completion.text, "status": r.verdict.status, "reward": round(r.reward, 3), "solve_rate": r.reward_parts.get("solve_rate")} for r in chosen]
 
 def climb(
