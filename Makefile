@@ -18,7 +18,7 @@ PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
 DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
-.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench tiny clean
+.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench climb tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -54,6 +54,9 @@ figures: setup  ## redraws figures/ from data/
 
 bench: setup-dev  ## what the executor's safety costs: 10 minutes; BENCH="-p endurance 0" for less, BENCH="-p measure False" redraws its figure
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_executor.ipynb runs/bench_executor.ipynb -p calls 800 -p copies 2 -p rounds 7 -p repeated 9 -p endurance 100000 -p tasks 378 -p record data/bench/executor.json -p figures figures $(BENCH)
+
+climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -y "{seeds: [0, 1], changes: {}}" -p base data/climb/base -p records data/climb -p figures figures $(CLIMB)
 
 tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
 	@$(TINY)

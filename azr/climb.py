@@ -415,7 +415,7 @@ def climbing(records: Sequence[dict]) -> Figure:
         steps = range(1, len(runs[0]["steps"]))
         draw_runs(right, steps, [pd.Series([step["depth"] for step in run["steps"][1:]], dtype=float).rolling(10, min_periods=1).mean().tolist() for run in runs], arm, marked=False)
     last = records[0]["steps"][-1]["step"]
-    left.set(title=f"After {last} steps", xlabel="statements of the program", ylabel=f"held-out traces right, greedy (%, {per_depth} tasks each)", ylim=(0, 102), xticks=list(base))
+    left.set(title=f"After {last} steps ({per_depth} tasks a depth)", xlabel="statements of the program", ylabel="held-out traces right (%)", ylim=(0, 102), xticks=list(base))
     finish(middle, f"Depth {DEEP[0]} to {DEEP[-1]}", "held-out traces right (%)")
     finish(right, "Valid proposals", "statements, mean of 10 steps")
     middle.set_ylim(bottom=0)
