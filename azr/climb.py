@@ -396,11 +396,11 @@ def by_arm(records: Sequence[dict]) -> dict[str, list[dict]]: # arm -> its recor
     return {arm: found for control, arm in ARM_NAMES.items() if (found := [r for r in records if r["setting"]["control"] == control])}
 
 def draw_runs(axes: plt.Axes, xs: Sequence[float], rows: Sequence[Sequence[float]], arm: str, marked: bool = True):
-    "Every run thin, their mean thick."
+    "Every run thin, their mean thick; from three runs on with its 95 % interval."
     colour, marker = ARMS[arm]
     for values in rows: axes.plot(xs, values, color=colour, lw=.6, alpha=.5)
     spread = [interval(column) for column in zip(*rows)]
-    axes.errorbar(xs, [mean for mean, _ in spread], yerr=[half or 0 for _, half in spread] if marked else None, color=colour, lw=2, marker=marker if marked else None, ms=4, capsize=2, elinewidth=1, label=f"{arm} (n = {len(rows)})")
+    axes.errorbar(xs, [mean for mean, _ in spread], yerr=[half for _, half in spread] if marked and len(rows) > 2 else None, color=colour, lw=2, marker=marker if marked else None, ms=4, capsize=2, elinewidth=1, label=f"{arm} (n = {len(rows)})")
 
 @figure
 def climbing(records: Sequence[dict]) -> Figure:
