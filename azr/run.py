@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings', 'check_folder',
-           'recorded', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'memory_mb', 'progress_line',
+           'recorded', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text', 'usage', 'progress_line',
            'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'folder_for', 'model_path',
            'check_prompts', 'train', 'resume', 'start', 'finish', 'sweep', 'start_run', 'examine_model', 'clean_base',
            'final_exam', 'compact', 'write_compact']
@@ -173,14 +173,14 @@ def clock_text(seconds: float) -> str: # "1:05"
     "Seconds as minutes and seconds."
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
-def memory_mb() -> float: # MB
-    "Resident memory of this process and its children, the executor's workers included."
-    me = psutil.Process()
-    total = me.memory_info().rss
-    for child in me.children(recursive=True):
-        try: total += child.memory_info().rss
+def usage() -> dict: # "memory_mb"; "cpu_seconds", since the start
+    "What this process and its children hold and have used, the executor's workers included."
+    me, memory, seconds = psutil.Process(), 0.0, 0.0
+    for process in (me, *me.children(recursive=True)):
+        try:
+            with process.oneshot(): memory, seconds = memory + process.memory_info().rss / 2**20, seconds + sum(process.cpu_times()[:4])   # of itself and of its children that have ended
         except psutil.NoSuchProcess: continue  # it ended while we looked
-    return total / 2**20
+    return {"memory_mb": memory, "cpu_seconds": seconds}
 
 def progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
     "What a waiting person wants to know."
@@ -196,11 +196,12 @@ class Watch(TrainerCallback):
 
     def __init__(self, config: Config, records: Records, exam: Callable[[int], dict], say: Callable[[str], None], draw: Callable[[list[dict]], None], quiet_seconds: float = 10.0):
         self.config, self.records, self.exam, self.say, self.draw, self.quiet = config, records, exam, say, draw, quiet_seconds
-        self.pending, self.seconds, self.spoke, self.begun, self.first = {}, {}, 0.0, time.perf_counter(), None
+        self.pending, self.seconds, self.spoke, self.begun, self.first, self.tokens, self.used = {}, {}, 0.0, time.perf_counter(), None, 0, usage()["cpu_seconds"]
 
     def on_play(self, step: Step):
         "Before the update: what the step did."
         self.first = step.number if self.first is None else self.first
+        self.tokens = sum(len(r.completion.completion_ids) for r in step.rollouts + step.estimates)
         self.pending, self.seconds, self.played = step_metrics(step.rollouts, step.tasks), dict(step.seconds), time.perf_counter()
         if step.number == 1 or step.number % self.config.rollouts_every == 0 or step.number == self.config.steps: self.records.append_rollouts(step)
 
@@ -218,8 +219,14 @@ class Watch(TrainerCallback):
         step = state.global_step // self.config.iterations
         record = {"step": step} | self.pending | {k: logs[k] for k in self.KEPT if logs.get(k) is not None}
         self.records.append(self.records.metrics, record)
-        self.records.append(self.records.timings, {"step": step, "seconds": self.seconds, "memory_mb": memory_mb()})
+        self.records.append(self.records.timings, {"step": step, "seconds": self.seconds, "generated_tokens": self.tokens, **self.spent()})
         self.report(step, record)
+
+    def spent(self) -> dict: # "memory_mb"; "cpu_seconds", since this was asked last
+        "What the run holds, and what it has used for its latest line."
+        now, before = usage(), self.used
+        self.used = now["cpu_seconds"]
+        return now | {"cpu_seconds": now["cpu_seconds"] - before}
 
     def report(self, step: int, record: dict):
         "A line every ten seconds and at each evaluation; the curve at each evaluation."
@@ -353,7 +360,7 @@ def start(trainer: SelfPlayTrainer, watch: Watch, records: Records, say: Callabl
     seeded = time.perf_counter()
     exam = watch.exam(0)
     records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in sorted(funnel.items())}, **exam})
-    records.append(records.timings, {"step": 0, "seconds": {"seed": seeded - begun, "evaluate": time.perf_counter() - seeded}, "memory_mb": memory_mb()})
+    records.append(records.timings, {"step": 0, "seconds": {"seed": seeded - begun, "evaluate": time.perf_counter() - seeded}, **watch.spent()})
     say(f"before training: held-out {exam['heldout/accuracy']:.1%}, valid proposals {exam['proposer/valid_rate']:.0%}")
     watch.draw(records.read(records.metrics))
 

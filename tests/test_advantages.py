@@ -54,7 +54,8 @@ def test_one_key_never_moves_another(name, seed, scale, shift):
     chosen = np.array([key == SLOTS[0] for key in keys])
     estimate = advantage_function(name)
     before, after = (estimate(r, keys, groups, lengths) for r in (rewards, np.where(chosen, rewards * scale + shift, rewards)))
-    assert np.allclose(before, after, atol=1e-5)
+    assert (before[~chosen] == after[~chosen]).all()
+    assert np.allclose(before, after, rtol=1e-3, atol=1e-3)       # token whitening adds 1e-8 to a variance that scales with the rewards
 
 
 def test_trr_is_centred_and_scaled_in_every_key():
