@@ -18,7 +18,7 @@ PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
 DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
-.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench bench-training bench-gpu tiny clean
+.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench bench-training bench-gpu climb tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -60,6 +60,9 @@ bench-training: setup-dev  ## whether a step's cost grows, the trainer's tax, a 
 
 bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU, 10 minutes; BENCH="-p long_steps 1000 -p work runs/bench_gpu" adds a long run
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_gpu.ipynb runs/bench_gpu.ipynb -y 'shapes: ["0.5B", "1.5B", "7B"]' -p batch 16 -p attempts 4 -p prompt_tokens 512 -p completion_tokens 256 -p micro_batches 8 -p matmul 8192 -p limit 150 -p record data/bench/gpu.json -p figures figures $(BENCH)
+
+climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -y "{seeds: [0, 1], changes: {}}" -p base data/climb/base -p records data/climb -p figures figures $(CLIMB)
 
 tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
 	@$(TINY)

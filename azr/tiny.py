@@ -287,13 +287,14 @@ def pieces() -> list[str]: # without repeats
     between = [piece for template in templates for piece in re.split(r"\{\w+\}", template)]
     return [piece for piece in dict.fromkeys((*HEADS, *between, *(kind.__name__ for kind in RAISED), "NoError")) if len(piece) > 1]
 
-def new_tokenizer() -> PreTrainedTokenizerFast:
+def new_tokenizer(words: Sequence[str] | None = None # one token each; None: `pieces()`
+                 ) -> PreTrainedTokenizerFast:
     "Markers, pieces of the grammar, bytes. Only <pad> and <end> are special, so decoding keeps the markers."
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate((*SPECIAL_TOKENS[:2], *alphabet))}, merges=[]))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_TOKENS[:2]])
-    tokenizer.add_tokens([AddedToken(word, special=False, normalized=False) for word in (*SPECIAL_TOKENS[2:], *pieces())])
+    tokenizer.add_tokens([AddedToken(word, special=False, normalized=False) for word in (*SPECIAL_TOKENS[2:], *(pieces() if words is None else words))])
     # an unknown token must be named or the loader invents one; with all bytes there none is ever met
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=SPECIAL_TOKENS[0], eos_token=SPECIAL_TOKENS[1], unk_token=SPECIAL_TOKENS[0], padding_side="left", model_max_length=256, clean_up_tokenization_spaces=False)
 

@@ -1,0 +1,141 @@
+"The domain in which difficulty climbs: what is refused, what is paid, and that runs repeat."
+import json
+from dataclasses import asdict, replace
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from azr.buffers import Buffers
+from azr.climb import (DEEP, DEEPEST, OPERATIONS, SHARES, SPLITS, Climb, Crowding, FlooredAdvantage, Replay, Trace, apply_edit, base_example, bucket_of, climb, climb_recipe, climbing, draw_chain, draw_edit, exam_tasks,
+                       listing, pretrain, propose_text, source_of, statements_of, states_of, trace_task, words)
+from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
+from azr.executor import Call, Executor
+from azr.rewards import Proposed
+from azr.tasks import Environment
+from azr.tiny import new_tokenizer
+from azr.values import bucket, parse_literal
+
+CHAIN = ["sorted(x)", "x + [7]"]
+
+@pytest.fixture(scope="module")
+def env():
+    with Executor(workers=1) as executor: yield Environment(executor)
+
+def proposed(env, text, chain=CHAIN):
+    (result,) = Trace().validate([Proposal(Prompt("trace", Role.PROPOSE, context={"program": source_of(chain)}), text)], env)
+    return result
+
+@given(st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=DEEPEST), st.text(max_size=20) | st.builds("{} {}{}".format, st.sampled_from(["add", "replace", "remove"]), st.integers(0, 11), st.sampled_from(["", ": x[1:]"])))
+def test_an_edit_changes_one_statement_or_is_none(chain, edit):
+    changed = apply_edit(chain, edit)
+    if changed is None: return
+    kind = edit.split()[0]
+    assert len(changed) - len(chain) == {"add": 1, "replace": 0, "remove": -1}[kind]
+    rest = [e for i, e in enumerate(changed) if i != int(edit.split()[1][0]) - 1] if kind != "remove" else changed
+    assert rest == (chain if kind == "add" else [e for i, e in enumerate(chain) if i != int(edit.split()[1][0]) - 1])
+
+@given(st.integers(0, 10**6), st.integers(1, DEEPEST))
+def test_drawn_chains_are_tasks_of_their_split(seed, depth):
+    statements, states = draw_chain(Random(seed), depth)
+    assert len(statements) == depth and states_of(statements, states[0]) == states
+    assert bucket_of(statements) == bucket(source_of(statements)) and bucket_of(statements) in SPLITS["train"]
+    edit, value = draw_edit(Random(seed), statements) if depth < DEEPEST else ("remove 1", states[1])
+    assert states_of(apply_edit(statements, edit), value)
+
+def test_the_executor_lists_the_values_that_the_grammar_knows(env):
+    chains = [draw_chain(Random(seed), 1 + seed % DEEPEST) for seed in range(40)]
+    outcomes = env.executor.run([Call(listing(statements), str(states[0])) for statements, states in chains])
+    assert [parse_literal(o.value) for o in outcomes] == [states for _, states in chains]
+
+@pytest.mark.parametrize("text, status", [
+    ("add 2: x[1:]", Status.MALFORMED), ("add 2: x[1:]<in>", Status.RAISED), ("add 9: x[1:]<in>[4, 2]", Status.MALFORMED), ("x[1:]<in>[4, 2]", Status.MALFORMED), ("add 1: x[<in>[4, 2]", Status.SYNTAX),
+    ("add 1: x); y = (x<in>[4, 2]", Status.SYNTAX), ("add 3: x[::-1]<in>[4, 2]<in>[1]", Status.BAD_ARGUMENTS), ("add 1: x<in>[4, 2]", Status.DUPLICATE), ("add 1: x[9:]<in>[4, 2]", Status.TOO_LARGE), ("add 1: 3<in>[4, 2]", Status.RAISED),
+    ("add 1: x + [10]<in>[4, 2]", Status.TOO_LARGE), ("add 1: x.append(1)<in>[4, 2]", Status.RAISED), ("add 1: x.__class__.__mro__<in>[4, 2]", Status.UNSAFE), ("add 3: states[0][:1]<in>[4, 2]", Status.RAISED)])
+def test_what_is_no_task_is_refused(env, text, status):
+    open_env = replace(env, held_out=lambda program: False)
+    result = proposed(open_env, text)
+    assert isinstance(result, Verdict) and result.status is status, result
+
+def test_a_held_out_program_is_no_proposal(env):
+    assert proposed(replace(env, held_out=lambda program: True), "add 3: x[::-1]<in>[4, 2]").status is Status.HELD_OUT
+    assert isinstance(proposed(replace(env, held_out=lambda program: False), "add 3: x[::-1]<in>[4, 2]"), Task)
+
+def test_too_deep_is_refused(env):
+    statements, states = draw_chain(Random(0), DEEPEST)
+    assert proposed(env, f"add 1: x[::-1]<in>{states[0]}", statements).status is Status.TOO_LARGE
+
+def test_every_value_is_checked(env):
+    task = trace_task(CHAIN, states_of(CHAIN, [4, 2]))
+    right = task.hidden["trace"]
+    answers = [right, right.splitlines()[-1], right.replace("[2, 4] ", "").replace("# [2, 4]\n", "# [4, 2]\n"), right + "\n" + right, right.replace("sorted(x)", "x[::-1]")]
+    assert [v.score for v in Trace().verify([(task, [Attempt(task.id, text) for text in answers])], env)[0]] == [1, 0, 0, 0, 0]
+
+def test_the_exam_is_held_out_and_the_same_twice():
+    tasks = exam_tasks("test", 4)
+    assert tasks == exam_tasks("test", 4) and len({t.id for t in tasks}) == 4 * max(DEEP)
+    assert all(bucket(t.given["program"]) in SPLITS["test"] for t in tasks) and [t.info["depth"] for t in tasks] == [d for d in range(1, max(DEEP) + 1) for _ in range(4)]
+
+def test_the_deep_exam_asks_what_no_solving_example_shows():
+    rng = Random(0)
+    solving = [e for e in (base_example(rng) for _ in range(2000)) if e.prompt.startswith("<ded>")]
+    depths = [e.response.count("\n") + 1 for e in solving]
+    assert max(depths) == max(SHARES) < min(DEEP) and .02 < depths.count(3) / len(depths) < .08
+
+def test_text_survives_the_tokenizer():
+    tokenizer, rng = new_tokenizer(words()), Random(1)
+    for example in (base_example(rng) for _ in range(200)):
+        assert tokenizer.decode(tokenizer(example.prompt + example.response)["input_ids"]) == example.prompt + example.response
+
+def test_crowding_takes_back_what_many_earn_alike():
+    ok = Verdict(Status.OK, 1.0)
+    one = lambda e, p: Proposed(ok, p, trace_task([e], states_of([e], [4, 2])))
+    assert Crowding()([one("x + [7]", .5), one("x + [8]", .25), one("x[1:]", .5), Proposed(Verdict(Status.SYNTAX))]) == [-.25, -.375, 0.0, 0.0]
+    assert Crowding()([one("x + [7]", 1.0), one("x + [8]", 0.0)]) == [0.0, 0.0]     # nothing was earned
+    assert Crowding()([one("x[1:]", .5)] * 3) == [-.5] * 3
+
+def test_the_floor_keeps_small_differences_small():
+    tiny_spread = FlooredAdvantage(.1)(np.array([0.0, .02]), ["a", "a"], [0, 1], np.ones(2))
+    wide = FlooredAdvantage(.1)(np.array([0.0, 1.0]), ["a", "a"], [0, 1], np.ones(2))
+    assert np.allclose(tiny_spread, [-.1, .1]) and np.allclose(wide, [-1, 1])
+
+def rollout(depth, reward, token):
+    return Rollout(Prompt("trace", Role.SOLVE, "\n" * depth), Completion("", (1,), (token,)), Verdict(Status.OK), reward)
+
+def test_replay_takes_what_was_paid_and_draws_depths_evenly():
+    replay = Replay(keep=2)
+    replay.add([rollout(1, 1.0, n) for n in range(5)] + [rollout(2, 1.0, 9), rollout(3, -.5, 9)])
+    assert sorted(replay.rows) == [1, 2] and [r.completion_ids for r in replay.rows[1]] == [(3,), (4,)]
+    drawn = replay.draw(400, Random(0))
+    assert 150 < sum(r.completion_ids == (9,) for r in drawn) < 250 and {r.advantage for r in drawn} == {1.0}
+    assert Replay(2).draw(3, Random(0)) == []
+
+def test_every_run_starts_from_every_depth_that_the_base_knows():
+    seeds = climb_recipe(Climb(seeds=9)).seeds
+    assert [t.info["depth"] for t in seeds] == [1, 2, 3] * 3 and not any(bucket(t.given["program"]) < 10 for t in seeds)
+    assert climb_recipe(Climb(seeds=9, control="frozen_proposer")).seeds == seeds     # the same in all arms
+
+def test_a_frozen_proposer_is_recorded_and_not_trained():
+    recipe = climb_recipe(Climb(control="frozen_proposer"))
+    assert recipe.proposer_weight == 0 and recipe.policies == {Role.PROPOSE: "base", Role.SOLVE: "default"}
+
+@pytest.mark.parametrize("changes", [{"control": "frozen"}, {"steps": 0}])
+def test_settings_that_make_no_sense_are_refused(changes):
+    with pytest.raises(ValueError, match=str(next(iter(changes.values())))): Climb(**changes)
+
+SMALL = dict(steps=2, batch=4, attempts=2, seeds=6, per_depth=1, evaluate_every=1, tokens=24)
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory): return pretrain(tmp_path_factory.mktemp("climb"), steps=2, batch=4, progress=False)
+
+def test_a_run_repeats_and_is_not_made_twice(base, tmp_path):
+    record = climb(Climb(**SMALL), base, tmp_path / "a.json", progress=False)
+    assert climb(Climb(**SMALL), base, progress=False) == record == json.loads((tmp_path / "a.json").read_text()) == climb(Climb(**SMALL), "nowhere", tmp_path / "a.json")
+    assert record["setting"] == asdict(Climb(**SMALL)) and [s["step"] for s in record["steps"]] == [0, 1, 2]
+    with pytest.raises(ValueError, match="other settings"): climb(Climb(seed=1, **SMALL), base, tmp_path / "a.json")
+
+def test_the_figure_has_a_line_for_each_arm(base):
+    records = [climb(Climb(control=control, **SMALL), base, progress=False) for control in ("none", "frozen_proposer")]
+    drawn = climbing(records)
+    assert len(drawn.axes) == 3 and [t.get_text() for t in drawn.legends[0].get_texts()] == ["base", "self-play (n = 1)", "frozen proposer (n = 1)"]
