@@ -7,8 +7,8 @@ __all__ = ['WIDE', 'WIDE_EXECUTOR', 'STANDINS', 'CODE', 'PRELUDE', 'LIVE', 'MATH
            'optional', 'read_lines', 'checked', 'fetch', 'from_hub', 'ask_task', 'judge_tasks', 'crux_task', 'ask_crux',
            'judge_crux', 'Check', 'run_checks', 'failed', 'standins', 'make_room', 'lend', 'future_imports',
            'as_script', 'wrap_body', 'ask_code', 'read_program', 'evalplus_inputs', 'evalplus_right', 'evalplus_calls',
-           'references', 'judge_code', 'unpacked', 'same_print', 'listed', 'live_checks', 'judge_live', 'ask_live',
-           'ask_maths', 'judge_maths', 'maths_verdict']
+           'references', 'judge_code', 'unpacked', 'same_print', 'listed', 'LiveTest', 'live_tests', 'live_checks',
+           'judge_live', 'ask_live', 'ask_maths', 'judge_maths', 'maths_verdict']
 
 # %% ../nbs/12_benchmarks.ipynb #c002
 import ast
@@ -337,19 +337,32 @@ PRELUDE = "".join(f"from {name} import *\n" for name in ("typing", "collections"
 
 def listed(value): return [listed(v) for v in value] if isinstance(value, (list, tuple)) else value  # JSON has no tuples
 
-def live_checks(row: dict, program: str) -> list[Check]:
-    "The checks of all tests, public ones first."
-    tests = [test for name in ("public_test_cases", "private_test_cases") for test in unpacked(row[name])]
-    entry = json.loads(row.get("metadata") or "{}").get("func_name")
+@dataclass(frozen=True)
+class LiveTest:
+    "One test, read."
+    entry: str | None      # None: a script that reads standard input
+    given: str             # that input, or the arguments
+    expected: object       # what it prints, or the value
+
+def live_tests(row: dict) -> list[LiveTest]:
+    "All tests of a row, public ones first. Raises ValueError naming the row whose tests cannot be read."
+    def read(test):
+        if test["testtype"] == "stdin": return LiveTest(None, test["input"], test["output"])
+        return LiveTest(f"Solution().{json.loads(row['metadata'])['func_name']}", ", ".join(canonical(json.loads(line), WIDE) for line in test["input"].split("\n") if line.strip()), json.loads(test["output"]))
+    try: return [read(test) for name in ("public_test_cases", "private_test_cases") for test in unpacked(row[name])]
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError, zlib.error, pickle.UnpicklingError) as error:
+        raise ValueError(f"livecodebench, row {row['id']}: its tests cannot be read ({type(error).__name__}: {str(error)[:150]}): download the file again") from error
+
+def live_checks(tests: Sequence[LiveTest], program: str) -> list[Check]:
+    "The checks of an answer."
     def check(test):
-        if test["testtype"] == "stdin": return Check(Call(as_script(PRELUDE + program, test["input"]), ""), lambda out: same_print(out, test["output"]))
-        arguments = ", ".join(canonical(json.loads(line), WIDE) for line in test["input"].split("\n") if line.strip())
-        return Check(Call(lend(PRELUDE + program, f"Solution().{entry}"), arguments), lambda out: listed(out) == json.loads(test["output"]))
+        if test.entry is None: return Check(Call(as_script(PRELUDE + program, test.given), ""), lambda out: same_print(out, test.expected))
+        return Check(Call(lend(PRELUDE + program, test.entry), test.given), lambda out: listed(out) == test.expected)
     return [check(test) for test in tests]
 
 def judge_live(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor) -> list[Verdict]:
-    answers = [read_program(text, style) for _, text in pairs]
-    verdicts = run_checks([[] if isinstance(program, Verdict) else live_checks(row, program) for (row, _), program in zip(pairs, answers)], executor)
+    answers, tests = [read_program(text, style) for _, text in pairs], {row["id"]: live_tests(row) for row in {row["id"]: row for row, _ in pairs}.values()}
+    verdicts = run_checks([[] if isinstance(program, Verdict) else live_checks(tests[row["id"]], program) for (row, _), program in zip(pairs, answers)], executor)
     return [program if isinstance(program, Verdict) else verdict for program, verdict in zip(answers, verdicts)]
 
 LIVE = "# Solve the problem\n{problem}\n\n{how} Answer with the whole program, in a block of this form:\n{form}"

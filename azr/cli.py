@@ -140,7 +140,7 @@ def evaluate_options(one: argparse.ArgumentParser):
     one.add_argument("--output", default="runs/evaluate", metavar="FOLDER", help="results and completions; the same folder again goes on (default: runs/evaluate)")
     one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"], help="prompt style (default: what fits the model)")
     one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
-    one.add_argument("--dtype", default="float32", help="of the weights (default: float32)")
+    one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"], help="of the weights (default: float32)")
     one.add_argument("--pad-token", default="", help="for tokenizers without one")
     for name, words in (("samples", "completions of each task"), ("temperature", "0: greedy"), ("top_p", "nucleus"), ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
                         ("limit", "first tasks only, of each type in our own sets; 0: all"), ("seed", "of the draws"), ("batch", "tasks asked together")):

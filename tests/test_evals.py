@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.benchmarks import BENCHMARKS, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
-from azr.evals import Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, pass_at_k, result_table
+from azr.evals import Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, result_table
 from azr.executor import Call, Executor
 from azr.sampling import Script
+from azr.tiny import TINY
 from conftest import ROOT
 
 TERSE = Exam(style="terse", limit=3)
@@ -35,6 +36,12 @@ def test_bootstrap_covers_the_truth(chance, tasks):
     rng = np.random.default_rng(0)
     intervals = [bootstrap(rng.random(tasks) < chance, seed, draws=500) for seed in range(1000)]
     assert .93 <= np.mean([low <= chance <= high for low, high in intervals]) <= .97
+
+
+def test_a_model_that_is_always_worse_has_an_interval():
+    result = lambda model, right: {"benchmark": "b", "data": {}, "model": model, "exam": {"samples": 1, "seed": 0, "style": "r1"}, "tasks": {str(n): right for n in range(20)}}
+    worse, better = compare(result("a", 1), result("b", 0)), compare(result("b", 0), result("a", 1))
+    assert worse["difference"] == worse["low"] == -1 and -.9 < worse["high"] < -.8 and (better["low"], better["high"]) == (-worse["high"], 1)
 
 
 def test_mcnemar_counts_the_tasks_that_differ():
@@ -95,9 +102,31 @@ def test_two_models_are_compared_task_by_task(tmp_path):
     with pytest.raises(ValueError, match="different data"): compare(base, other | {"data": {}})
 
 
-@pytest.mark.parametrize("settings, said", [({"samples": 0}, "at least 1"), ({"samples": 2}, "temperature above 0"), ({"tries": (2,)}, "draw more")])
+@pytest.mark.parametrize("settings, said", [({"samples": 0}, "at least 1"), ({"samples": 2}, "temperature above 0"), ({"tries": (2,)}, "draw more"), ({"tries": (0,)}, "k=0 is undefined"),
+                                            ({"temperature": -1.0}, "0 or more"), ({"top_p": 0.0}, "more than 0"), ({"max_tokens": -1}, "max_tokens=-1")])
 def test_settings_that_contradict_each_other(settings, said):
     with pytest.raises(ValueError, match=said): Exam(**settings)
+
+
+@pytest.mark.parametrize("line, said", [(0, "line 1 is no JSON.*delete the file"), (2, "line 3 is no JSON.*delete the line")])
+def test_a_damaged_sheet_is_named(tmp_path, line, said):
+    examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    sheet = tmp_path / "heldout.jsonl"
+    sheet.write_text("\n".join("torn" if number == line else text for number, text in enumerate(sheet.read_text().split("\n"))))
+    with pytest.raises(ValueError, match=said): examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    sheet.write_text(sheet.read_text().replace("torn", "{}"))
+    with pytest.raises(ValueError, match="has no field"): examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+
+
+@pytest.mark.parametrize("settings, said", [({"max_tokens": 256}, "leaves no room for a prompt in tiny's context of 256"), ({"style": "chat"}, "needs a chat template")])
+def test_a_model_that_cannot_be_asked_like_that(settings, said):
+    with pytest.raises(ValueError, match=said): open_model("tiny", Exam(**settings))
+
+
+@pytest.mark.parametrize("config, said", [("{torn", "names no base model"), ("{}", "names no base model"), (json.dumps({"base_model_name_or_path": str(TINY)}), "does not load onto its base")])
+def test_a_damaged_adapter_is_named(tmp_path, config, said):
+    (tmp_path / "adapter_config.json").write_text(config)
+    with pytest.raises(ValueError, match=said): open_model(str(tmp_path), Exam())
 
 
 @pytest.mark.parametrize("program, entry, args, value", [
@@ -121,6 +150,13 @@ def test_livecodebench_packed_tests_and_their_verdicts():
     texts = [f"<answer>\n```python\n{program}\n```\n</answer>" for program in ("a, b = map(int, input().split())\nprint(a + b)", "print(3)", "while True: pass")]
     with Executor(**BENCHMARKS["livecodebench"].executor | {"timeout": .3}) as executor: verdicts = BENCHMARKS["livecodebench"].judge([(row, text) for text in texts], "chat", executor)
     assert [str(v.status) for v in verdicts] == ["ok", "wrong", "timeout"] and not same_print("a b", "a  b")
+
+
+@pytest.mark.parametrize("changes", [{"private_test_cases": "abc"}, {"private_test_cases": "aGVsbG8="}, {"public_test_cases": '[{"input": "1"}]'}, {"public_test_cases": '[{"input": "1", "output": "2", "testtype": "functional"}]'},
+                                     {"private_test_cases": base64.b64encode(zlib.compress(b"cos\nsystem\n(S'exit'\ntR.")).decode()}])
+def test_livecodebench_tests_that_cannot_be_read(changes):
+    row = {"id": "7", "question_content": "Add.", "public_test_cases": "[]", "private_test_cases": "[]"} | changes
+    with pytest.raises(ValueError, match="livecodebench, row 7: its tests cannot be read"): BENCHMARKS["livecodebench"].judge([(row, "print(3)")], "chat", None)
 
 
 def test_a_bare_continuation_is_cut_where_it_stops_parsing():
