@@ -172,9 +172,11 @@ def validity_funnel(
     fig, axes = plt.subplots(figsize=(6.5, 2.8))
     below, colours = pd.Series(0.0, shares.index), cycle(_ENDS)
     width = float(shares.index.diff()[1:].min()) if len(shares) > 1 else 1.0
+    measured = {record["step"] for record in records if any(key.startswith(f"{role}/") and "/status/" in key for key in record)}
+    align = "center" if len(measured) == len(shares) else "edge"   # a bar of one step stands on it, a bar of several begins with its first
     for name in shares:
         colour = COLOURS[Role(role)] if name in _FIRST else GREY if name == "other" else next(colours)
-        axes.bar(shares.index, shares[name], width, bottom=below, align="edge", color=colour, edgecolor="white", lw=.4, hatch="////" if name == "duplicate" else None,
+        axes.bar(shares.index, shares[name], width, bottom=below, align=align, color=colour, edgecolor="white", lw=.4, hatch="////" if name == "duplicate" else None,
                  label=_FIRST.get(name, name.replace("_", " ")) if role == Role.PROPOSE else name.replace("_", " "))
         below = below + shares[name]
     total = sum(value for record in records for key, value in record.items() if key.startswith(f"{role}/") and "/status/" in key)

@@ -57,7 +57,7 @@ def test_programs_of_benchmarks_are_called_f(tmp_path):
     assert local_benchmarks(None)[0] == {} and set(local_benchmarks(None)[1]) == {"CRUXEval", "MBPP+", "HumanEval+"}
 
 
-@pytest.mark.parametrize("text, said", [('{"id": "1"}', "cruxeval.jsonl, line 1 has no text 'code'"), ('{"id": "1", "code": 3}', "has no text 'code'"), ('{"id": "1", "code": "x"}\n\n{"id', "cruxeval.jsonl, line 3 is no JSON"), ("[1]", "has no text 'id'")])
+@pytest.mark.parametrize("text, said", [('{"id": "1"}', "cruxeval.jsonl, row 1 has no text 'code'"), ('{"id": "1", "code": 3}', "has no text 'code'"), ('{"id": "1", "code": "x"}\n\n{"id', "cruxeval.jsonl, line 3 is no JSON"), ("[1]", "has no text 'id'")])
 def test_a_damaged_file_is_named_with_row_and_field(tmp_path, text, said):
     (tmp_path / "cruxeval.jsonl").write_text(text)
     with pytest.raises(ValueError, match=said): benchmark_programs("CRUXEval", tmp_path)

@@ -112,3 +112,9 @@ def test_reading_stops_at_what_is_whole(tmp_path):
 def test_damaged_rollouts_say_so(tmp_path):
     (tmp_path / "rollouts.jsonl.gz").write_bytes(b"not gzip at all")
     with pytest.raises(ValueError, match="rollouts.jsonl.gz is damaged"): read_rollouts(tmp_path)
+
+
+def test_a_folder_without_metrics_or_with_a_damaged_line_is_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no .*metrics.jsonl"): read_metrics(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st\n{"step": 3}\n{"ste')
+    with pytest.raises(ValueError, match="line 2 cannot be read"): read_metrics(tmp_path)

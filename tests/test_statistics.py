@@ -3,7 +3,8 @@ from random import Random
 
 import pytest
 
-from azr.metrics import detectable, holm, interval, judgement, paired_test, settings_table, student, student_bound
+from azr.metrics import detectable, holm, interval, judgement, paired_test, published_differences, settings_table, student, student_bound
+from conftest import ROOT
 
 
 @pytest.mark.parametrize("t, freedom, p", [(12.7062, 1, .05), (4.30265, 2, .05), (2.77645, 4, .05), (9.92484, 2, .01), (3.16927, 10, .01), (2.04227, 30, .05), (1.37218, 10, .2), (0, 3, 1)])
@@ -60,3 +61,7 @@ def test_rows_show_their_n_and_their_verdict():
 def test_verdicts():
     assert judgement(-1, .01, 2.0) == "disagrees with the paper" and judgement(-1, .01, None) == "worse" and judgement(1, .01, None) == "better"
     assert judgement(-1, .06, -1) == judgement(None, None, None) == "cannot tell at this scale"
+
+
+def test_published_differences_are_those_of_the_copied_table():
+    assert published_differences(ROOT / "data" / "paper" / "table2_ablations.csv") == pytest.approx({"deduction only": -3.5, "no induction": -3.0, "no references": -3.0, "solver only": -1.4})
