@@ -8,7 +8,7 @@ __all__ = ['Role', 'Status', 'Prompt', 'Completion', 'Proposal', 'Task', 'Attemp
 
 # %% ../nbs/00_core.ipynb #c002
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -147,6 +147,7 @@ def from_dict(kind: type, data: dict) -> Any: # a `kind`
     "The noun that `asdict` took apart. Unknown or missing keys are an error that names them."
     known = {f.name: f for f in fields(kind)}
     if extra := set(data) - set(known): raise ValueError(f"{kind.__name__} has no field {sorted(extra)}: was this written by another version?")
+    if lacking := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in data]: raise ValueError(f"{kind.__name__} lacks the field {lacking}: was this written by another version?")
     def build(key, value):
         if key in _NESTED and isinstance(value, dict): return from_dict(_NESTED[key], value)
         if key in _TUPLES and isinstance(value, list): return tuple(value)

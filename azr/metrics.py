@@ -241,7 +241,9 @@ def each_rollout(
     use: str = "trained",                 # or "estimate": the attempts that only measured learnability
 ) -> Iterable[tuple[int, Rollout]]:       # step, rollout
     "The rollouts that were recorded whole, one line of `rollouts.jsonl.gz` each; one step in memory at a time."
-    for member in gzip_members((Path(folder) / "rollouts.jsonl.gz").read_bytes()):
+    path = Path(folder) / "rollouts.jsonl.gz"
+    if not path.exists(): raise ValueError(f"there is no {path}: no rollouts were recorded, or the file was removed")
+    for member in gzip_members(path.read_bytes()):
         for line in map(json.loads, member.decode("utf-8", "surrogatepass").split("\n")[:-1]):
             if line["use"] == use: yield line["step"], from_dict(Rollout, line["rollout"])
 

@@ -256,3 +256,9 @@ def test_the_notebook_opens_a_run(tmp_path):
     subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/browse.ipynb"), str(tmp_path / "out.ipynb"), "-p", "step", "7", "-p", "role", "solve"], check=True, capture_output=True, cwd=ROOT)
     text = (tmp_path / "out.ipynb").read_text()
     assert "step 7 is not recorded; recorded are: 1, 60, 120" in text and "step 120, solve, deduction, 1 of" in text
+
+
+def test_no_value_of_a_damaged_record_becomes_markup():
+    evil = "<img src=x onerror=alert(1)>"
+    view = View("t", {"a": [evil], "b": {evil: 1}, "c": 1.5}, columns=("d",), rows=(([evil],), (3,)))
+    assert "<img" not in view._repr_html_() and "&lt;img" in view._repr_html_() and "<td class='number'>1.500</td>" in view._repr_html_()

@@ -118,3 +118,9 @@ def test_a_folder_without_metrics_or_with_a_damaged_line_is_named(tmp_path):
     with pytest.raises(ValueError, match="there is no .*metrics.jsonl"): read_metrics(tmp_path)
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st\n{"step": 3}\n{"ste')
     with pytest.raises(ValueError, match="line 2 cannot be read"): read_metrics(tmp_path)
+
+
+def test_rollouts_of_another_version_are_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no .*rollouts.jsonl.gz"): read_rollouts(tmp_path)
+    (tmp_path / "rollouts.jsonl.gz").write_bytes(gzip.compress(b'{"use": "trained", "step": 1, "rollout": {"reward": 0.5}}\n'))
+    with pytest.raises(ValueError, match="Rollout lacks the field .*verdict"): read_rollouts(tmp_path)
