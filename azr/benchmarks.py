@@ -148,7 +148,7 @@ class Check:
 
 def run_checks(answers: Sequence[Sequence[Check]], executor: Executor) -> list[Verdict]: # one for each answer
     "Right is who passes all checks. Later checks run only for those that passed the earlier ones."
-    verdicts: list = [None if checks else Verdict(Status.MALFORMED, detail="nothing to check") for checks in answers]
+    verdicts: list = [None if checks else Verdict(Status.UNSCORED, detail="no test of this task has an expected value here") for checks in answers]
     start, size = 0, 1
     while waiting := [i for i, checks in enumerate(answers) if verdicts[i] is None and len(checks) > start]:
         parts = {i: answers[i][start:start + size] for i in waiting}

@@ -44,6 +44,7 @@ class Status(StrEnum):
     LEAKED = "leaked"                      # what is shown to the solver contains the answer
     # of an answer
     WRONG = "wrong"                        # well-formed, and not right
+    UNSCORED = "unscored"                  # nothing to compare it with: no test of the task has an expected value here
 
 # %% ../nbs/00_core.ipynb #c010
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from transformers import PreTrainedModel
 
 from .benchmarks import BENCHMARKS, Benchmark, Unavailable, ask_task, fetch, judge_tasks
 from .buffers import Buffers
-from .core import Attempt, Task, TaskType, Verdict
+from .core import Attempt, Status, Task, TaskType, Verdict
 from .executor import Executor
 from .sampling import GREEDY, Sampler, Sampling
 from .selfplay import judge
@@ -210,8 +210,9 @@ def score(records: Sequence[dict], exam: Exam) -> dict: # pass@k -> value, low, 
 def remarks(records: Sequence[dict], exam: Exam) -> list[str]:
     "What a reader of the score should know."
     total, count = len(records) * exam.samples, lambda key: sum(r[key] for r in records)
-    long = sum(r["statuses"].get("prompt_too_long", 0) for r in records)
-    return [text for number, text in ((count("empty"), "completions are empty"), (count("cut"), "completions were cut at max_tokens"), (long, "were not asked, because the prompt does not fit the model's context: counted as wrong"))
+    long, unscored = (sum(r["statuses"].get(name, 0) for r in records) for name in ("prompt_too_long", Status.UNSCORED))
+    return [text for number, text in ((count("empty"), "completions are empty"), (count("cut"), "completions were cut at max_tokens"), (long, "were not asked, because the prompt does not fit the model's context: counted as wrong"),
+                                             (unscored, "cannot be judged, because no test of their task has an expected value here: counted as wrong"))
             if number for text in [f"{number} of {total} {text}"]]
 
 def examine(sampler: Sampler, name: str, # a key of EXAMS

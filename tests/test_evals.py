@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.benchmarks import BENCHMARKS, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
-from azr.evals import Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, result_table
+from azr.evals import Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, remarks, result_table
 from azr.executor import Call, Executor
 from azr.sampling import Script
 from azr.tiny import TINY
@@ -202,3 +202,12 @@ def test_reference_answers_again(azr_data, tmp_path):
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["cruxeval-o"]["right"] == record["cruxeval-i"]["right"] == 20
     if "mbpp+" in record: assert record["mbpp+"]["canonical right"] == 20 and record["mbpp+"]["agree"] == 40
+
+
+def test_a_task_without_an_expected_value_is_said_and_no_ones_fault():
+    pytest.importorskip("evalplus")
+    row = {"id": "Mbpp/596", "task_id": "Mbpp/596", "prompt": "", "entry_point": "size", "canonical_solution": "import sys\ndef size(x):\n    return sys.getsizeof(x)\n", "base_input": [[[1]]], "plus_input": [], "atol": 0}
+    with Executor(**BENCHMARKS["mbpp+"].executor) as executor: verdict, = BENCHMARKS["mbpp+"].judge([(row, "<answer>\n```python\ndef size(x):\n    return 64\n```\n</answer>")], "chat", executor)
+    assert str(verdict.status) == "unscored" and verdict.score == 0
+    record = {"statuses": {"unscored": 1}, "empty": 0, "cut": 0}
+    assert remarks([record], Exam()) == ["1 of 1 cannot be judged, because no test of their task has an expected value here: counted as wrong"]
