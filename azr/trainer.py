@@ -89,7 +89,7 @@ class Config:
     control: str = "none"                     # one of CONTROLS
     seed_factor: int = 4                      # seeding ends at seed_factor x batch tasks of each type
     buffer_cap: int = 16384                   # tasks kept of each type, oldest dropped
-    held_out_share: int = 10                  # percent of all programs, by hash, that no run may train on
+    held_out_share: int = 10                  # percent of all programs, by hash, that no task of a run may use
     workers: int = 2                          # executor processes
     timeout: float = 10.0                     # CPU seconds of one program
     steps: int = 500                          # self-play steps
