@@ -383,7 +383,7 @@ def cut_alike(parts: Sequence[list[int]], count: int) -> list[list[int]]: # `cou
         parts[i:i + 1] = [parts[i][:middle], parts[i][middle:]]
     return parts
 
-# %% ../nbs/11_trainer.ipynb #c025
+# %% ../nbs/11_trainer.ipynb #c033
 def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOConfig:
     "Our configuration in TRL's words. One generation is one self-play step."
     places, ranks = len(slots(recipe)) * recipe.batch, process_state().num_processes
