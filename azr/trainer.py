@@ -89,7 +89,7 @@ class Config:
     control: str = "none"                     # one of CONTROLS
     seed_factor: int = 4                      # seeding ends at seed_factor x batch tasks of each type
     buffer_cap: int = 16384                   # tasks kept of each type, oldest dropped
-    held_out_share: int = 10                  # percent of all programs, by hash, that no run may train on
+    held_out_share: int = 10                  # percent of all programs, by hash, that no task of a run may use
     workers: int = 2                          # executor processes
     timeout: float = 10.0                     # CPU seconds of one program
     steps: int = 500                          # self-play steps
@@ -383,7 +383,7 @@ def cut_alike(parts: Sequence[list[int]], count: int) -> list[list[int]]: # `cou
         parts[i:i + 1] = [parts[i][:middle], parts[i][middle:]]
     return parts
 
-# %% ../nbs/11_trainer.ipynb #c025
+# %% ../nbs/11_trainer.ipynb #c033
 def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOConfig:
     "Our configuration in TRL's words. One generation is one self-play step."
     places, ranks = len(slots(recipe)) * recipe.batch, process_state().num_processes
