@@ -53,7 +53,7 @@ from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
 from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, check_packages, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded,
-                         write_json)
+                         write_json, written)
 
 # %% ../nbs/16_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -571,8 +571,9 @@ def seed(trainer: SelfPlayTrainer, say: Callable[[str], None]) -> dict: # funnel
 
 def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
     "Save the model and the figure, then the summary, which makes the run done."
-    trainer.save_model(str(folder / "model"))
-    if records.writes: trainer.processing_class.save_pretrained(str(folder / "model"))
+    with written(folder / "model"):
+        trainer.save_model(str(folder / "model"))
+        if records.writes: trainer.processing_class.save_pretrained(str(folder / "model"))
     if trainer.config.push_to_hub and records.writes: push(trainer, say)
     metrics = records.read(records.metrics)
     summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}

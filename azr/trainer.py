@@ -7,8 +7,8 @@ __all__ = ['CONTROLS', 'TRACKERS', 'BACKENDS', 'KINDS', 'check_kinds', 'Config',
            'computation', 'four_bits', 'load_policy', 'context_length', 'check_packages', 'encode', 'chunks',
            'PolicySampler', 'generation_config', 'generator', 'until', 'Row', 'row', 'merge', 'slots', 'place',
            'backend_arguments', 'changed', 'untouched', 'process_state', 'SharedExecutor', 'deal', 'cut_alike',
-           'grpo_arguments', 'SelfPlayTrainer', 'executor_settings', 'whole_checkpoints', 'last_checkpoint', 'seeded',
-           'merge_adapter', 'write_json']
+           'grpo_arguments', 'SelfPlayTrainer', 'written', 'executor_settings', 'whole_checkpoints', 'last_checkpoint',
+           'seeded', 'merge_adapter', 'write_json']
 
 # %% ../nbs/11_trainer.ipynb #c002
 import copy
@@ -34,6 +34,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from datasets import Dataset
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel
+from safetensors import SafetensorError
 from torch.nn.functional import pad
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers.utils import logging as transformers_logging
@@ -552,11 +553,12 @@ class SelfPlayTrainer(GRPOTrainer):
         if first: shutil.rmtree(self._aside, ignore_errors=True)   # what an earlier crash left
         self.accelerator.wait_for_everyone()
         try:
-            super()._save_checkpoint(model, trial)   # each process its own random state
-            if first: self._save_loop(self._aside / name, {"step": self.state.global_step // self.config.iterations})
-        except OSError as error:
+            with written(root / name):
+                super()._save_checkpoint(model, trial)   # each process its own random state
+                if first: self._save_loop(self._aside / name, {"step": self.state.global_step // self.config.iterations})
+        except ValueError:
             shutil.rmtree(self._aside, ignore_errors=True)
-            raise ValueError(f"{name} could not be written to {root} ({error}): the checkpoint before it is whole, so make room and run the same command again") from error
+            raise
         finally: self._aside = None
         self.accelerator.wait_for_everyone()
         if not first: return
@@ -581,8 +583,9 @@ class SelfPlayTrainer(GRPOTrainer):
         if first: shutil.rmtree(aside, ignore_errors=True)
         self.accelerator.wait_for_everyone()
         aside.mkdir(parents=True, exist_ok=True)
-        self._save_rng_state(str(aside))
-        if first: self._save_loop(aside, {"step": 0, **facts})
+        with written(root / "seeded"):
+            self._save_rng_state(str(aside))
+            if first: self._save_loop(aside, {"step": 0, **facts})
         self.accelerator.wait_for_everyone()
         if not first: return
         shutil.rmtree(root / "seeded", ignore_errors=True)
@@ -595,6 +598,14 @@ class SelfPlayTrainer(GRPOTrainer):
         if checkpoint.name == "seeded": self._load_rng_state(str(checkpoint))
         if state.get("processes", 1) != self._ranks: set_seed(self.config.seed + 1000 * state["step"] + self._rank)   # no random state was saved for this process
         return state
+
+@contextmanager
+def written(path: Path):
+    "Raises ValueError in one sentence where files cannot be written, be it Python, safetensors or torch that finds the disk full."
+    try: yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(word in str(error) for word in ("inline_container", "iostream")): raise   # so torch's archive writer signs; others are no matter of files
+        raise ValueError(f"{path} could not be written ({str(error).splitlines()[0]}; {shutil.disk_usage(path.parent).free / 2**20:,.0f} MB are free there): what was saved before is whole, so make room and run the same command again") from error
 
 def executor_settings(env) -> dict: # setting -> value; empty without an executor
     "What an environment's executor may change in a verdict, as a checkpoint keeps it."

@@ -1,6 +1,7 @@
 "The step through TRL, on a toy model and the toy domain of sums."
 import inspect
 import random
+import resource
 from dataclasses import replace
 
 import pytest
@@ -247,6 +248,20 @@ def test_a_lora_run_opens_with_peft_and_merges_to_the_same_logits(tmp_path):
     torch.testing.assert_close(adapted, AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(ids).logits, atol=1e-4, rtol=1e-4)
     assert (adapted - toy_model()(ids).logits).abs().max() > 1e-3   # the adapter says something
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").eos_token == "<end>"
+
+
+@pytest.mark.parametrize("where", ["model.safetensors", "optimizer.pt"])
+def test_what_safetensors_and_torch_say_of_a_full_disk_is_one_sentence_too(tmp_path, monkeypatch, where):
+    run, save = make(tmp_path / "run"), GRPOTrainer._save_checkpoint
+    def full(self, *how):
+        if self.state.global_step < 4: return save(self, *how)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)   # no file may grow further: the writers' own errors, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "run" / "checkpoint-2" / where).stat().st_size - 1, hard))
+        try: return save(self, *how)
+        finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    monkeypatch.setattr(GRPOTrainer, "_save_checkpoint", full)
+    with pytest.raises(ValueError, match="checkpoint-4 could not be written .*what was saved before is whole, so make room"): run.train()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint-2"]
 
 
 @pytest.mark.parametrize("where", ["model", "buffers"])
