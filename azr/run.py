@@ -40,6 +40,7 @@ import torch
 import yaml
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
@@ -348,7 +349,7 @@ class Watch(TrainerCallback):
     def show_table(self):
         "Rollouts for people, and for the trackers that know tables."
         self.say(rollout_text(self.table))
-        for name in self.config.report_to:
+        for name in self.config.report_to if self.records.writes else ():   # of several processes one has its trackers open
             if name in ("wandb", "trackio"):
                 tracker = importlib.import_module(name)
                 tracker.log({"rollouts": tracker.Table(dataframe=pd.DataFrame(self.table))})
@@ -587,13 +588,13 @@ def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: E
 # %% ../nbs/16_run.ipynb #c047
 def push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
     "The final model and its tokenizer to the hub. A run is not lost to a network: what went wrong is said, with the line that does it later."
-    name, model = trainer.config.push_to_hub, trainer.accelerator.unwrap_model(trainer.model)
+    name, saved = trainer.config.push_to_hub, Path(trainer.args.output_dir).parent / "model"   # the files: of a model in shares no process holds the whole
     try:
-        model.push_to_hub(name)
-        trainer.processing_class.push_to_hub(name)
+        hub = HfApi()
+        hub.upload_folder(repo_id=hub.create_repo(name, exist_ok=True).repo_id, folder_path=saved, ignore_patterns=["training_args.bin"])
         say(f"pushed to {name}")
     except Exception as error:   # whatever a network does, the model is on the disk by now
-        say(f"warning: could not push to {name} ({str(error).splitlines()[0]}): `hf auth login`, then `hf upload {name} {Path(trainer.args.output_dir).parent / 'model'}`")
+        say(f"warning: could not push to {name} ({(str(error) or type(error).__name__).splitlines()[0]}): `hf auth login`, then `hf upload {name} {saved}`")
 
 # %% ../nbs/16_run.ipynb #c051
 def sweep(
