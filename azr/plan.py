@@ -6,9 +6,10 @@
 __all__ = ['QWEN2', 'FAMILIES', 'SHAPES', 'NF4', 'MOMENTS', 'TILE', 'GPUS', 'CLASSES', 'MOST_BATCH', 'UPDATE', 'GENERATION',
            'Shape', 'matrices', 'parameters', 'adapter_parameters', 'shape_of', 'from_config', 'Widths', 'widths',
            'kept_by_layer', 'Load', 'load', 'Assumptions', 'state_bytes', 'cache_bytes', 'kept_bytes', 'passing_bytes',
-           'logit_bytes', 'cast_bytes', 'activation_bytes', 'memory', 'totals', 'memory_table', 'Gpu', 'gpu_named',
-           'peak', 'largest', 'divisors', 'limits', 'Cost', 'cost', 'tuned', 'remedies', 'as_options', 'verdict',
-           'remedy_lines', 'limit_lines', 'time_lines', 'duration', 'plan_text', 'smallest_change', 'check_device']
+           'logit_bytes', 'cast_bytes', 'activation_bytes', 'memory', 'totals', 'memory_table', 'Gpu', 'left',
+           'gpu_named', 'peak', 'largest', 'divisors', 'limits', 'Cost', 'cost', 'tuned', 'remedies', 'as_options',
+           'verdict', 'remedy_lines', 'limit_lines', 'time_lines', 'duration', 'plan_text', 'smallest_change',
+           'check_device']
 
 # %% ../nbs/17_plan.ipynb #c002
 import math
@@ -117,8 +118,7 @@ def widths(c: Config) -> Widths:
     "How 11_trainer holds a model on a GPU."
     half = 4 if c.dtype == "float32" else 2
     if not c.lora_rank: return Widths(4, 4, 4, 4, half, cast=half == 2, copies=half == 2)
-    if c.quantization: return Widths(NF4, half, 2, half, half, cast=False, copies=False)
-    return Widths(half, half, 4, half, half, cast=half == 2, copies=half == 2)
+    return Widths(NF4 if c.quantization else half, half, 4, half, half, cast=half == 2, copies=half == 2)
 
 # %% ../nbs/17_plan.ipynb #c018
 def kept_by_layer(
@@ -261,6 +261,14 @@ GPUS = {gpu.name: gpu for gpu in (
     Gpu("A100-40GB", 40.0, 312.0, 1555), Gpu("A100-80GB", 80.0, 312.0, 2039), Gpu("H100", 79.6, 989.0, 3350), Gpu("H200", 140.4, 989.0, 4800))}
 CLASSES = {8: "RTX 4060", 12: "RTX 3060", 16: "RTX 4080", 24: "RTX 4090", 32: "RTX 5090", 40: "A100-40GB", 48: "L40S", 80: "A100-80GB", 141: "H200"}   # GB -> whose speed
 
+def left(
+    c: Config,
+    free: float,          # GiB
+    whole: float = 0.0,   # GiB of the GPU, 0: as much as is free
+) -> float: # GiB
+    "What there is for the trainer: vLLM on the same GPU takes its share of all memory first."
+    return free - c.vllm_memory * (whole or free) * (c.backend == "vllm_colocate")
+
 def gpu_named(
     text: str,  # "24GB", "RTX 4090", "a100-80gb"
 ) -> Gpu:
@@ -402,13 +410,15 @@ def duration(seconds: float) -> str: # "1.5 h"
 
 def plan_text(c: Config, gpu: Gpu, assumed: Assumptions = Assumptions()) -> str:
     "The whole plan."
-    s = shape_of(c.model)
-    fits, words = verdict(c, gpu.gib, assumed)
+    s, gib = shape_of(c.model), left(c, gpu.gib)
+    fits, words = verdict(c, gib, assumed)
     how = f"adapter of rank {c.lora_rank} ({adapter_parameters(s, c.lora_rank):,} weights)" + (" on 4 bits" if c.quantization else "") if c.lora_rank else "all weights trained"
     l = load(c, s)
-    return "\n".join([f"{c.model}: {sum(parameters(s).values()):,} weights, {how}, on {gpu.name}", words, "", memory_table(memory(c, s, assumed)),
+    taken = f", beside the {gpu.gib - gib:.1f} GiB that vLLM takes" if gib < gpu.gib else ""
+    others = [f"counted as if transformers' generate wrote: what backend {c.backend!r} holds and how fast it is, is not planned{taken}"] if c.backend != "transformers" else []
+    return "\n".join([f"{c.model}: {sum(parameters(s).values()):,} weights, {how}, on {gpu.name}", words, *others, "", memory_table(memory(c, s, assumed)),
                       f"counted at the longest texts: {l.prompt} prompt and {c.max_completion_tokens} completion tokens, {l.writing} written at once, {l.rows} in a micro-batch", "",
-                      *([] if fits else remedy_lines(c, gpu.gib, assumed)), *(limit_lines(c, gpu.gib, assumed) if fits else []), "", *time_lines(c, gpu, assumed)])
+                      *([] if fits else remedy_lines(c, gib, assumed)), *(limit_lines(c, gib, assumed) if fits else []), "", *time_lines(c, gpu, assumed)])
 
 # %% ../nbs/17_plan.ipynb #c046
 def smallest_change(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> str:
@@ -427,7 +437,7 @@ def check_device(
 ):
     "That a run fits the GPU that is there. Raises ValueError with the plan's verdict and remedies; asks nothing without a GPU, nor of one process of several."
     if not torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1: return
-    gib = torch.cuda.mem_get_info()[0] / 2**30   # what other processes hold is not ours
+    gib = left(c, *(size / 2**30 for size in torch.cuda.mem_get_info()))   # what other processes hold is not ours
     try: fits, words = verdict(c, gib, assumed)
     except ValueError as error: return say(f"memory was not planned: {error}")
     if not fits: raise ValueError("\n".join([f"{c.model} on the free memory of {torch.cuda.get_device_name()} {words}", *remedy_lines(c, gib, assumed), "or --anyway, to try it as it is"]))

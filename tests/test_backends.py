@@ -12,6 +12,7 @@ from test_trainer import make, weights
 from toy import toy_model, toy_tokenizer
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
+from azr.plan import from_config, state_bytes
 from azr.run import Alarm, Watch, collapses, config, push, rollout_table, rollout_text, train, warning_line
 from azr.sampling import Sampling
 from azr.selfplay import Step
@@ -220,6 +221,8 @@ def test_qlora_trains_float32_adapters_on_four_bits_and_merges_into_a_plain_mode
     assert {type(m).__name__ for m in trainer.model.modules()} >= {"Linear4bit"} and {p.dtype for p in trained} == {torch.float32}
     trainer.train()
     assert all(not torch.equal(p, q) for p, q in zip(trained, before, strict=True))
+    planned = state_bytes(trainer.config, from_config(model.config))
+    assert sum(p.nbytes for p in trained) == planned["adapter"] and sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step") == planned["optimiser"]
     trainer.save_model(str(tmp_path / "model"))
     tokenizer.save_pretrained(str(tmp_path / "model"))
     merge_adapter(tmp_path / "model", tmp_path / "merged")

@@ -2,6 +2,7 @@
 import re
 import weakref
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -17,10 +18,10 @@ from azr.cli import main
 from azr.plan import (CLASSES, GPUS, SHAPES, Assumptions, activation_bytes, adapter_parameters, check_device, cost, from_config, gpu_named, kept_by_layer, limits, load, matrices, memory, parameters,
                       peak, plan_text, remedies, shape_of, state_bytes, totals, tuned, widths)
 from azr.run import check_batches, config, presets
-from azr.trainer import Config, chunks, load_policy
+from azr.trainer import Config, chunks, four_bits, load_policy
 
 KINDS = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
-REGIMES = {"full": {}, "full float32": {"dtype": "float32"}, "lora": {"lora_rank": 8}, "lora float32": {"lora_rank": 8, "dtype": "float32"}}
+REGIMES = {"full": {}, "full float32": {"dtype": "float32"}, "lora": {"lora_rank": 8}, "lora float32": {"lora_rank": 8, "dtype": "float32"}, "qlora": {"lora_rank": 8, "quantization": "nf4"}}
 
 
 def made(kind="qwen2", layers=2, hidden=64, intermediate=176, heads=4, kv_heads=2, **more):
@@ -33,7 +34,15 @@ def adapted(model, rank): return get_peft_model(model, LoraConfig(r=rank, lora_a
 
 def held_as_the_trainer_does(kind, c: Config, **shape):
     model = AutoModelForCausalLM.from_config(made(kind, **shape), dtype=torch.bfloat16 if c.lora_rank and c.dtype == "auto" else torch.float32).train()
+    if c.quantization: model = in_four_bits(model)
     return adapted(model, c.lora_rank) if c.lora_rank else model
+
+
+def in_four_bits(model):
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is optional")
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, **four_bits("nf4", "bfloat16")).train()
 
 
 def body(model): return getattr(model, "get_base_model", lambda: model)().model
@@ -181,7 +190,7 @@ WIDE = dict(hidden=224, intermediate=1216, heads=14, kv_heads=2)   # Qwen2.5-0.5
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
-@pytest.mark.parametrize("regime", ["full", "full float32", "lora"])
+@pytest.mark.parametrize("regime", ["full", "full float32", "lora", "qlora"])
 def test_peaks_of_a_models_forward_and_backward_pass_are_planned(regime, checkpointing):
     c = Config(**REGIMES[regime], gradient_checkpointing=checkpointing, batch=2, task_types=("deduction",), micro_batches=1, max_prompt_tokens=256, max_completion_tokens=256, score_tokens=2048)
     model = held_as_the_trainer_does("qwen2", c, **WIDE)
@@ -203,10 +212,10 @@ def test_peaks_of_a_models_forward_and_backward_pass_are_planned(regime, checkpo
     assert max(planned) == pytest.approx(max(forward, peak_of.most), rel=0.08) and planned[0] == pytest.approx(forward, rel=0.12)
 
 
-@pytest.mark.parametrize("regime", ["full", "full float32", "lora"])
+@pytest.mark.parametrize("regime", ["full", "full float32", "lora", "qlora"])
 def test_the_peak_of_reading_prompts_is_planned(regime):
     c = Config(**REGIMES[regime], batch=4, max_prompt_tokens=256, max_completion_tokens=256, chunk_tokens=2048)
-    model, s = held_as_the_trainer_does("qwen2", replace(c, lora_rank=0) if regime != "lora" else c, **WIDE), from_config(made(**WIDE))
+    model, s = held_as_the_trainer_does("qwen2", replace(c, lora_rank=0) if "lora" not in regime else c, **WIDE), from_config(made(**WIDE))
     ids, mask = torch.randint(0, 500, (4, 256)), torch.ones(4, 256, dtype=torch.long)
     mask[0, :9] = 0
     assert load(c, s).writing == 4
@@ -290,6 +299,15 @@ def test_the_plan_of_a_preset(capsys):
 
 def on_a_gpu(monkeypatch, gib):
     for name, value in (("is_available", True), ("mem_get_info", (int(gib * 2**30), 80 * 2**30)), ("get_device_name", "a GPU")): monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+
+
+def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanned(monkeypatch):
+    c, gpu = config("qwen2.5-1.5b-lora"), gpu_named("12GB")
+    assert "fits: 10.6 of 12.0 GiB" in plan_text(c, gpu) and "counted as if" not in plan_text(c, gpu)
+    beside = plan_text(replace(c, backend="vllm_colocate"), gpu)
+    assert "does NOT fit: 10.6 of 8.4 GiB" in beside and "backend 'vllm_colocate' holds and how fast it is, is not planned, beside the 3.6 GiB that vLLM takes" in beside
+    assert "fits: 10.6 of 12.0" in (paged := plan_text(replace(c, backend="paged"), gpu)) and "backend 'paged'" in paged
+    assert plan.left(replace(c, backend="vllm_colocate"), 20, 24) == pytest.approx(20 - 0.3 * 24) and plan.left(c, 20, 24) == 20
 
 
 def test_a_run_that_does_not_fit_stops_before_it_loads(tmp_path, capsys, monkeypatch):
