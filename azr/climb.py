@@ -333,10 +333,10 @@ def step_facts(step: Step) -> dict:
     "What a figure needs of a step."
     proposed, solved = ([r for r in step.rollouts if r.prompt.role is role] for role in (Role.PROPOSE, Role.SOLVE))
     depths, valid = [task.info["depth"] for task in step.tasks], [r for r in proposed if r.verdict.ok]
-    share = lambda count, total: count / max(1, total)
+    share = lambda count, total: count / total if total else None   # of nothing: undefined
     facts = {"step": step.number, "valid": share(len(valid), len(proposed)), "depth": fmean(depths) if depths else None, "deepest": max(depths, default=0), "solve_rate": share(sum(r.verdict.score for r in solved), len(solved)),
             **{kind: share(sum(r.completion.text.startswith(kind) for r in valid), len(valid)) for kind in ("add", "replace", "remove")},
-            "edits": share(len({r.completion.text.partition("<in>")[0] for r in valid}), len(valid)), "reward": fmean(r.reward for r in proposed)}
+            "edits": share(len({r.completion.text.partition("<in>")[0] for r in valid}), len(valid)), "reward": fmean(r.reward for r in proposed) if proposed else None}
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in facts.items()}
 
 # %% ../nbs/20_climb.ipynb #c037

@@ -375,6 +375,7 @@ class _Rename:
         if isinstance(node, ast.arg): scope.parameters.add(name)
 
     def move(self, node, scope):
+        if isinstance(node, ast.Nonlocal) and not scope.outer: raise SyntaxError("nonlocal at the top level")
         for name in node.names if isinstance(node, (ast.Global, ast.Nonlocal)) else ():
             scope.names.pop(name, None)
             scope.elsewhere[name] = scope.module if isinstance(node, ast.Global) else scope.outer.find(name, False)

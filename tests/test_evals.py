@@ -191,6 +191,7 @@ def test_the_evaluation_page_runs_as_it_stands(tmp_path):
 def test_committed_reference_answers_are_right():
     record = json.loads((ROOT / "data" / "evals" / "reference_answers.json").read_text())
     for name in ("cruxeval-o", "cruxeval-i"): assert record[name] == {"right": 800, "rows": 800, "not right": {}}
+    assert record["mbpp+, canonical"]["rows"] == 378 and record["mbpp+, canonical"]["right"] == 377 and list(record["mbpp+, canonical"]["not right"]) == ["Mbpp/596"]
     assert record["maths"]["agree"] == record["maths"]["answers"] and set(record["cruxeval-o, lm-eval"]["disagree"].values()) == {"a text"}
 
 

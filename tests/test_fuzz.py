@@ -101,6 +101,7 @@ def test_long_literals(text):
 
 # ---- programs
 
+@example("nonlocal A")   # parses, and compiles nowhere
 @settings(max_examples=300)
 @given(program_texts)
 @pytest.mark.filterwarnings("ignore")  # of our own look at the text, below
