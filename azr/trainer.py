@@ -521,6 +521,7 @@ class SelfPlayTrainer(GRPOTrainer):
         call = super()._get_per_token_logps_and_entropies
         if compute_aux_loss or any(v is not None for v in images.values()):
             return call(model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **images)
+        if not input_ids.is_cuda: call = self._scores
         start = input_ids.size(1) - logits_to_keep
         prompts, completions = attention_mask[:, :start].sum(1).tolist(), attention_mask[:, start:].sum(1).tolist()
         order = sorted(range(len(prompts)), key=lambda i: (completions[i], prompts[i]))
@@ -535,6 +536,15 @@ class SelfPlayTrainer(GRPOTrainer):
             places += part
         back = torch.tensor(places, device=input_ids.device).argsort()
         return torch.cat(logps)[back], torch.cat(entropies)[back] if compute_entropy else None, None
+
+    def _scores(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False):
+        "As TRL's, of completions alone: off a GPU TRL's scores prompts too."
+        with self.accelerator.autocast(): logits = model(input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=logits_to_keep + 1).logits[:, :-1].float()
+        every, outside = (logits if self.temperature == 1 else logits / self.temperature).log_softmax(-1), attention_mask[:, -logits_to_keep:] == 0
+        logps = every.gather(-1, input_ids[:, -logits_to_keep:, None]).squeeze(-1).masked_fill(outside, 0)
+        if not compute_entropy: return logps, None, None
+        with nullcontext() if self.config.entropy_coefficient else torch.no_grad(): entropies = -(every.exp() * every).sum(-1)
+        return logps, entropies.masked_fill(outside, 0), None
 
     def _compute_loss(self, model, inputs):
         "TRL's loss, with each row's own upper clip where a recipe set one."

@@ -14,6 +14,7 @@ import re
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 
 # %% ../nbs/01_values.ipynb #c006
 @dataclass(frozen=True)
@@ -404,6 +405,7 @@ def canonical_program(program: str) -> str: # source of an equivalent program
     except (ValueError, RecursionError) as e: raise SyntaxError(f"{type(e).__name__}: {e}") from None
 
 # %% ../nbs/01_values.ipynb #c048
+@lru_cache(1024)   # a proposal is asked for its hash twice: is it held out, and which task is it
 def program_hash(program: str) -> str: # 64 hexadecimal digits
     "SHA-256 of the canonical program. Raises SyntaxError."
     return hashlib.sha256(canonical_program(program).encode()).hexdigest()
