@@ -7,9 +7,9 @@ __all__ = ['COLLAPSES', 'SETS', 'presets', 'read_preset', 'typed', 'check_batche
            'check_folder', 'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text',
            'usage', 'progress_line', 'health', 'Alarm', 'collapses', 'warning_line', 'rollout_table', 'rollout_text',
            'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'overlap_record',
-           'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'together', 'kept', 'resume',
-           'start', 'seed', 'finish', 'push', 'sweep', 'start_run', 'examination', 'examine_model', 'solved_by_depth',
-           'clean_base', 'final_exam', 'compact', 'write_compact']
+           'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'watched_trainer', 'take_steps',
+           'together', 'kept', 'resume', 'start', 'seed', 'finish', 'push', 'sweep', 'start_run', 'examination',
+           'examine_model', 'solved_by_depth', 'clean_base', 'final_exam', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import ast
@@ -482,31 +482,39 @@ def train(
     check_packages(config)
     records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
     set_seed(config.seed)
-    model, tokenizer = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
+    policy = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
         env = environment(config, SharedExecutor(executor) if state.num_processes > 1 else executor)
-        selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))
         watch = Watch(config, records, lambda step: {}, say, draw)
-        trainer = SelfPlayTrainer(model, tokenizer, selfplay, config, folder / "checkpoints", watch.on_play, [watch], watch.numbers)
-        check_prompts(selfplay, trainer)
+        trainer = watched_trainer(config, policy, env, watch, folder / "checkpoints")
         if state.is_main_process: open_folder(folder, config)
-        watch.exam = exam_for(config, selfplay, trainer.sampler)
         with together(folder, state):
-            try:
-                with Interrupt(say) as interrupt:
-                    watch.stop = lambda: any(gather_object([interrupt.asked]))   # heard by one process, done by all
-                    watch.tell = trainer.log
-                    if checkpoint: resume(trainer, checkpoint, records, say)
-                    else: start(trainer, watch, records, say)
-                    if watch.stop(): raise KeyboardInterrupt
-                    watch.recall()
-                    watch.begun = time.perf_counter()
-                    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-                if trainer.state.global_step < trainer.args.max_steps: raise KeyboardInterrupt
-            except KeyboardInterrupt:
-                say(f"stopped; the same command goes on {kept(folder / 'checkpoints')}")
-                raise
+            take_steps(trainer, watch, checkpoint)
             return finish(trainer, records, folder, executor, say)
+
+def watched_trainer(config: Config, policy: tuple, env, watch: Watch, checkpoints: Path) -> SelfPlayTrainer:
+    "The self-play loop and its trainer around a policy (model, tokenizer), and a watch that hears of both. Raises ValueError where no prompt fits."
+    selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))
+    trainer = SelfPlayTrainer(*policy, selfplay, config, checkpoints, watch.on_play, [watch], watch.numbers)
+    check_prompts(selfplay, trainer)
+    watch.exam, watch.tell = exam_for(config, selfplay, trainer.sampler), trainer.log
+    return trainer
+
+def take_steps(trainer: SelfPlayTrainer, watch: Watch, checkpoint: Path | None):
+    "All steps from the beginning or from a checkpoint; Ctrl-C ends them after one of them. Raises KeyboardInterrupt then, and says how to go on."
+    try:
+        with Interrupt(watch.say) as interrupt:
+            watch.stop = lambda: any(gather_object([interrupt.asked]))   # heard by one process, done by all
+            if checkpoint: resume(trainer, checkpoint, watch.records, watch.say)
+            else: start(trainer, watch, watch.records, watch.say)
+            if watch.stop(): raise KeyboardInterrupt
+            watch.recall()
+            watch.begun = time.perf_counter()
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.state.global_step < trainer.args.max_steps: raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        watch.say(f"stopped; the same command goes on {kept(Path(trainer.args.output_dir))}")
+        raise
 
 @contextmanager
 def together(folder: Path, state: PartialState):
