@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from .core import Role, Rollout, Task, Verdict
-from .metrics import run_tasks
+from .metrics import gzip_parts, run_tasks
 from .parse import parse_answer, parse_proposal
 
 # %% ../nbs/19_browse.ipynb #c007
@@ -120,16 +120,14 @@ def read_members(path: Path) -> tuple[dict[int, list[bytes]], str | None]: # ste
     try: data = path.read_bytes()
     except OSError: return {}, f"there is no {path.name}: no rollouts were recorded, or not yet"
     members, last = {}, "the beginning"
-    while data:
-        unpack = zlib.decompressobj(wbits=31)
-        try:
-            text = unpack.decompress(data)
+    try:
+        for member, text, whole in gzip_parts(data):
             if b"\n" not in text: return members, f"{path.name} ends torn after {last}: it is being written, or the run was cut short"
             step = int(json.loads(text[:text.index(b"\n")])["step"])
-        except (zlib.error, ValueError, KeyError, TypeError) as error: return members, f"{path.name} is damaged after {last} ({type(error).__name__}: {error}); what comes before is shown"
-        members.setdefault(step, []).append(data[:len(data) - len(unpack.unused_data)])
-        if not unpack.eof: return members, f"{path.name} ends torn within step {step}: it is being written, or the run was cut short; its whole lines are shown"
-        data, last = unpack.unused_data, f"step {step}"
+            members.setdefault(step, []).append(member)
+            if not whole: return members, f"{path.name} ends torn within step {step}: it is being written, or the run was cut short; its whole lines are shown"
+            last = f"step {step}"
+    except (zlib.error, ValueError, KeyError, TypeError) as error: return members, f"{path.name} is damaged after {last} ({type(error).__name__}: {error}); what comes before is shown"
     return members, None
 
 def read_buffers(folder: Path) -> tuple[dict[str, Task], str | None]: # by id, what is wrong

@@ -6,11 +6,12 @@
 __all__ = ['TABLE_2', 'MOST_NODES', 'MOST_COMPARED', 'PROGRAM_SETS', 'mean', 'defined', 'funnel', 'slot_metrics',
            'propose_metrics', 'solve_metrics', 'program_shape', 'program_metrics', 'step_metrics', 'student',
            'student_bound', 'interval', 'paired_test', 'holm', 'detectable', 'settings_table', 'judgement',
-           'published_differences', 'read_metrics', 'gzip_members', 'each_rollout', 'read_rollouts', 'solve_rates',
-           'measurable', 'code_measures', 'tree_distance', 'text_distance', 'value_type', 'known_hash', 'surprise',
-           'program_of', 'proposal_measures', 'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals',
-           'program_features', 'solved_counts', 'proposal_record', 'canonical_text', 'tokens_of', 'ngrams', 'overlaps',
-           'overlap', 'benchmark_rows', 'benchmark_programs', 'local_benchmarks', 'answered_programs', 'equal_rows']
+           'published_differences', 'read_metrics', 'gzip_parts', 'gzip_members', 'each_rollout', 'read_rollouts',
+           'solve_rates', 'measurable', 'code_measures', 'tree_distance', 'text_distance', 'value_type', 'known_hash',
+           'surprise', 'program_of', 'proposal_measures', 'proposal_metrics', 'run_tasks', 'shown_programs',
+           'run_proposals', 'program_features', 'solved_counts', 'proposal_record', 'canonical_text', 'tokens_of',
+           'ngrams', 'overlaps', 'overlap', 'benchmark_rows', 'benchmark_programs', 'local_benchmarks',
+           'answered_programs', 'equal_rows']
 
 # %% ../nbs/14_metrics.ipynb #c002
 import ast, csv, json, re, zlib
@@ -226,15 +227,23 @@ def read_metrics(
         except ValueError as error: raise ValueError(f"{path}, line {number} cannot be read ({error}): remove the line, it is one step of the curves") from error
     return records
 
+def gzip_parts(
+    data: bytes,
+    chunk: int = 2**14,                    # bytes that are unpacked at once: what lies behind a member is copied, so a whole file at once would be copied for each member
+) -> Iterable[tuple[bytes, bytes, bool]]:  # compressed, unpacked, whether it is whole
+    "The members of a gzip file, one after another; the last may be torn. Raises zlib.error for a damaged one."
+    whole, end = memoryview(data), 0
+    while end < len(data):
+        start, texts, unpack = end, [], zlib.decompressobj(wbits=31)   # 31: a gzip header, the largest window
+        while end < len(data) and not unpack.eof:
+            texts.append(unpack.decompress(whole[end:end + chunk]))
+            end = min(end + chunk, len(data)) - len(unpack.unused_data)
+        yield data[start:end], b"".join(texts), unpack.eof
+
 def gzip_members(data: bytes) -> Iterable[bytes]:
-    "The whole members of a gzip file that grows by one member at a time."
-    while data:
-        unpack = zlib.decompressobj(wbits=31)   # 31: a gzip header, the largest window
-        try: text = unpack.decompress(data)
-        except zlib.error as error: raise ValueError(f"rollouts.jsonl.gz is damaged ({error}): remove the file, the run's metrics do not need it") from error
-        if not unpack.eof: return
-        yield text
-        data = unpack.unused_data
+    "The whole members of a gzip file that grows by one member at a time, unpacked."
+    try: yield from (text for _, text, whole in gzip_parts(data) if whole)
+    except zlib.error as error: raise ValueError(f"rollouts.jsonl.gz is damaged ({error}): remove the file, the run's metrics do not need it") from error
 
 def each_rollout(
     folder: str | Path,                   # of a run
