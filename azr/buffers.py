@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Iterable, Iterator, Sequence
 
-from .core import Task, from_json, to_json
+from .core import Task, from_json, to_json, written_aside
 
 # %% ../nbs/08_buffers.ipynb #c009
 class Buffer:
@@ -83,12 +83,10 @@ def write_tasks(
     body = "".join(to_json(task) + "\n" for task in tasks).encode("utf-8", "surrogatepass")
     head = json.dumps({"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest(), **header}, sort_keys=True).encode() + b"\n"
     data = gzip.compress(head + body, mtime=0) if path.suffix == ".gz" else head + body   # mtime: no clock in the bytes
-    aside = path.with_name(path.name + ".part")
-    with open(aside, "wb") as file:
+    with written_aside(path) as aside, open(aside, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(aside, path)
 
 # %% ../nbs/08_buffers.ipynb #c031
 def read_tasks(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLLAPSES', 'SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings',
-           'check_folder', 'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text',
-           'usage', 'progress_line', 'health', 'Alarm', 'collapses', 'warning_line', 'rollout_table', 'rollout_text',
+           'check_folder', 'recorded', 'older_than', 'open_folder', 'Records', 'first_members', 'clock_text', 'usage',
+           'progress_line', 'health', 'Alarm', 'collapses', 'warning_line', 'rollout_table', 'rollout_text',
            'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'overlap_record',
            'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'watched_trainer', 'take_steps',
            'together', 'kept', 'resume', 'start', 'seed', 'finish', 'push', 'sweep', 'start_run', 'examination',
@@ -44,7 +44,7 @@ from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
-from .core import Rollout, Task, to_json
+from .core import Rollout, Task, to_json, write_json, written_aside
 from .evals import evaluate, examine_proposer, solve
 from .executor import Executor
 from .metrics import answered_programs, each_rollout, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
@@ -53,8 +53,7 @@ from .prompts import facts
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
-from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, check_packages, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded,
-                         write_json, written)
+from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, check_packages, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded, written)
 
 # %% ../nbs/16_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -145,13 +144,8 @@ def older_than(found: dict) -> dict: # with every field of today
 def open_folder(folder: Path, config: Config):
     "Make the run folder and say in it what the run is."
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "params.yaml").exists(): rewrite(folder / "params.yaml", yaml.safe_dump({"config": recorded(config), **surroundings()}, sort_keys=False).encode())
-
-def rewrite(path: Path, data: bytes):
-    "Write aside, then rename: a reader sees the whole file or none."
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(data)
-    aside.replace(path)
+    if (folder / "params.yaml").exists(): return
+    with written_aside(folder / "params.yaml") as aside: aside.write_bytes(yaml.safe_dump({"config": recorded(config), **surroundings()}, sort_keys=False).encode())
 
 # %% ../nbs/16_run.ipynb #c018
 class Records:
@@ -185,8 +179,8 @@ class Records:
         if not self.writes: return
         for path in (self.metrics, self.timings):
             kept = [r for r in self.read(path) if r["step"] <= last]
-            rewrite(path, "".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
-        rewrite(self.rollouts, first_members(self.rollouts, last))
+            with written_aside(path) as aside: aside.write_bytes("".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
+        with written_aside(self.rollouts) as aside: aside.write_bytes(first_members(self.rollouts, last))
 
 def first_members(path: Path, last: int) -> bytes: # gzip members
     "The steps up to `last` of a rollouts file, each a gzip member; one that a crash cut short is dropped."
@@ -703,4 +697,4 @@ def write_compact(path: str | Path, record: dict):
     lines = ",\n".join(json.dumps(r, sort_keys=True) for r in record["metrics"])
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    rewrite(path, f'{head[:-1]},\n"metrics": [\n{lines}\n]}}\n'.encode())
+    with written_aside(path) as aside: aside.write_bytes(f'{head[:-1]},\n"metrics": [\n{lines}\n]}}\n'.encode())

@@ -8,7 +8,7 @@ __all__ = ['CONTROLS', 'TRACKERS', 'BACKENDS', 'KINDS', 'check_kinds', 'Config',
            'PolicySampler', 'generation_config', 'generator', 'until', 'Row', 'row', 'merge', 'slots', 'place',
            'backend_arguments', 'changed', 'untouched', 'process_state', 'SharedExecutor', 'deal', 'cut_alike',
            'grpo_arguments', 'SelfPlayTrainer', 'written', 'executor_settings', 'whole_checkpoints', 'last_checkpoint',
-           'seeded', 'merge_adapter', 'write_json']
+           'seeded', 'merge_adapter']
 
 # %% ../nbs/11_trainer.ipynb #c002
 import copy
@@ -42,7 +42,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from .advantages import advantage_function
 from .buffers import REFERENCE_CHOICES, Buffers
-from .core import Completion, Prompt, Role, Rollout
+from .core import Completion, Prompt, Role, Rollout, write_json
 from .executor import Call, Outcome
 from .prompts import STYLES
 from .rewards import RewardSetting, reward_setting
@@ -639,10 +639,3 @@ def merge_adapter(folder: str | Path, output: str | Path, dtype: str = "float32"
     model = AutoPeftModelForCausalLM.from_pretrained(str(folder), dtype=computation(dtype)).merge_and_unload()
     model.save_pretrained(str(output))
     AutoTokenizer.from_pretrained(str(folder)).save_pretrained(str(output))
-
-def write_json(path: str | Path, value: dict | list):
-    "Write aside, then rename: a reader sees the whole file or none."
-    path = Path(path)
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    aside.replace(path)
