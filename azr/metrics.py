@@ -178,19 +178,21 @@ def settings_table(
     results: dict[str, dict[int, float]],            # setting -> seed -> result
     base: str,                                       # the setting that all others are compared with
     published: dict[str, float] | None = None,       # setting -> published difference from the base, in any unit
+    families: dict[str, str] | None = None,          # setting -> the table that its p-value is corrected in; None: one table
     level: float = .05,
 ) -> list[dict]:                                     # a row for each setting: n, mean, half (95 %), difference, difference_half, p, p_holm, detectable, verdict; None where undefined
     "Every setting against the base, paired by seed."
     if base not in results: raise ValueError(f"no setting is called {base!r}: there are {', '.join(results)}")
-    rows, published = [], published or {}
+    rows, published, families = [], published or {}, families or {}
     for name, by_seed in results.items():
         paired = [by_seed[seed] - results[base][seed] for seed in sorted(set(by_seed) & set(results[base]))] if name != base else []
         middle, half = interval([*by_seed.values()]) if by_seed else (None, None)
         gap, gap_half = interval(paired) if paired else (None, None)
-        rows.append({"setting": name, "n": len(by_seed), "mean": middle, "half": half, "pairs": len(paired), "difference": gap, "difference_half": gap_half, "p": paired_test(paired), "detectable": detectable(paired)})
-    for row, p in zip(rows, holm([row["p"] for row in rows])):
-        row["p_holm"] = p
-        row["verdict"] = "the base" if row["setting"] == base else judgement(row["difference"], p, published.get(row["setting"]), level)
+        rows.append({"setting": name, "family": families.get(name), "n": len(by_seed), "mean": middle, "half": half, "pairs": len(paired), "difference": gap, "difference_half": gap_half, "p": paired_test(paired), "detectable": detectable(paired)})
+    for family in {row["family"] for row in rows}:
+        own = [row for row in rows if row["family"] == family]
+        for row, p in zip(own, holm([row["p"] for row in own])): row["p_holm"] = p
+    for row in rows: row["verdict"] = "the base" if row["setting"] == base else judgement(row["difference"], row["p_holm"], published.get(row["setting"]), level)
     return rows
 
 def judgement(

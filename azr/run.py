@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
 from typing import get_args
@@ -682,14 +683,16 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
 
 # %% ../nbs/16_run.ipynb #c055
 def compact(folder: str | Path, every: int = 10) -> dict:
-    "A finished run as one small dictionary."
-    folder = Path(folder)
-    measures = ("accuracy", "valid_rate", "unique_rate", "reward", "solve_rate", "statements", "count")
+    "A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted."
+    folder, records = Path(folder), Records(folder)
+    measures = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count")
     kept = lambda key: key in ("step", "entropy") or key.split("/")[-1] in measures or key.startswith("propose/") and "/status/" in key
     digits = lambda v: round(v, 4) if isinstance(v, float) else v
     thin = [r for r in read_metrics(folder) if r["step"] % every == 0 or "heldout/accuracy" in r]
+    written = {line["step"]: line["generated_tokens"] for line in records.read(records.timings) if "generated_tokens" in line}
+    tokens = dict(zip(written, accumulate(written.values())))
     return {"params": yaml.safe_load((folder / "params.yaml").read_text()), "summary": json.loads((folder / "summary.json").read_text()),
-            "metrics": [{k: digits(v) for k, v in r.items() if kept(k)} for r in thin]}
+            "metrics": [{k: digits(v) for k, v in r.items() if kept(k)} | ({"tokens": tokens[r["step"]]} if r["step"] in tokens else {}) for r in thin]}
 
 def write_compact(path: str | Path, record: dict):
     "One line for each step, so that a change can be read."

@@ -15,7 +15,7 @@ import yaml
 
 from azr.cli import main
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import Interrupt, check_folder, compact, config, folder_for, open_folder, recorded, sweep, train, write_compact
+from azr.run import Interrupt, Records, check_folder, compact, config, folder_for, open_folder, recorded, sweep, train, write_compact
 from azr.trainer import last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
@@ -211,6 +211,8 @@ def test_a_compact_record_is_small_and_whole(done, tmp_path):
     assert (tmp_path / "record.json").stat().st_size < 30_000
     read = json.loads((tmp_path / "record.json").read_text())
     assert read["summary"] == done[1] and [r["step"] for r in read["metrics"]] == [0, 2, 4] and read["params"]["config"]["batch"] == 4
+    written = [line["generated_tokens"] for line in Records(done[0]).read(done[0] / "timings.jsonl") if "generated_tokens" in line]
+    assert [r.get("tokens", 0) for r in read["metrics"]] == [0, sum(written[:2]), sum(written[:4])]
 
 
 def test_names_of_run_folders():

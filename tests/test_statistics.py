@@ -58,6 +58,15 @@ def test_rows_show_their_n_and_their_verdict():
     with pytest.raises(ValueError, match="no setting is called 'full azr'"): settings_table({"full": full}, "full azr")
 
 
+def test_each_family_is_corrected_alone():
+    full = {0: 15.0, 1: 14.0, 2: 16.0}
+    results = {"full": full} | {name: {s: v - 5 + s * spread for s, v in full.items()} for name, spread in (("a", .5), ("b", 1.0), ("c", 2.0))}
+    alone = {row["setting"]: row for row in settings_table(results, "full", None, {"a": "one", "b": "two", "c": "two"})}
+    together = {row["setting"]: row for row in settings_table(results, "full")}
+    assert alone["a"]["p_holm"] == alone["a"]["p"] and together["a"]["p_holm"] == pytest.approx(3 * alone["a"]["p"])
+    assert alone["b"]["p_holm"] == pytest.approx(2 * alone["b"]["p"]) and [alone[name]["family"] for name in results] == [None, "one", "two", "two"]
+
+
 def test_verdicts():
     assert judgement(-1, .01, 2.0) == "disagrees with the paper" and judgement(-1, .01, None) == "worse" and judgement(1, .01, None) == "better"
     assert judgement(-1, .06, -1) == judgement(None, None, None) == "cannot tell at this scale"
