@@ -8,7 +8,7 @@ __all__ = ['COLLAPSES', 'SETS', 'presets', 'read_preset', 'typed', 'check_batche
            'progress_line', 'health', 'Alarm', 'collapses', 'warning_line', 'rollout_table', 'rollout_text',
            'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'overlap_record',
            'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'watched_trainer', 'take_steps',
-           'together', 'kept', 'resume', 'start', 'seed', 'finish', 'push', 'sweep', 'start_run', 'examination',
+           'together', 'kept', 'resume', 'start', 'seed', 'save_results', 'push', 'sweep', 'start_run', 'examination',
            'examine_model', 'solved_by_depth', 'clean_base', 'final_exam', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
@@ -485,7 +485,7 @@ def train(
         if state.is_main_process: open_folder(folder, config)
         with together(folder, state):
             take_steps(trainer, watch, checkpoint)
-            return finish(trainer, records, folder, executor, say)
+            return save_results(trainer, records, folder, executor, say)
 
 def watched_trainer(config: Config, policy: tuple, env, watch: Watch, checkpoints: Path) -> SelfPlayTrainer:
     "The self-play loop and its trainer around a policy (model, tokenizer), and a watch that hears of both. Raises ValueError where no prompt fits."
@@ -573,7 +573,7 @@ def seed(trainer: SelfPlayTrainer, say: Callable[[str], None]) -> dict: # funnel
         say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: " + ", ".join(f"{k} {n}" for k, n in funnel.items()))
     return {"funnel": funnel, "seconds": time.perf_counter() - begun}
 
-def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
+def save_results(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
     "Save the model and the figure, then the summary, which makes the run done."
     with written(folder / "model"):
         trainer.save_model(str(folder / "model"))
