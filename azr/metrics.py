@@ -168,8 +168,8 @@ def detectable(
     level: float = .05,             # of the two-sided test
     power: float = .8,              # chance to find it
 ) -> float | None:
-    "The smallest true difference that as many seeds with this spread would find: (t of the level + t of the power) standard errors."
-    if len(differences) < 2: return None
+    "The smallest true difference that as many seeds with this spread would find: (t of the level + t of the power) standard errors. None as in `paired_test`."
+    if len(differences) < 2 or stdev(differences) == 0: return None
     freedom = len(differences) - 1
     return (student_bound(level, freedom) + student_bound(2 * (1 - power), freedom)) * stdev(differences) / sqrt(len(differences))
 
