@@ -117,9 +117,9 @@ def plain(value) -> object: # what YAML can hold
     except (OSError, TypeError, AttributeError): return repr(type(value))
 
 def surroundings() -> dict: # facts for params.yaml and summary.json
-    "Where and with what a run was made."
+    "Where and with what a run was made; the git commit is followed by +changes where the files were not quite those."
     packages = {name: version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate")}
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent if "__file__" in globals() else None)
+    git = subprocess.run(["git", "describe", "--always", "--exclude=*", "--dirty=+changes"], capture_output=True, text=True, cwd=Path(__file__).parent if "__file__" in globals() else None)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
     return {"versions": {"python": platform.python_version(), "azr": version("azr"), **packages}, "device": device, "processes": process_state().num_processes, "platform": platform.platform(), "git": git.stdout.strip() or None}
 

@@ -15,7 +15,7 @@ import yaml
 
 from azr.cli import main
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import Interrupt, Records, check_folder, compact, config, folder_for, open_folder, recorded, sweep, train, write_compact
+from azr.run import Interrupt, Records, check_folder, compact, config, folder_for, open_folder, recorded, surroundings, sweep, train, write_compact
 from azr.trainer import last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
@@ -271,6 +271,17 @@ def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"config": {k: v for k, v in recorded(config("demo")).items() if k != "reference_choice"}}))
     assert check_folder(tmp_path, config("demo")) == tmp_path
     with pytest.raises(ValueError, match="reference_choice: 'uniform' there, 'recent' now"): check_folder(tmp_path, config("demo", reference_choice="recent"))
+
+
+def test_the_record_says_whether_the_files_were_those_of_the_commit(tmp_path, monkeypatch):
+    git = lambda *words: subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b.c", *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+    monkeypatch.setattr("azr.run.__file__", str(tmp_path / "run.py"))
+    assert surroundings()["git"] is None
+    (tmp_path / "run.py").write_text("1")
+    for words in (("init",), ("add", "."), ("commit", "-m", "x"), ("tag", "-a", "v1", "-m", "x")): git(*words)
+    assert surroundings()["git"] == (commit := git("rev-parse", "--short", "HEAD"))
+    (tmp_path / "run.py").write_text("2")
+    assert surroundings()["git"] == f"{commit}+changes"
 
 
 # ---- pages that run many runs, in their smallest form ----
