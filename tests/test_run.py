@@ -267,6 +267,19 @@ def test_a_settings_own_duplicate_reward_stands(tmp_path):
     with Executor(workers=1) as executor: assert azr_recipe(own, environment(own, executor)).rewards.duplicate == -0.25
 
 
+def test_prompts_name_the_modules_that_the_executor_lets_through(tmp_path):
+    from random import Random
+    from azr.buffers import Buffers
+    from azr.executor import Executor, Policy
+    from azr.trainer import azr_recipe, environment
+    for style, policy, said in (("r1", Policy(imports=("math", "re")), "Only these modules can be imported: math, re."), ("chat", Policy(), Policy().imports[-1] + "."), ("terse", Policy(), "")):
+        own = config("demo", style=style)
+        with Executor(workers=1, policy=policy) as executor: kinds = azr_recipe(own, environment(own, executor)).task_types
+        prompt = kinds[0].propose_prompt(Buffers(own.task_types), Random(0))
+        asked = prompt.text or prompt.messages[-1]["content"]
+        assert said in asked and ("Only these modules" in asked) == bool(said)
+
+
 def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"config": {k: v for k, v in recorded(config("demo")).items() if k != "reference_choice"}}))
     assert check_folder(tmp_path, config("demo")) == tmp_path
