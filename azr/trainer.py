@@ -206,9 +206,8 @@ def check_packages(config: Config):
     "That what a configuration asks for is installed, before anything is loaded. Raises ValueError with the line that installs it."
     for name in config.report_to: need(TRACKERS[name], f"report_to {name!r}")
     if config.quantization: need("bitsandbytes", f"quantization {config.quantization!r}")
-    if not config.backend.startswith("vllm"): return
-    need("vllm", f"backend {config.backend!r}")
-    if not torch.cuda.is_available(): raise ValueError(f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'")
+    if config.backend.startswith("vllm"): need("vllm", f"backend {config.backend!r}")
+    if config.backend != "transformers" and not torch.cuda.is_available(): raise ValueError(f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'")
 
 # %% ../nbs/11_trainer.ipynb #c013
 def encode(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[int]: # token ids
