@@ -319,4 +319,4 @@ def test_the_scaling_page_pretrains_another_size_and_plays_from_it(tmp_path):
     papermill("scaling.ipynb", tmp_path / "out.ipynb", own)
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
     assert sorted(found) == ["width-16-s0", "width-64-s0"] and found["width-16-s0"]["weights"] < found["width-64-s0"]["weights"] == 181_120
-    assert found["width-16-s0"]["params"]["config"]["model"] == str(tmp_path / "models" / "16" / "tiny")
+    assert found["width-16-s0"]["params"]["config"]["model"] == os.path.relpath(tmp_path / "models" / "16" / "tiny", Path(__file__).parents[1])
