@@ -167,7 +167,10 @@ def from_json(kind: type, line: str) -> Any: # a `kind`
 def written_aside(path: str | Path) -> Iterator[Path]: # where to write
     "A name beside `path` to write to, which becomes `path` at the end: a reader sees the whole file or none, and an error leaves the old one."
     aside = Path(path).with_name(Path(path).name + ".part")
-    yield aside
+    try: yield aside
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     aside.replace(path)
 
 def write_json(path: str | Path, value: dict | list):
