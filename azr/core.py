@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['Role', 'Status', 'Prompt', 'Completion', 'Proposal', 'Task', 'Attempt', 'Verdict', 'Rollout', 'TaskType', 'to_json',
-           'from_dict', 'from_json']
+           'from_dict', 'from_json', 'written_aside', 'write_json']
 
 # %% ../nbs/00_core.ipynb #c002
 import json
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Iterator, Protocol
 
 # %% ../nbs/00_core.ipynb #c004
 class Role(StrEnum):
@@ -159,3 +161,18 @@ def from_dict(kind: type, data: dict) -> Any: # a `kind`
 def from_json(kind: type, line: str) -> Any: # a `kind`
     "The noun that `to_json` wrote."
     return from_dict(kind, json.loads(line))
+
+# %% ../nbs/00_core.ipynb #c023
+@contextmanager
+def written_aside(path: str | Path) -> Iterator[Path]: # where to write
+    "A name beside `path` to write to, which becomes `path` at the end: a reader sees the whole file or none, and an error leaves the old one."
+    aside = Path(path).with_name(Path(path).name + ".part")
+    try: yield aside
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    aside.replace(path)
+
+def write_json(path: str | Path, value: dict | list):
+    "A whole file of JSON, a line for each value."
+    with written_aside(path) as aside: aside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

@@ -31,12 +31,12 @@ from transformers import PreTrainedModel
 
 from .benchmarks import BENCHMARKS, Benchmark, Unavailable, ask_task, fetch, judge_tasks
 from .buffers import Buffers
-from .core import Attempt, Status, Task, TaskType, Verdict
+from .core import Attempt, Status, Task, TaskType, Verdict, write_json, written_aside
 from .executor import Executor
 from .sampling import GREEDY, Sampler, Sampling
 from .selfplay import judge
 from .tiny import WEIGHTS, held_out_tasks
-from .trainer import PolicySampler, context_length, generator, load_policy, write_json
+from .trainer import PolicySampler, context_length, generator, load_policy
 
 # %% ../nbs/13_evals.ipynb #c005
 def solve(sampler: Sampler, tasks: Sequence[Task], task_types: Sequence[TaskType], env, sampling: Sampling = GREEDY) -> list[Verdict]: # one for each task
@@ -156,9 +156,7 @@ def open_sheet(path: Path, # one head, then one line a task
         changed = [f"{k}: {old.get(k)!r} there, {new.get(k)!r} now" for k in sorted(old | new) if old.get(k) != new.get(k)]
         if changed: raise ValueError(f"{path} belongs to an exam with other settings ({'; '.join(changed)}): give another folder, or delete the file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(b"".join(line + b"\n" for line in lines) or json.dumps(head, sort_keys=True).encode() + b"\n")
-    aside.replace(path)
+    with written_aside(path) as aside: aside.write_bytes(b"".join(line + b"\n" for line in lines) or json.dumps(head, sort_keys=True).encode() + b"\n")
     return {record["id"]: record for record in records[1:]}
 
 RECORD = ("id", "group", "right", "statuses", "empty", "cut", "texts")   # what is kept of a task

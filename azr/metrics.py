@@ -6,11 +6,12 @@
 __all__ = ['TABLE_2', 'MOST_NODES', 'MOST_COMPARED', 'PROGRAM_SETS', 'mean', 'defined', 'funnel', 'slot_metrics',
            'propose_metrics', 'solve_metrics', 'program_shape', 'program_metrics', 'step_metrics', 'student',
            'student_bound', 'interval', 'paired_test', 'holm', 'detectable', 'settings_table', 'judgement',
-           'published_differences', 'read_metrics', 'gzip_members', 'each_rollout', 'read_rollouts', 'solve_rates',
-           'measurable', 'code_measures', 'tree_distance', 'text_distance', 'value_type', 'known_hash', 'surprise',
-           'program_of', 'proposal_measures', 'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals',
-           'program_features', 'solved_counts', 'proposal_record', 'canonical_text', 'tokens_of', 'ngrams', 'overlaps',
-           'overlap', 'benchmark_rows', 'benchmark_programs', 'local_benchmarks', 'answered_programs', 'equal_rows']
+           'published_differences', 'read_metrics', 'gzip_parts', 'gzip_members', 'each_rollout', 'read_rollouts',
+           'solve_rates', 'measurable', 'code_measures', 'tree_distance', 'text_distance', 'value_type', 'known_hash',
+           'surprise', 'program_of', 'proposal_measures', 'proposal_metrics', 'run_tasks', 'shown_programs',
+           'run_proposals', 'program_features', 'solved_counts', 'proposal_record', 'canonical_text', 'tokens_of',
+           'ngrams', 'overlaps', 'overlap', 'benchmark_rows', 'benchmark_programs', 'local_benchmarks',
+           'answered_programs', 'equal_rows']
 
 # %% ../nbs/14_metrics.ipynb #c002
 import ast, csv, json, re, zlib
@@ -167,8 +168,8 @@ def detectable(
     level: float = .05,             # of the two-sided test
     power: float = .8,              # chance to find it
 ) -> float | None:
-    "The smallest true difference that as many seeds with this spread would find: (t of the level + t of the power) standard errors."
-    if len(differences) < 2: return None
+    "The smallest true difference that as many seeds with this spread would find: (t of the level + t of the power) standard errors. None as in `paired_test`."
+    if len(differences) < 2 or stdev(differences) == 0: return None
     freedom = len(differences) - 1
     return (student_bound(level, freedom) + student_bound(2 * (1 - power), freedom)) * stdev(differences) / sqrt(len(differences))
 
@@ -177,19 +178,21 @@ def settings_table(
     results: dict[str, dict[int, float]],            # setting -> seed -> result
     base: str,                                       # the setting that all others are compared with
     published: dict[str, float] | None = None,       # setting -> published difference from the base, in any unit
+    families: dict[str, str] | None = None,          # setting -> the table that its p-value is corrected in; None: one table
     level: float = .05,
 ) -> list[dict]:                                     # a row for each setting: n, mean, half (95 %), difference, difference_half, p, p_holm, detectable, verdict; None where undefined
     "Every setting against the base, paired by seed."
     if base not in results: raise ValueError(f"no setting is called {base!r}: there are {', '.join(results)}")
-    rows, published = [], published or {}
+    rows, published, families = [], published or {}, families or {}
     for name, by_seed in results.items():
         paired = [by_seed[seed] - results[base][seed] for seed in sorted(set(by_seed) & set(results[base]))] if name != base else []
         middle, half = interval([*by_seed.values()]) if by_seed else (None, None)
         gap, gap_half = interval(paired) if paired else (None, None)
-        rows.append({"setting": name, "n": len(by_seed), "mean": middle, "half": half, "pairs": len(paired), "difference": gap, "difference_half": gap_half, "p": paired_test(paired), "detectable": detectable(paired)})
-    for row, p in zip(rows, holm([row["p"] for row in rows])):
-        row["p_holm"] = p
-        row["verdict"] = "the base" if row["setting"] == base else judgement(row["difference"], p, published.get(row["setting"]), level)
+        rows.append({"setting": name, "family": families.get(name), "n": len(by_seed), "mean": middle, "half": half, "pairs": len(paired), "difference": gap, "difference_half": gap_half, "p": paired_test(paired), "detectable": detectable(paired)})
+    for family in {row["family"] for row in rows}:
+        own = [row for row in rows if row["family"] == family]
+        for row, p in zip(own, holm([row["p"] for row in own])): row["p_holm"] = p
+    for row in rows: row["verdict"] = "the base" if row["setting"] == base else judgement(row["difference"], row["p_holm"], published.get(row["setting"]), level)
     return rows
 
 def judgement(
@@ -226,15 +229,23 @@ def read_metrics(
         except ValueError as error: raise ValueError(f"{path}, line {number} cannot be read ({error}): remove the line, it is one step of the curves") from error
     return records
 
+def gzip_parts(
+    data: bytes,
+    chunk: int = 2**14,                    # bytes that are unpacked at once: what lies behind a member is copied, so a whole file at once would be copied for each member
+) -> Iterable[tuple[bytes, bytes, bool]]:  # compressed, unpacked, whether it is whole
+    "The members of a gzip file, one after another; the last may be torn. Raises zlib.error for a damaged one."
+    whole, end = memoryview(data), 0
+    while end < len(data):
+        start, texts, unpack = end, [], zlib.decompressobj(wbits=31)   # 31: a gzip header, the largest window
+        while end < len(data) and not unpack.eof:
+            texts.append(unpack.decompress(whole[end:end + chunk]))
+            end = min(end + chunk, len(data)) - len(unpack.unused_data)
+        yield data[start:end], b"".join(texts), unpack.eof
+
 def gzip_members(data: bytes) -> Iterable[bytes]:
-    "The whole members of a gzip file that grows by one member at a time."
-    while data:
-        unpack = zlib.decompressobj(wbits=31)   # 31: a gzip header, the largest window
-        try: text = unpack.decompress(data)
-        except zlib.error as error: raise ValueError(f"rollouts.jsonl.gz is damaged ({error}): remove the file, the run's metrics do not need it") from error
-        if not unpack.eof: return
-        yield text
-        data = unpack.unused_data
+    "The whole members of a gzip file that grows by one member at a time, unpacked."
+    try: yield from (text for _, text, whole in gzip_parts(data) if whole)
+    except zlib.error as error: raise ValueError(f"rollouts.jsonl.gz is damaged ({error}): remove the file, the run's metrics do not need it") from error
 
 def each_rollout(
     folder: str | Path,                   # of a run

@@ -6,9 +6,9 @@
 __all__ = ['BLACK', 'ORANGE', 'SKY', 'GREEN', 'YELLOW', 'BLUE', 'VERMILION', 'PURPLE', 'GREY', 'COLOURS', 'LINES', 'STYLE',
            'ARMS', 'PROPOSAL_PANELS', 'table', 'measure', 'figure', 'lines', 'draw_measure', 'finish', 'learning_curve',
            'funnel_shares', 'validity_funnel', 'learnability_histogram', 'arm_gains', 'headline', 'ablation_rows',
-           'seeds_measure', 'draw_seeds', 'proposal_curves', 'roles_by_type', 'learnability_over_training',
-           'principal_plane', 'program_map', 'beside_the_paper', 'depth_curves', 'weights_text', 'accuracy_by_size',
-           'scaling']
+           'at_tokens', 'accuracy_by_tokens', 'seeds_measure', 'draw_seeds', 'proposal_curves', 'roles_by_type',
+           'learnability_over_training', 'principal_plane', 'program_map', 'beside_the_paper', 'depth_curves',
+           'weights_text', 'accuracy_by_size', 'scaling']
 
 # %% ../nbs/15_plots.ipynb #c002
 from functools import wraps
@@ -261,20 +261,52 @@ def ablation_rows(
     published: dict[str, float] | None = None,   # setting -> published difference, in points of the paper's average
 ) -> Figure:
     "Differences from the base, row by row."
-    shown, published = [row for row in rows if row["difference"] is not None][::-1], published or {}
+    published, families = published or {}, list(dict.fromkeys(row.get("family") for row in rows))
+    shown = [line for family in families for line in [family, *(row for row in rows if row.get("family") == family and row["difference"] is not None)] if line][::-1]
     fig, axes = plt.subplots(figsize=(6.5, .8 + .26 * max(1, len(shown))))
     for place, row in enumerate(shown):
+        if isinstance(row, str): continue
         if row["detectable"] is not None: axes.barh(place, 2 * row["detectable"], left=-row["detectable"], color="#dddddd", height=.6, label="too small to find", zorder=0)
         axes.errorbar(row["difference"], place, xerr=row["difference_half"], fmt="o", color=ORANGE, ecolor=BLACK, ms=5, capsize=2.5, label="ours, 95 %")
         if row["setting"] in published: axes.plot(published[row["setting"]], place, "D", color=BLACK, mfc="none", ms=5, label="the paper (another model)")
     axes.axvline(0, color=BLACK, lw=.6)
-    axes.set_yticks(range(len(shown)), [f"{row['setting']} (n = {row['pairs']})" for row in shown])
+    axes.set_yticks(range(len(shown)), [row if isinstance(row, str) else f"{row['setting']} (n = {row['pairs']})" for row in shown])
+    for label, row in zip(axes.get_yticklabels(), shown): label.set_fontweight("bold" if isinstance(row, str) else "normal")
     axes.set(xlabel="difference from full AZR, points of held-out accuracy", ylim=(-.6, max(1, len(shown)) - .4))
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1]))
     if handles: fig.legend(handles.values(), handles, loc="outside lower center", ncols=3)
     return fig
 
 # %% ../nbs/15_plots.ipynb #c036
+def at_tokens(
+    records: Sequence[dict],          # of a run, some with `tokens` and validation/accuracy
+    tokens: float | Sequence[float],  # written so far
+) -> np.ndarray:                      # accuracy there; the last exam's beyond it
+    "Validation accuracy at a number of generated tokens."
+    exams = [(r.get("tokens", 0), r["validation/accuracy"]) for r in records if "validation/accuracy" in r]
+    return np.interp(tokens, *zip(*exams))
+
+@figure
+def accuracy_by_tokens(
+    settings: dict[str, Sequence[Sequence[dict]]],   # setting -> the records of each seed
+    tasks: int | None = None,                        # held-out tasks of each type behind a point
+) -> Figure:
+    "Accuracy on the validation set against generated tokens: every seed thin, the mean with its 95 % interval thick."
+    fig, axes = plt.subplots(figsize=(5, 3))
+    for (name, runs), (colour, line, marker) in zip(settings.items(), ((ORANGE, "-", "o"), (BLUE, "--", "s"), (BLACK, ":", "^"))):
+        ends, exams = [records[-1]["tokens"] for records in runs], sum("validation/accuracy" in r for r in runs[0])
+        grid = np.linspace(0, min(ends), exams)
+        curves = [at_tokens(records, grid) for records in runs]
+        for records in runs: axes.plot(*zip(*((r.get("tokens", 0) / 1e6, r["validation/accuracy"]) for r in records if "validation/accuracy" in r)), color=colour, lw=.5, alpha=.4)
+        spread = [interval(list(column)) for column in zip(*curves)]
+        axes.errorbar(grid / 1e6, [mean for mean, _ in spread], yerr=None if len(runs) < 2 else [half for _, half in spread], color=colour, linestyle=line, marker=marker, lw=2, ms=4, capsize=2, elinewidth=1, label=f"{name} (n = {len(runs)})")
+    finish(axes, "Validation tasks", "solved, greedy" + (f" (n = {tasks} a type)" if tasks else ""), share=True)
+    axes.set_xlabel("generated tokens, millions")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    fig.legend(loc="outside lower center", ncols=3)
+    return fig
+
+# %% ../nbs/15_plots.ipynb #c039
 PROPOSAL_PANELS = {"complexity": "cognitive complexity", "halstead": "Halstead score", "tree_distance": "distance to references (tree)", "text_distance": "distance to references (text)",
                    "answer_diversity": "answer diversity", "novel_rate": "programs never written before"}   # measure -> title
 
@@ -328,7 +360,7 @@ def roles_by_type(
     if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=2)
     return fig
 
-# %% ../nbs/15_plots.ipynb #c040
+# %% ../nbs/15_plots.ipynb #c043
 @figure
 def learnability_over_training(
     runs: Sequence[Sequence[dict]],   # the records of each seed, with propose/<task type>/solved: proposals solved by 0, 1 ... n attempts
@@ -355,7 +387,7 @@ def learnability_over_training(
     if handles: fig.legend(handles[::-1], labels[::-1], loc="outside right center", title=f"solved, of {len(labels) - 1}\n(hatched: pays 0)")
     return fig
 
-# %% ../nbs/15_plots.ipynb #c043
+# %% ../nbs/15_plots.ipynb #c046
 def principal_plane(
     features: np.ndarray,                          # (N, F)
 ) -> tuple[np.ndarray, np.ndarray]:                # (N, 2) places, (2,) share of the variance
@@ -381,7 +413,7 @@ def program_map(
     axes.set(title=f"Proposed programs by their syntax (n = {len(found)}, {len(runs)} seed{'s' * (len(runs) > 1)})", xlabel=f"first component ({share[0]:.0%} of the variance)", ylabel=f"second component ({share[1]:.0%})")
     return fig
 
-# %% ../nbs/15_plots.ipynb #c046
+# %% ../nbs/15_plots.ipynb #c049
 @figure
 def beside_the_paper(
     runs: pd.DataFrame | Sequence[dict],  # ours: a row for each run: arm, seed, before, after (fractions)
@@ -406,7 +438,7 @@ def beside_the_paper(
     fig.legend(handles=[plt.Rectangle((0, 0), 1, 1, fc=colour if full else "none", ec=BLACK if full else colour, lw=.6 if full else 1.8, label=name) for name, colour, full in names], loc="outside right center")
     return fig
 
-# %% ../nbs/15_plots.ipynb #c049
+# %% ../nbs/15_plots.ipynb #c052
 @figure
 def depth_curves(
     before: dict[str, dict[int, Sequence[int]]],           # task type -> steps of the program -> (solved, asked)
@@ -428,7 +460,7 @@ def depth_curves(
     if handles: fig.legend(handles, labels, loc="outside lower center", ncols=2)
     return fig
 
-# %% ../nbs/15_plots.ipynb #c051
+# %% ../nbs/15_plots.ipynb #c054
 def weights_text(parameters: float) -> str: # "0.18M", "7B"
     "A number of weights as people write it."
     return f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:.2g}M"

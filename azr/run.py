@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['COLLAPSES', 'SETS', 'presets', 'read_preset', 'typed', 'check_batches', 'config', 'plain', 'surroundings',
-           'check_folder', 'recorded', 'older_than', 'open_folder', 'rewrite', 'Records', 'first_members', 'clock_text',
-           'usage', 'progress_line', 'health', 'Alarm', 'collapses', 'warning_line', 'rollout_table', 'rollout_text',
+           'check_folder', 'recorded', 'older_than', 'open_folder', 'Records', 'first_members', 'clock_text', 'usage',
+           'progress_line', 'health', 'Alarm', 'collapses', 'warning_line', 'rollout_table', 'rollout_text',
            'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'overlap_record',
-           'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'together', 'kept', 'resume',
-           'start', 'seed', 'finish', 'push', 'sweep', 'start_run', 'examination', 'examine_model', 'solved_by_depth',
-           'clean_base', 'final_exam', 'compact', 'write_compact']
+           'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'watched_trainer', 'take_steps',
+           'together', 'kept', 'resume', 'start', 'seed', 'save_results', 'push', 'sweep', 'start_run', 'examination',
+           'examine_model', 'solved_by_depth', 'clean_base', 'final_exam', 'compact', 'write_compact']
 
 # %% ../nbs/16_run.ipynb #c002
 import ast
@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
 from typing import get_args
@@ -44,7 +45,7 @@ from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
-from .core import Rollout, Task, to_json
+from .core import Rollout, Task, to_json, write_json, written_aside
 from .evals import evaluate, examine_proposer, solve
 from .executor import Executor
 from .metrics import answered_programs, each_rollout, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
@@ -53,8 +54,7 @@ from .prompts import facts
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .tiny import WEIGHTS, held_out_tasks
-from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, check_packages, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded,
-                         write_json, written)
+from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, check_packages, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded, written)
 
 # %% ../nbs/16_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -117,9 +117,9 @@ def plain(value) -> object: # what YAML can hold
     except (OSError, TypeError, AttributeError): return repr(type(value))
 
 def surroundings() -> dict: # facts for params.yaml and summary.json
-    "Where and with what a run was made."
+    "Where and with what a run was made; the git commit is followed by +changes where the files were not quite those."
     packages = {name: version(name) for name in ("torch", "transformers", "trl", "peft", "accelerate")}
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent if "__file__" in globals() else None)
+    git = subprocess.run(["git", "describe", "--always", "--exclude=*", "--dirty=+changes"], capture_output=True, text=True, cwd=Path(__file__).parent if "__file__" in globals() else None)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
     return {"versions": {"python": platform.python_version(), "azr": version("azr"), **packages}, "device": device, "processes": process_state().num_processes, "platform": platform.platform(), "git": git.stdout.strip() or None}
 
@@ -145,13 +145,8 @@ def older_than(found: dict) -> dict: # with every field of today
 def open_folder(folder: Path, config: Config):
     "Make the run folder and say in it what the run is."
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "params.yaml").exists(): rewrite(folder / "params.yaml", yaml.safe_dump({"config": recorded(config), **surroundings()}, sort_keys=False).encode())
-
-def rewrite(path: Path, data: bytes):
-    "Write aside, then rename: a reader sees the whole file or none."
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(data)
-    aside.replace(path)
+    if (folder / "params.yaml").exists(): return
+    with written_aside(folder / "params.yaml") as aside: aside.write_bytes(yaml.safe_dump({"config": recorded(config), **surroundings()}, sort_keys=False).encode())
 
 # %% ../nbs/16_run.ipynb #c018
 class Records:
@@ -185,8 +180,8 @@ class Records:
         if not self.writes: return
         for path in (self.metrics, self.timings):
             kept = [r for r in self.read(path) if r["step"] <= last]
-            rewrite(path, "".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
-        rewrite(self.rollouts, first_members(self.rollouts, last))
+            with written_aside(path) as aside: aside.write_bytes("".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
+        with written_aside(self.rollouts) as aside: aside.write_bytes(first_members(self.rollouts, last))
 
 def first_members(path: Path, last: int) -> bytes: # gzip members
     "The steps up to `last` of a rollouts file, each a gzip member; one that a crash cut short is dropped."
@@ -482,31 +477,39 @@ def train(
     check_packages(config)
     records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
     set_seed(config.seed)
-    model, tokenizer = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
+    policy = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
         env = environment(config, SharedExecutor(executor) if state.num_processes > 1 else executor)
-        selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))
         watch = Watch(config, records, lambda step: {}, say, draw)
-        trainer = SelfPlayTrainer(model, tokenizer, selfplay, config, folder / "checkpoints", watch.on_play, [watch], watch.numbers)
-        check_prompts(selfplay, trainer)
+        trainer = watched_trainer(config, policy, env, watch, folder / "checkpoints")
         if state.is_main_process: open_folder(folder, config)
-        watch.exam = exam_for(config, selfplay, trainer.sampler)
         with together(folder, state):
-            try:
-                with Interrupt(say) as interrupt:
-                    watch.stop = lambda: any(gather_object([interrupt.asked]))   # heard by one process, done by all
-                    watch.tell = trainer.log
-                    if checkpoint: resume(trainer, checkpoint, records, say)
-                    else: start(trainer, watch, records, say)
-                    if watch.stop(): raise KeyboardInterrupt
-                    watch.recall()
-                    watch.begun = time.perf_counter()
-                    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-                if trainer.state.global_step < trainer.args.max_steps: raise KeyboardInterrupt
-            except KeyboardInterrupt:
-                say(f"stopped; the same command goes on {kept(folder / 'checkpoints')}")
-                raise
-            return finish(trainer, records, folder, executor, say)
+            take_steps(trainer, watch, checkpoint)
+            return save_results(trainer, records, folder, executor, say)
+
+def watched_trainer(config: Config, policy: tuple, env, watch: Watch, checkpoints: Path) -> SelfPlayTrainer:
+    "The self-play loop and its trainer around a policy (model, tokenizer), and a watch that hears of both. Raises ValueError where no prompt fits."
+    selfplay = SelfPlay(azr_recipe(config, env), env, config.seed, Buffers(config.task_types, config.buffer_cap))
+    trainer = SelfPlayTrainer(*policy, selfplay, config, checkpoints, watch.on_play, [watch], watch.numbers)
+    check_prompts(selfplay, trainer)
+    watch.exam, watch.tell = exam_for(config, selfplay, trainer.sampler), trainer.log
+    return trainer
+
+def take_steps(trainer: SelfPlayTrainer, watch: Watch, checkpoint: Path | None):
+    "All steps from the beginning or from a checkpoint; Ctrl-C ends them after one of them. Raises KeyboardInterrupt then, and says how to go on."
+    try:
+        with Interrupt(watch.say) as interrupt:
+            watch.stop = lambda: any(gather_object([interrupt.asked]))   # heard by one process, done by all
+            if checkpoint: resume(trainer, checkpoint, watch.records, watch.say)
+            else: start(trainer, watch, watch.records, watch.say)
+            if watch.stop(): raise KeyboardInterrupt
+            watch.recall()
+            watch.begun = time.perf_counter()
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.state.global_step < trainer.args.max_steps: raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        watch.say(f"stopped; the same command goes on {kept(Path(trainer.args.output_dir))}")
+        raise
 
 @contextmanager
 def together(folder: Path, state: PartialState):
@@ -570,7 +573,7 @@ def seed(trainer: SelfPlayTrainer, say: Callable[[str], None]) -> dict: # funnel
         say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: " + ", ".join(f"{k} {n}" for k, n in funnel.items()))
     return {"funnel": funnel, "seconds": time.perf_counter() - begun}
 
-def finish(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
+def save_results(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
     "Save the model and the figure, then the summary, which makes the run done."
     with written(folder / "model"):
         trainer.save_model(str(folder / "model"))
@@ -680,14 +683,16 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
 
 # %% ../nbs/16_run.ipynb #c055
 def compact(folder: str | Path, every: int = 10) -> dict:
-    "A finished run as one small dictionary."
-    folder = Path(folder)
-    measures = ("accuracy", "valid_rate", "unique_rate", "reward", "solve_rate", "statements", "count")
+    "A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted."
+    folder, records = Path(folder), Records(folder)
+    measures = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count")
     kept = lambda key: key in ("step", "entropy") or key.split("/")[-1] in measures or key.startswith("propose/") and "/status/" in key
     digits = lambda v: round(v, 4) if isinstance(v, float) else v
     thin = [r for r in read_metrics(folder) if r["step"] % every == 0 or "heldout/accuracy" in r]
+    written = {line["step"]: line["generated_tokens"] for line in records.read(records.timings) if "generated_tokens" in line}
+    tokens = dict(zip(written, accumulate(written.values())))
     return {"params": yaml.safe_load((folder / "params.yaml").read_text()), "summary": json.loads((folder / "summary.json").read_text()),
-            "metrics": [{k: digits(v) for k, v in r.items() if kept(k)} for r in thin]}
+            "metrics": [{k: digits(v) for k, v in r.items() if kept(k)} | ({"tokens": tokens[r["step"]]} if r["step"] in tokens else {}) for r in thin]}
 
 def write_compact(path: str | Path, record: dict):
     "One line for each step, so that a change can be read."
@@ -695,4 +700,4 @@ def write_compact(path: str | Path, record: dict):
     lines = ",\n".join(json.dumps(r, sort_keys=True) for r in record["metrics"])
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    rewrite(path, f'{head[:-1]},\n"metrics": [\n{lines}\n]}}\n'.encode())
+    with written_aside(path) as aside: aside.write_bytes(f'{head[:-1]},\n"metrics": [\n{lines}\n]}}\n'.encode())

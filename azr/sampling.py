@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .core import Completion, Prompt, from_dict
+from .core import Completion, Prompt, from_dict, written_aside
 
 # %% ../nbs/09_sampling.ipynb #c005
 @dataclass(frozen=True)
@@ -58,11 +58,8 @@ class Recorder:
 
     def save(self, path: str | Path):
         "Write all that was heard, aside first, as gzipped JSON lines."
-        path = Path(path)
-        aside = path.with_name(path.name + ".part")
-        with gzip.GzipFile(aside, "wb", mtime=0) as file:
+        with written_aside(path) as aside, gzip.GzipFile(aside, "wb", mtime=0) as file:
             file.writelines(json.dumps(line, ensure_ascii=False, sort_keys=True).encode() + b"\n" for line in self.lines)
-        aside.replace(path)
 
 # %% ../nbs/09_sampling.ipynb #c011
 class Recording:

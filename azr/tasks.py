@@ -303,12 +303,13 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
                style: str = "r1", # of the prompts
                references: int = 6, # K
                inputs: int = 10, # N
-               reference_choice: str = "uniform" # or "recent"
+               reference_choice: str = "uniform", # or "recent"
+               allowed: Sequence[str] = () # modules that the prompts name as the only ones; empty: not said
               ) -> tuple[ProgramTasks, ...]:
     "The named task types, with common settings. Raises ValueError for an unknown name."
     unknown = [name for name in names if name not in TASK_TYPES]
     if unknown: raise ValueError(f"no task type {unknown[0]!r}: there are {', '.join(TASK_TYPES)}.")
-    return tuple(TASK_TYPES[name](style, references, inputs, reference_choice=reference_choice) for name in names)
+    return tuple(TASK_TYPES[name](style, references, inputs, allowed=tuple(allowed), reference_choice=reference_choice) for name in names)
 
 # %% ../nbs/05_tasks.ipynb #c050
 ZERO_PROGRAM = "def f(x):\n    return x"

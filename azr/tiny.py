@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.utils.logging import tqdm
 
 import azr
-from .core import Task
+from .core import Task, written_aside
 from .prompts import SPECIAL_TOKENS, proposal_text, propose_prompt, solve_prompt
 from .tasks import ZERO_INPUTS, ZERO_PROGRAM, induction_task, program_task
 from .values import bucket, canonical
@@ -381,9 +381,8 @@ class Training:
 
     def save(self, path: Path, seed: int):
         "Everything, written aside and then renamed."
-        aside = path.with_name(path.name + ".part")
-        torch.save({"phase": asdict(self.phase), "seed": seed, "width": self.model.config.hidden_size, "step": self.step_number, "rng": self.rng.getstate(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, aside)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            torch.save({"phase": asdict(self.phase), "seed": seed, "width": self.model.config.hidden_size, "step": self.step_number, "rng": self.rng.getstate(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, aside)
 
     def load(self, path: Path, seed: int):
         "Go on where `save` was called. Raises ValueError for a checkpoint of another phase or seed."

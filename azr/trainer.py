@@ -8,7 +8,7 @@ __all__ = ['CONTROLS', 'TRACKERS', 'BACKENDS', 'KINDS', 'check_kinds', 'Config',
            'PolicySampler', 'generation_config', 'generator', 'until', 'Row', 'row', 'merge', 'slots', 'place',
            'backend_arguments', 'changed', 'untouched', 'process_state', 'SharedExecutor', 'deal', 'cut_alike',
            'grpo_arguments', 'SelfPlayTrainer', 'written', 'executor_settings', 'whole_checkpoints', 'last_checkpoint',
-           'seeded', 'merge_adapter', 'write_json']
+           'seeded', 'merge_adapter']
 
 # %% ../nbs/11_trainer.ipynb #c002
 import copy
@@ -42,7 +42,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from .advantages import advantage_function
 from .buffers import REFERENCE_CHOICES, Buffers
-from .core import Completion, Prompt, Role, Rollout
+from .core import Completion, Prompt, Role, Rollout, write_json
 from .executor import Call, Outcome
 from .prompts import STYLES
 from .rewards import RewardSetting, reward_setting
@@ -155,7 +155,7 @@ def environment(config: Config, executor) -> Environment:
 
 def azr_recipe(config: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
-    kinds = task_types(config.task_types, config.style, config.references, config.inputs, config.reference_choice)
+    kinds = task_types(config.task_types, config.style, config.references, config.inputs, config.reference_choice, env.policy.imports)
     rewards = reward_setting(config.rewards)
     if rewards.duplicate is None: rewards = replace(rewards, duplicate=config.duplicate_reward)   # a setting's own word stands
     frozen = config.control == "frozen_proposer"
@@ -206,9 +206,8 @@ def check_packages(config: Config):
     "That what a configuration asks for is installed, before anything is loaded. Raises ValueError with the line that installs it."
     for name in config.report_to: need(TRACKERS[name], f"report_to {name!r}")
     if config.quantization: need("bitsandbytes", f"quantization {config.quantization!r}")
-    if not config.backend.startswith("vllm"): return
-    need("vllm", f"backend {config.backend!r}")
-    if not torch.cuda.is_available(): raise ValueError(f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'")
+    if config.backend.startswith("vllm"): need("vllm", f"backend {config.backend!r}")
+    if config.backend != "transformers" and not torch.cuda.is_available(): raise ValueError(f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'")
 
 # %% ../nbs/11_trainer.ipynb #c013
 def encode(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[int]: # token ids
@@ -639,10 +638,3 @@ def merge_adapter(folder: str | Path, output: str | Path, dtype: str = "float32"
     model = AutoPeftModelForCausalLM.from_pretrained(str(folder), dtype=computation(dtype)).merge_and_unload()
     model.save_pretrained(str(output))
     AutoTokenizer.from_pretrained(str(folder)).save_pretrained(str(output))
-
-def write_json(path: str | Path, value: dict | list):
-    "Write aside, then rename: a reader sees the whole file or none."
-    path = Path(path)
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    aside.replace(path)

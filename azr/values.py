@@ -189,8 +189,6 @@ def parse_arguments(text: str,                 # what stands between the bracket
     return _read(lambda reader: reader.arguments(call), limits)
 
 # %% ../nbs/01_values.ipynb #c028
-_NUMBERS = (int, float, complex)
-
 class _Writer:
     "One walk over one value. Raises Unrepresentable, or TooLarge."
     def __init__(self, limits: Limits): self.limits, self.left, self.path = limits, limits.characters, []

@@ -16,7 +16,7 @@ from azr.plan import from_config, state_bytes
 from azr.run import Alarm, Watch, collapses, config, push, rollout_table, rollout_text, train, warning_line
 from azr.sampling import Sampling
 from azr.selfplay import Step
-from azr.trainer import Config, SelfPlayTrainer, backend_arguments, changed, generator, load_policy, merge_adapter, untouched
+from azr.trainer import Config, SelfPlayTrainer, backend_arguments, changed, check_packages, generator, load_policy, merge_adapter, untouched
 
 DATA = Path(__file__).parents[1] / "data"
 IDS = [[2, 3, 4], [5, 6], [7, 8, 9, 10]]
@@ -83,7 +83,8 @@ def test_a_backend_without_its_package_or_gpu_is_refused_before_the_model_is_loa
         with pytest.raises(ValueError, match=f"needs the package {package}: pip install {package}"): train(config("demo", **changes), tmp_path / "run")
     monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: True)
     monkeypatch.setattr("azr.trainer.torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match="backend is 'vllm_server' and this machine has no GPU"): train(config("demo", backend="vllm_server"), tmp_path / "run")
+    for backend in ("vllm_server", "paged"):
+        with pytest.raises(ValueError, match=f"backend is '{backend}' and this machine has no GPU"): train(config("demo", backend=backend), tmp_path / "run")
     with pytest.raises(ValueError, match="backend is 'turbo': choose one of transformers, paged"): Config(backend="turbo")
     with pytest.raises(ValueError, match="vllm_memory is 1.5"): Config(vllm_memory=1.5)
     assert not (tmp_path / "run").exists()
@@ -103,6 +104,10 @@ class Paged:
 
 
 def test_paged_generation_leaves_the_float32_weights_as_they_were(tmp_path, monkeypatch):
+    with monkeypatch.context() as gpu:
+        gpu.setattr("azr.trainer.torch.cuda.is_available", lambda: True)
+        check_packages(Config(backend="paged"))
+    monkeypatch.setattr("azr.trainer.check_packages", lambda config: None)
     trainer = make(tmp_path, backend="paged")
     before, kinds, paged = weights(trainer), [b.dtype for b in trainer.model.buffers()], Paged(trainer.model)
     monkeypatch.setattr(trainer.model, "generate_batch", paged, raising=False)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.browse import View, browser, entries, entry_view, main, open_run, rollouts_of, run_view, slot_view, slots, views, visible
+from azr.browse import View, browser, entries, entry_view, main, open_run, recorded_slots, rollouts_of, run_view, slot_view, views, visible
 from conftest import ROOT
 
 SAMPLE = ROOT / "data" / "browse" / "demo-s0"
@@ -75,7 +75,7 @@ def every_view(run):
     shown = [run_view(run)]
     for step in run.members:
         rollouts = rollouts_of(run, step)
-        for slot in slots(rollouts):
+        for slot in recorded_slots(rollouts):
             shown.append(slot_view(run, step, *slot))
             shown += [entry_view(run, step, *slot, number) for number in range(1, len(entries(rollouts, *slot)) + 1)]
     return shown

@@ -2,14 +2,16 @@
 import gzip
 import json
 import math
+import zlib
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, to_json
-from azr.metrics import interval, program_shape, read_metrics, read_rollouts, solve_rates, step_metrics
+from azr.metrics import gzip_members, gzip_parts, interval, program_shape, read_metrics, read_rollouts, solve_rates, step_metrics
 
 TYPES = ("deduction", "abduction", "induction")
 
@@ -112,6 +114,22 @@ def test_reading_stops_at_what_is_whole(tmp_path):
 def test_damaged_rollouts_say_so(tmp_path):
     (tmp_path / "rollouts.jsonl.gz").write_bytes(b"not gzip at all")
     with pytest.raises(ValueError, match="rollouts.jsonl.gz is damaged"): read_rollouts(tmp_path)
+
+
+def test_reading_many_members_is_linear(monkeypatch):
+    texts = [b"%d\n" % i * (1 + i % 7) for i in range(4000)] + [Random(0).randbytes(100_000)]   # the last spans several chunks
+    fed, data = [], b"".join(gzip.compress(text, mtime=0) for text in texts)
+
+    class Counting:
+        def __init__(self, wbits): self.inner = zlib.decompressobj(wbits)
+        def decompress(self, part): fed.append(len(part)); return self.inner.decompress(part)
+        def __getattr__(self, name): return getattr(self.inner, name)
+
+    monkeypatch.setattr("azr.metrics.zlib", SimpleNamespace(decompressobj=Counting, error=zlib.error))
+    parts = list(gzip_parts(data, 1000))
+    assert [text for _, text, _ in parts] == texts == list(gzip_members(data)) and all(whole for *_, whole in parts) and b"".join(part for part, *_ in parts) == data
+    assert sum(fed) < len(texts) * (1000 + 2**14) + 2 * len(data)   # whole rests would be near 4000 * len(data) / 2
+    assert [whole for *_, whole in gzip_parts(data[:-1], 1000)] == [True] * 4000 + [False]
 
 
 def test_a_folder_without_metrics_or_with_a_damaged_line_is_named(tmp_path):

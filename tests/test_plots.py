@@ -12,7 +12,7 @@ import pytest
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.metrics import step_metrics
-from azr.plots import (ARMS, COLOURS, LINES, accuracy_by_size, arm_gains, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, scaling, depth_curves, table,
+from azr.plots import (ARMS, COLOURS, LINES, ablation_rows, accuracy_by_size, accuracy_by_tokens, arm_gains, at_tokens, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, scaling, depth_curves, table,
                        validity_funnel)
 
 
@@ -44,6 +44,20 @@ RUNS = {
     "steps out of order": [step_of(3), step_of(1), step_of(2)],
     "no step between two exams": [{"step": 0, "heldout/deduction/accuracy": .2}, {"step": 9, "heldout/deduction/accuracy": .3}],
 }
+
+
+def test_curves_are_read_at_common_numbers_of_tokens():
+    run = [{"step": 0, "validation/accuracy": .2}, {"step": 1, "tokens": 50}, {"step": 2, "tokens": 100, "validation/accuracy": .4}]
+    assert list(at_tokens(run, [0, 25, 100, 1000])) == pytest.approx([.2, .25, .4, .4])
+    assert png(accuracy_by_tokens({"one": [run], "two": [run, [run[0], run[1], run[2] | {"tokens": 60}]]}, 100))
+
+
+def test_rows_of_a_table_stand_under_its_name():
+    row = {"pairs": 2, "difference": 1.0, "difference_half": .5, "detectable": .7}
+    axes = ablation_rows([row | {"setting": "a", "family": "first"}, row | {"setting": "b", "family": "second"}]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][::-1] == ["first", "a (n = 2)", "second", "b (n = 2)"]
+    axes = ablation_rows([row | {"setting": "a"}]).axes[0]   # without families no names
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a (n = 2)"]
 
 
 @pytest.mark.parametrize("name", RUNS)

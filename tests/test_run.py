@@ -15,7 +15,7 @@ import yaml
 
 from azr.cli import main
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import Interrupt, check_folder, compact, config, folder_for, open_folder, recorded, sweep, train, write_compact
+from azr.run import Interrupt, Records, check_folder, compact, config, folder_for, open_folder, recorded, surroundings, sweep, train, write_compact
 from azr.trainer import last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
@@ -211,6 +211,8 @@ def test_a_compact_record_is_small_and_whole(done, tmp_path):
     assert (tmp_path / "record.json").stat().st_size < 30_000
     read = json.loads((tmp_path / "record.json").read_text())
     assert read["summary"] == done[1] and [r["step"] for r in read["metrics"]] == [0, 2, 4] and read["params"]["config"]["batch"] == 4
+    written = [line["generated_tokens"] for line in Records(done[0]).read(done[0] / "timings.jsonl") if "generated_tokens" in line]
+    assert [r.get("tokens", 0) for r in read["metrics"]] == [0, sum(written[:2]), sum(written[:4])]
 
 
 def test_names_of_run_folders():
@@ -265,10 +267,34 @@ def test_a_settings_own_duplicate_reward_stands(tmp_path):
     with Executor(workers=1) as executor: assert azr_recipe(own, environment(own, executor)).rewards.duplicate == -0.25
 
 
+def test_prompts_name_the_modules_that_the_executor_lets_through(tmp_path):
+    from random import Random
+    from azr.buffers import Buffers
+    from azr.executor import Executor, Policy
+    from azr.trainer import azr_recipe, environment
+    for style, policy, said in (("r1", Policy(imports=("math", "re")), "Only these modules can be imported: math, re."), ("chat", Policy(), Policy().imports[-1] + "."), ("terse", Policy(), "")):
+        own = config("demo", style=style)
+        with Executor(workers=1, policy=policy) as executor: kinds = azr_recipe(own, environment(own, executor)).task_types
+        prompt = kinds[0].propose_prompt(Buffers(own.task_types), Random(0))
+        asked = prompt.text or prompt.messages[-1]["content"]
+        assert said in asked and ("Only these modules" in asked) == bool(said)
+
+
 def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"config": {k: v for k, v in recorded(config("demo")).items() if k != "reference_choice"}}))
     assert check_folder(tmp_path, config("demo")) == tmp_path
     with pytest.raises(ValueError, match="reference_choice: 'uniform' there, 'recent' now"): check_folder(tmp_path, config("demo", reference_choice="recent"))
+
+
+def test_the_record_says_whether_the_files_were_those_of_the_commit(tmp_path, monkeypatch):
+    git = lambda *words: subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b.c", *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+    monkeypatch.setattr("azr.run.__file__", str(tmp_path / "run.py"))
+    assert surroundings()["git"] is None
+    (tmp_path / "run.py").write_text("1")
+    for words in (("init",), ("add", "."), ("commit", "-m", "x"), ("tag", "-a", "v1", "-m", "x")): git(*words)
+    assert surroundings()["git"] == (commit := git("rev-parse", "--short", "HEAD"))
+    (tmp_path / "run.py").write_text("2")
+    assert surroundings()["git"] == f"{commit}+changes"
 
 
 # ---- pages that run many runs, in their smallest form ----
@@ -293,4 +319,4 @@ def test_the_scaling_page_pretrains_another_size_and_plays_from_it(tmp_path):
     papermill("scaling.ipynb", tmp_path / "out.ipynb", own)
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
     assert sorted(found) == ["width-16-s0", "width-64-s0"] and found["width-16-s0"]["weights"] < found["width-64-s0"]["weights"] == 181_120
-    assert found["width-16-s0"]["params"]["config"]["model"] == str(tmp_path / "models" / "16" / "tiny")
+    assert found["width-16-s0"]["params"]["config"]["model"] == os.path.relpath(tmp_path / "models" / "16" / "tiny", Path(__file__).parents[1])

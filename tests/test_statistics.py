@@ -40,7 +40,7 @@ def test_the_detectable_difference_is_found_four_times_in_five():
     deviation = (2 * 1.2649**2 / 4) ** .5
     for _ in range(trials): found += paired_test([rng.gauss(size, deviation) for _ in range(5)]) < .05
     assert .75 < found / trials < .86
-    assert detectable([1.0]) is None and detectable([1.0, 1.0]) == 0
+    assert detectable([1.0]) is None and detectable([1.0, 1.0]) is None
 
 
 def test_holm_keeps_the_level_over_a_whole_table():
@@ -56,6 +56,15 @@ def test_rows_show_their_n_and_their_verdict():
     assert rows["few"]["n"] == 1 and rows["few"]["half"] is None and rows["few"]["verdict"] == "cannot tell at this scale"
     assert rows["none"]["mean"] is None and rows["other seeds"]["pairs"] == 0 and rows["other seeds"]["difference"] is None
     with pytest.raises(ValueError, match="no setting is called 'full azr'"): settings_table({"full": full}, "full azr")
+
+
+def test_each_family_is_corrected_alone():
+    full = {0: 15.0, 1: 14.0, 2: 16.0}
+    results = {"full": full} | {name: {s: v - 5 + s * spread for s, v in full.items()} for name, spread in (("a", .5), ("b", 1.0), ("c", 2.0))}
+    alone = {row["setting"]: row for row in settings_table(results, "full", None, {"a": "one", "b": "two", "c": "two"})}
+    together = {row["setting"]: row for row in settings_table(results, "full")}
+    assert alone["a"]["p_holm"] == alone["a"]["p"] and together["a"]["p_holm"] == pytest.approx(3 * alone["a"]["p"])
+    assert alone["b"]["p_holm"] == pytest.approx(2 * alone["b"]["p"]) and [alone[name]["family"] for name in results] == [None, "one", "two", "two"]
 
 
 def test_verdicts():
