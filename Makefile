@@ -62,7 +62,7 @@ bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_gpu.ipynb runs/bench_gpu.ipynb -y 'shapes: ["0.5B", "1.5B", "7B"]' -p batch 16 -p attempts 4 -p prompt_tokens 512 -p completion_tokens 256 -p micro_batches 8 -p matmul 8192 -p limit 150 -p record data/bench/gpu.json -p figures figures $(BENCH)
 
 climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -y "{seeds: [0, 1, 2, 3, 4], changes: {}}" -p base data/climb/base -p records data/climb -p figures figures $(CLIMB)
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -f nbs/runs/climb.yaml -p base data/climb/base -p records data/climb -p figures figures $(CLIMB)
 
 tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
 	@$(TINY)

@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['OPERATIONS', 'DEEPEST', 'LONGEST', 'SPLITS', 'EDIT', 'SHARES', 'DEEP', 'PROPOSALS', 'ARM_NAMES', 'source_of',
            'statements_of', 'proper', 'all_differ', 'states_of', 'bucket_of', 'draw_input', 'draw_chain', 'trace',
-           'trace_task', 'apply_edit', 'draw_edit', 'solve_text', 'propose_text', 'listing', 'Trace', 'operations_of',
-           'Crowding', 'FlooredAdvantage', 'words', 'base_example', 'pretrain', 'Climb', 'climb_recipe',
-           'policy_gradient', 'Replay', 'exam_tasks', 'examine', 'step_facts', 'samples_of', 'climb', 'exam_of',
-           'deep_accuracy', 'by_arm', 'draw_runs', 'climbing']
+           'trace_task', 'apply_edit', 'draw_edit', 'solve_text', 'propose_text', 'listing', 'Trace', 'edit_of',
+           'Crowding', 'FlooredAdvantage', 'words', 'base_example', 'pretrain', 'Climb', 'climb_recipe', 'padded',
+           'policy_gradient', 'anchor_gradient', 'Replay', 'exam_tasks', 'examine', 'step_facts', 'samples_of', 'climb',
+           'exam_of', 'deep_accuracy', 'costs_of', 'deep_at', 'lead_at_equal_cost', 'by_arm', 'draw_runs', 'climbing']
 
 # %% ../nbs/20_climb.ipynb #c002
 import copy
 import json
 import re
-from collections import Counter, defaultdict
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -94,10 +95,10 @@ def trace(statements: Sequence[str], states: Sequence) -> str: # one line for ea
     "What the solver is to write."
     return "\n".join(f"{expression} # {value}" for expression, value in zip(statements, states[1:], strict=True))
 
-def trace_task(statements: Sequence[str], states: Sequence[list]) -> Task:
-    "A chain with its values, as a task."
+def trace_task(statements: Sequence[str], states: Sequence[list], edit: str = "") -> Task:
+    "A chain with its values, as a task; of a proposal with the edit that made it."
     source, given = source_of(statements), canonical(states[0])
-    return Task("trace", {"program": source, "input": given}, {"trace": trace(statements, states)}, task_id("trace", source, given), info={"depth": len(statements)})
+    return Task("trace", {"program": source, "input": given}, {"trace": trace(statements, states)}, task_id("trace", source, given), info={"depth": len(statements)} | ({"edit": edit} if edit else {}))
 
 # %% ../nbs/20_climb.ipynb #c016
 EDIT = re.compile(r"(add|replace) (\d): ([^\n]+)|remove (\d)")
@@ -155,35 +156,36 @@ class Trace:
         "Prove the proposals in one batch."
         claims = [self.claim(proposal, env) for proposal in proposals]
         outcomes = run_once((call for claim in claims if not isinstance(claim, Verdict) for call in claim), env, twice=True)
-        return [claim if isinstance(claim, Verdict) else self.prove(claim[0], *(outcomes[call] for call in claim), env) for claim in claims]
+        return [claim if isinstance(claim, Verdict) else self.prove(proposal, claim[0], *(outcomes[call] for call in claim), env) for proposal, claim in zip(proposals, claims)]
 
-    def prove(self, call: Call, result: Outcome, listed: Outcome, env: Environment) -> Task | Verdict:
+    def prove(self, proposal: Proposal, call: Call, result: Outcome, listed: Outcome, env: Environment) -> Task | Verdict:
         "A task, if what ran stays inside the domain."
         values = [check_value(outcome, env, "terse") for outcome in (result, listed)]
         if bad := next((value for value in values if isinstance(value, Verdict)), None): return bad
         states = parse_literal(values[1])
         if not all(map(proper, states)): return Verdict(Status.TOO_LARGE, detail=f"a value is no list of 1 to {LONGEST} digits")
-        return trace_task(statements_of(call.program), states) if all_differ(states) else Verdict(Status.DUPLICATE, detail="two values on the way are equal")
+        return trace_task(statements_of(call.program), states, proposal.text.partition("<in>")[0]) if all_differ(states) else Verdict(Status.DUPLICATE, detail="two values on the way are equal")
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
         "Right is who wrote every statement and every value."
         return [[RIGHT if attempt.text.strip() == task.hidden["trace"] else wrong(task.hidden["trace"], attempt.text) for attempt in attempts] for task, attempts in groups]
 
 # %% ../nbs/20_climb.ipynb #c023
-def operations_of(source: str) -> Hashable:
-    "The operations of a program, their digits covered, in no order."
-    return tuple(sorted(re.sub(r"\d", "#", expression) for expression in statements_of(source)))
+def edit_of(task: Task) -> str:
+    "The edit that made a task, the digits of its statement covered."
+    place, mark, expression = task.info["edit"].partition(": ")
+    return place + mark + re.sub(r"\d", "#", expression)
 
-@dataclass(frozen=True)
 class Crowding:
-    "A term of the proposer's reward: takes back what a learnable task pays by the share of the other valid proposals that have the same operations."
+    "A term of the proposer's reward: a learnable task's pay is divided by how often a batch holds its edit, on the mean of the last batches."
     __name__ = "crowding"
+    def __init__(self, batches: int = 4): self.past = deque(maxlen=batches)   # edits of each batch, counted
 
     def __call__(self, batch: Sequence[Proposed]) -> list[float]: # one for each
-        keys = [operations_of(one.task.given["program"]) if one.task and one.verdict.ok else None for one in batch]
-        counts = Counter(key for key in keys if key is not None)
-        others = max(1, counts.total() - 1)
-        return [0.0 if key is None or not 0 < one.solve_rate < 1 else (1 - one.solve_rate) * (1 - counts[key]) / others for key, one in zip(keys, batch)]
+        edits = [edit_of(one.task) if one.task and one.verdict.ok else None for one in batch]
+        self.past.append(Counter(edit for edit in edits if edit is not None))
+        counts = sum(self.past, Counter())
+        return [0.0 if edit is None or not 0 < one.solve_rate < 1 else (1 - one.solve_rate) * (1 / max(1, counts[edit] / len(self.past)) - 1) for edit, one in zip(edits, batch)]
 
 # %% ../nbs/20_climb.ipynb #c026
 @dataclass(frozen=True)
@@ -253,71 +255,84 @@ class Climb:
     attempts: int = 8               # n, at each valid one; all of them train the solver
     learning_rate: float = 3e-4
     warmup_steps: int = 10
-    proposer_weight: float = 20.0   # multiplies the proposer's advantages: its tokens are a twentieth of the loss
+    proposer_weight: float = 10.0   # multiplies the proposer's advantages: its tokens are a twentieth of the loss
     negative_weight: float = .1     # multiplies the solver's negative advantages
     replay: int = 64                # earlier traces beside each step's rollouts
-    keep: int = 300                 # latest paid traces of each depth that can be replayed
+    keep: int = 600                 # latest paid traces that can be replayed
+    anchor: float = .2              # weight of the proposer's KL divergence from the base
+    sharing: int = 4                # batches over which equal edits share their pay
     floor: float = .1               # least standard deviation
     malformed: float = -.02         # of a proposal that is no edit; what does not run pays 0
     seeds: int = 96                 # tasks that the buffer starts with: as many of each depth that the base's corpus has
     buffer_cap: int = 192           # tasks that the buffer holds, the oldest dropped: what references are drawn from
     tokens: int = 90                # longest completion
     evaluate_every: int = 50        # steps
-    per_depth: int = 50             # test tasks of each depth
+    per_depth: int = 100            # test tasks of each depth
 
     def __post_init__(self):
         if self.control not in ARM_NAMES: raise ValueError(f"control is {self.control!r}: choose one of {', '.join(ARM_NAMES)}")
-        for name in ("steps", "batch", "attempts", "evaluate_every", "per_depth", "keep", "tokens", "seeds", "buffer_cap"):
+        for name in ("steps", "batch", "attempts", "evaluate_every", "per_depth", "keep", "tokens", "seeds", "buffer_cap", "sharing"):
             if getattr(self, name) < 1: raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
 
 def climb_recipe(setting: Climb) -> Recipe:
     "The loop's slots, filled."
     frozen = setting.control == "frozen_proposer"
     scale = lambda rollout: setting.negative_weight if rollout.prompt.role is Role.SOLVE and rollout.advantage < 0 else 1.0
-    rewards = RewardSetting(refused=0.0, malformed=setting.malformed, duplicate=0.0, terms=(Crowding(),))
+    rewards = RewardSetting(refused=0.0, malformed=setting.malformed, duplicate=0.0, terms=(Crowding(setting.sharing),))
     rng = Random(f"climb seeds {setting.seed}")
     seeds = tuple(trace_task(*draw_chain(rng, 1 + number % max(SHARES))) for number in range(setting.seeds))
     return Recipe((Trace(),), seeds, setting.batch, setting.attempts, "attempts", rewards, FlooredAdvantage(setting.floor), proposer_weight=0.0 if frozen else setting.proposer_weight,
                   policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"}, finish=lambda rollout: replace(rollout, weight=rollout.weight * scale(rollout)),
-                  shuffle_rewards=setting.control == "shuffled_rewards")
+                  remember=lambda task, attempts, verdicts: task if any(v.score for v in verdicts) else None, shuffle_rewards=setting.control == "shuffled_rewards")
 
 # %% ../nbs/20_climb.ipynb #c034
+def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # token ids, attention mask, 1 where a completion stands; each (rows, width)
+    "Prompts with their completions as one batch."
+    width = max(len(r.prompt_ids) + len(r.completion_ids) for r in rows)
+    ids, seen, written = torch.full((len(rows), width), pad), torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width)
+    for line, one in enumerate(rows):
+        size = len(one.prompt_ids) + len(one.completion_ids)
+        ids[line, :size] = torch.tensor(one.prompt_ids + one.completion_ids)
+        seen[line, :size], written[line, len(one.prompt_ids):size] = 1, 1
+    return ids, seen, written
+
 def policy_gradient(model: PreTrainedModel, rows: Sequence[Row], pad: int, room: int = 16384):
     "Add the gradient of the policy loss, in chunks of at most `room` tokens."
     sizes, total = [len(r.prompt_ids) + len(r.completion_ids) for r in rows], sum(r.copies * len(r.completion_ids) for r in rows)
     for part in chunks(sorted(range(len(rows)), key=sizes.__getitem__), sizes, room):
-        width = max(sizes[i] for i in part)
-        ids, credit = torch.full((len(part), width), pad), torch.zeros(len(part), width)
-        for line, one in enumerate(rows[i] for i in part):
-            ids[line, :sizes[part[line]]] = torch.tensor(one.prompt_ids + one.completion_ids)
-            credit[line, len(one.prompt_ids):sizes[part[line]]] = one.advantage
-        logits = model(input_ids=ids, attention_mask=(torch.arange(width) < torch.tensor([sizes[i] for i in part])[:, None]).long(), use_cache=False).logits[:, :-1]
+        ids, seen, written = padded([rows[i] for i in part], pad)
+        credit = written * torch.tensor([rows[i].advantage for i in part])[:, None]
+        logits = model(input_ids=ids, attention_mask=seen, use_cache=False).logits[:, :-1]
         losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
         ((losses * credit[:, 1:].flatten()).sum() / total).backward()
 
+def anchor_gradient(model: PreTrainedModel, base: PreTrainedModel, rows: Sequence[Row], pad: int, weight: float):
+    "Add the gradient of the KL divergence from the base: over the whole vocabulary, mean of the completions' tokens."
+    ids, seen, written = padded(rows, pad)
+    new = model(input_ids=ids, attention_mask=seen, use_cache=False).logits[:, :-1].log_softmax(-1)
+    with torch.no_grad(): old = base(input_ids=ids, attention_mask=seen, use_cache=False).logits[:, :-1].log_softmax(-1)
+    (weight * ((new.exp() * (new - old)).sum(-1) * written[:, 1:]).sum() / written.sum()).backward()
+
 class Replay:
-    "Paid traces by depth, the latest of each."
-    def __init__(self, keep: int): self.keep, self.rows = keep, defaultdict(list)
+    "The latest paid traces."
+    def __init__(self, keep: int): self.rows = deque(maxlen=keep)
 
     def add(self, rollouts: Sequence[Rollout]):
         "Keep what was paid like a right answer."
         for rollout in rollouts:
-            if rollout.prompt.role is Role.SOLVE and rollout.reward > 0:
-                kept = self.rows[rollout.prompt.text.count("\n")]
-                one = replace(row(rollout), advantage=1.0)
-                if one not in kept: kept.append(one)
-                del kept[:-self.keep]
+            one = replace(row(rollout), advantage=1.0)
+            if rollout.prompt.role is Role.SOLVE and rollout.reward > 0 and one not in self.rows: self.rows.append(one)
 
     def draw(self, count: int, rng: Random) -> list[Row]:
-        "So many, each depth as often as any other."
-        return [rng.choice(self.rows[rng.choice(list(self.rows))]) for _ in range(count)] if self.rows else []
+        "So many, each as likely as any other."
+        return [rng.choice(self.rows) for _ in range(count)] if self.rows else []
 
 # %% ../nbs/20_climb.ipynb #c036
-def exam_tasks(split: str, per_depth: int, depths: Sequence[int] = range(1, DEEP.stop)) -> list[Task]: # by depth
+def exam_tasks(split: str, per_depth: int, depths: Sequence[int] = range(1, DEEP.stop), number: int = 1) -> list[Task]: # by depth; another number, other tasks
     "Different tasks over programs that no training has seen; the same on every machine."
     found: dict[str, Task] = {}
     for depth in depths:
-        rng, wanted = Random(f"climb {split} {depth}"), len(found) + per_depth
+        rng, wanted = Random(f"climb {split} {number} {depth}"), len(found) + per_depth
         while len(found) < wanted:
             task = trace_task(*draw_chain(rng, depth, split))
             found.setdefault(task.id, task)
@@ -332,11 +347,13 @@ def examine(sampler: Sampler, tasks: Sequence[Task], env: Environment) -> dict[i
 def step_facts(step: Step) -> dict:
     "What a figure needs of a step."
     proposed, solved = ([r for r in step.rollouts if r.prompt.role is role] for role in (Role.PROPOSE, Role.SOLVE))
-    depths, valid = [task.info["depth"] for task in step.tasks], [r for r in proposed if r.verdict.ok]
+    valid = [r for r in proposed if r.verdict.ok]
+    edits = [r.completion.text.partition("<in>")[0] for r in valid]
+    depths = [len(apply_edit(statements_of(r.prompt.context["program"]), edit)) for r, edit in zip(valid, edits)]
     share = lambda count, total: count / total if total else None   # of nothing: undefined
     facts = {"step": step.number, "valid": share(len(valid), len(proposed)), "depth": fmean(depths) if depths else None, "deepest": max(depths, default=0), "solve_rate": share(sum(r.verdict.score for r in solved), len(solved)),
             **{kind: share(sum(r.completion.text.startswith(kind) for r in valid), len(valid)) for kind in ("add", "replace", "remove")},
-            "edits": share(len({r.completion.text.partition("<in>")[0] for r in valid}), len(valid)), "reward": fmean(r.reward for r in proposed) if proposed else None}
+            "edits": share(len(set(edits)), len(edits)), "reward": fmean(r.reward for r in proposed) if proposed else None, "tokens": sum(len(r.completion.completion_ids) for r in step.rollouts)}
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in facts.items()}
 
 # %% ../nbs/20_climb.ipynb #c037
@@ -362,26 +379,32 @@ def climb(
     torch.set_num_threads(1)
     torch.manual_seed(setting.seed)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(base)
-    write = {"default": generator(model, tokenizer), "base": generator(copy.deepcopy(model).requires_grad_(False), tokenizer)}
+    start = copy.deepcopy(model).requires_grad_(False)
+    write = {"default": generator(model, tokenizer), "base": generator(start, tokenizer)}
     sampler = PolicySampler(lambda ids, sampling, policy: write[policy](ids, sampling, policy), tokenizer, 256 - setting.tokens, setting.tokens, 65536)
     optimizer, replay, rng, tasks = torch.optim.AdamW(model.parameters(), betas=(.9, .99), weight_decay=0.0), Replay(setting.keep), Random(f"replay {setting.seed}"), exam_tasks(split, setting.per_depth)
     with Executor(workers=1, timeout=1.0) as executor:
         play = SelfPlay(climb_recipe(setting), Environment(executor), setting.seed, Buffers(("trace",), setting.buffer_cap))
-        facts, samples = [{"step": 0, "exam": before or examine(sampler, tasks, play.env)}], []
+        facts, samples, spent = [{"step": 0, "exam": before or examine(sampler, tasks, play.env)}], [], [0.0]
+        clock = time.process_time()
         for number in tqdm(range(1, setting.steps + 1), desc=f"{ARM_NAMES[setting.control]}, seed {setting.seed}", disable=not progress):
             step = play.step(sampler, number)
-            rows = merge([row(r) for r in step.rollouts if r.weight and r.completion.completion_ids]) + replay.draw(setting.replay, rng)
+            trained = [r for r in step.rollouts if r.weight and r.completion.completion_ids]
+            rows, proposed = merge([row(r) for r in trained]) + replay.draw(setting.replay, rng), [row(r) for r in trained if r.prompt.role is Role.PROPOSE]
             for group in optimizer.param_groups: group["lr"] = setting.learning_rate * min(1, number / max(1, setting.warmup_steps))
             if rows: policy_gradient(model, rows, tokenizer.pad_token_id)
+            if proposed and setting.anchor: anchor_gradient(model, start, proposed, tokenizer.pad_token_id, setting.anchor)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
             replay.add(step.rollouts)
             facts.append(step_facts(step))
             if number % setting.evaluate_every == 0 or number == setting.steps:
+                spent.append(round(spent[-1] + time.process_time() - clock, 1))
                 facts[-1]["exam"] = examine(sampler, tasks, play.env)
                 samples += samples_of(step, rng)
-    record = json.loads(json.dumps({"setting": asdict(setting), "tasks": {"split": split, "per_depth": setting.per_depth}, "steps": facts, "samples": samples}))
+                clock = time.process_time()
+    record = json.loads(json.dumps({"setting": asdict(setting), "tasks": {"split": split, "per_depth": setting.per_depth}, "steps": facts, "cpu_seconds": spent, "samples": samples}))
     if path: write_json(path, record)
     return record
 
@@ -390,6 +413,20 @@ def exam_of(step: dict) -> dict[int, float]: # depth -> share of right traces
     return {int(depth): share for depth, share in step["exam"].items()}
 
 def deep_accuracy(step: dict) -> float: return fmean(exam_of(step)[depth] for depth in DEEP)
+
+def costs_of(record: dict, unit: str) -> list[float]: # at each exam
+    "What a run had cost so far: steps, tokens that it generated, or CPU seconds (exams and the executor's processes not counted)."
+    asked, tokens = [step["step"] for step in record["steps"] if "exam" in step], np.cumsum([step.get("tokens", 0) for step in record["steps"]])
+    return {"steps": asked, "tokens": tokens[asked].tolist(), "CPU seconds": record["cpu_seconds"]}[unit]
+
+def deep_at(record: dict, cost: float, unit: str = "steps") -> float:
+    "Deep accuracy at a cost, on the straight line between two exams."
+    return float(np.interp(cost, costs_of(record, unit), [deep_accuracy(step) for step in record["steps"] if "exam" in step]))
+
+def lead_at_equal_cost(one: dict, other: dict, unit: str) -> float:
+    "How much deep accuracy a run is ahead of another when the dearer of the two is cut to the cost of the cheaper."
+    cost = min(costs_of(record, unit)[-1] for record in (one, other))
+    return deep_at(one, cost, unit) - deep_at(other, cost, unit)
 
 def by_arm(records: Sequence[dict]) -> dict[str, list[dict]]: # arm -> its records, in the order of ARM_NAMES
     "The records of each arm."
@@ -404,22 +441,23 @@ def draw_runs(axes: plt.Axes, xs: Sequence[float], rows: Sequence[Sequence[float
 
 @figure
 def climbing(records: Sequence[dict]) -> Figure:
-    "What depth was learned, and what depth was proposed."
+    "What depth was learned, what depth was proposed, and of how many kinds."
     arms, per_depth = by_arm(records), records[0]["tasks"]["per_depth"]
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 3.2))
+    fig, ((left, middle), (right, last)) = plt.subplots(2, 2, figsize=(8, 6))
     base = exam_of(records[0]["steps"][0])
     left.plot(list(base), [100 * share for share in base.values()], color=GREY, linestyle="--", marker="D", ms=4, label="base")
     for arm, runs in arms.items():
         draw_runs(left, list(base), [[100 * share for share in exam_of(run["steps"][-1]).values()] for run in runs], arm)
-        asked = [step["step"] for step in runs[0]["steps"] if "exam" in step]
-        draw_runs(middle, asked, [[100 * deep_accuracy(step) for step in run["steps"] if "exam" in step] for run in runs], arm)
-        steps = range(1, len(runs[0]["steps"]))
-        draw_runs(right, steps, [pd.Series([step["depth"] for step in run["steps"][1:]], dtype=float).rolling(10, min_periods=1).mean().tolist() for run in runs], arm, marked=False)
-    last = records[0]["steps"][-1]["step"]
-    left.set(title=f"After {last} steps ({per_depth} tasks a depth)", xlabel="statements of the program", ylabel="held-out traces right (%)", ylim=(0, 102), xticks=list(base))
+        draw_runs(middle, costs_of(runs[0], "steps"), [[100 * deep_accuracy(step) for step in run["steps"] if "exam" in step] for run in runs], arm)
+        for axes, fact, unit in ((right, "depth", 1), (last, "edits", 100)):
+            smooth = [(unit * pd.Series([step[fact] for step in run["steps"][1:]], dtype=float)).rolling(10, min_periods=1).mean().tolist() for run in runs]
+            draw_runs(axes, range(1, len(smooth[0]) + 1), smooth, arm, marked=False)
+    left.set(title=f"After {records[0]['steps'][-1]['step']} steps ({per_depth} tasks a depth)", xlabel="statements of the program", ylabel="held-out traces right (%)", ylim=(0, 102), xticks=list(base))
     finish(middle, f"Depth {DEEP[0]} to {DEEP[-1]}", "held-out traces right (%)")
-    finish(right, "Valid proposals", "statements, mean of 10 steps")
+    finish(right, "Valid proposals: depth", "statements, mean of 10 steps")
+    finish(last, "Valid proposals: different edits", "share (%), mean of 10 steps")
     middle.set_ylim(bottom=0)
     right.set_ylim(bottom=1)
+    last.set_ylim(0, 102)
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig

@@ -1,15 +1,17 @@
 "The domain in which difficulty climbs: what is refused, what is paid, and that runs repeat."
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, strategies as st
 
 from azr.buffers import Buffers
-from azr.climb import (DEEP, DEEPEST, OPERATIONS, SHARES, SPLITS, Climb, Crowding, FlooredAdvantage, Replay, Trace, apply_edit, base_example, bucket_of, climb, climb_recipe, climbing, draw_chain, draw_edit, exam_tasks,
-                       listing, pretrain, propose_text, source_of, statements_of, states_of, trace_task, words)
+from azr.climb import (DEEP, DEEPEST, OPERATIONS, SHARES, SPLITS, Climb, Crowding, FlooredAdvantage, Replay, Trace, apply_edit, base_example, bucket_of, climb, climb_recipe, climbing, costs_of, deep_at, draw_chain, draw_edit, exam_tasks,
+                       lead_at_equal_cost, listing, pretrain, propose_text, source_of, statements_of, states_of, trace_task, words)
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Call, Executor
 from azr.rewards import Proposed
@@ -88,12 +90,20 @@ def test_text_survives_the_tokenizer():
     for example in (base_example(rng) for _ in range(200)):
         assert tokenizer.decode(tokenizer(example.prompt + example.response)["input_ids"]) == example.prompt + example.response
 
-def test_crowding_takes_back_what_many_earn_alike():
-    ok = Verdict(Status.OK, 1.0)
-    one = lambda e, p: Proposed(ok, p, trace_task([e], states_of([e], [4, 2])))
-    assert Crowding()([one("x + [7]", .5), one("x + [8]", .25), one("x[1:]", .5), Proposed(Verdict(Status.SYNTAX))]) == [-.25, -.375, 0.0, 0.0]
-    assert Crowding()([one("x + [7]", 1.0), one("x + [8]", 0.0)]) == [0.0, 0.0]     # nothing was earned
-    assert Crowding()([one("x[1:]", .5)] * 3) == [-.5] * 3
+def edited(edit, p):
+    "A proposal that was solved so often."
+    statements = apply_edit(["x + [8]"], edit)
+    return Proposed(Verdict(Status.OK, 1.0), p, trace_task(statements, states_of(statements, [4, 2]), edit))
+
+def test_equal_edits_share_their_pay():
+    assert Crowding()([edited("add 2: x + [7]", .5), edited("add 2: x + [6]", .25), edited("add 1: x[1:]", .5), Proposed(Verdict(Status.SYNTAX))]) == [-.25, -.375, 0.0, 0.0]
+    assert Crowding()([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [0.0, 0.0]     # nothing was earned
+    assert Crowding()([edited("add 2: x[1:]", .5)] * 4) == [-.375] * 4 and Crowding()([edited("add 2: x[1:]", .5), edited("add 1: x[1:]", .5)]) == [0.0, 0.0]   # the place counts
+
+def test_pay_is_shared_over_batches_and_forgotten():
+    crowding, many, one = Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
+    assert crowding(many) == [-.375] * 4
+    assert crowding(one) == [.5 * (1 / 2.5 - 1)] and crowding(one) == [0.0]
 
 def test_the_floor_keeps_small_differences_small():
     tiny_spread = FlooredAdvantage(.1)(np.array([0.0, .02]), ["a", "a"], [0, 1], np.ones(2))
@@ -103,13 +113,27 @@ def test_the_floor_keeps_small_differences_small():
 def rollout(depth, reward, token):
     return Rollout(Prompt("trace", Role.SOLVE, "\n" * depth), Completion("", (1,), (token,)), Verdict(Status.OK), reward)
 
-def test_replay_takes_what_was_paid_and_draws_depths_evenly():
-    replay = Replay(keep=2)
-    replay.add([rollout(1, 1.0, n) for n in range(5)] + [rollout(2, 1.0, 9), rollout(3, -.5, 9)])
-    assert sorted(replay.rows) == [1, 2] and [r.completion_ids for r in replay.rows[1]] == [(3,), (4,)]
+def test_replay_takes_what_was_paid_in_proportion():
+    replay = Replay(keep=4)
+    replay.add([rollout(1, 1.0, n) for n in range(5)] + [rollout(1, 1.0, 4), rollout(2, 1.0, 9), rollout(3, -.5, 9)])
+    assert [r.completion_ids for r in replay.rows] == [(2,), (3,), (4,), (9,)]
     drawn = replay.draw(400, Random(0))
-    assert 150 < sum(r.completion_ids == (9,) for r in drawn) < 250 and {r.advantage for r in drawn} == {1.0}
+    assert 60 < sum(r.completion_ids == (9,) for r in drawn) < 140 and {r.advantage for r in drawn} == {1.0}
     assert Replay(2).draw(3, Random(0)) == []
+
+def test_what_nobody_solved_is_no_reference():
+    remember, task = climb_recipe(Climb()).remember, trace_task(CHAIN, states_of(CHAIN, [4, 2]))
+    assert remember(task, [], [Verdict(Status.OK, 0.0), Verdict(Status.OK, 1.0)]) is task and remember(task, [], [Verdict(Status.OK, 0.0)] * 2) is None
+
+def test_runs_are_compared_at_equal_cost():
+    run = lambda deep, tokens: {"steps": [{"exam": {d: 0 for d in range(1, 7)}, "step": 0}, {"step": 1, "tokens": tokens}, {"step": 2, "tokens": tokens, "exam": {d: deep for d in range(1, 7)}}], "cpu_seconds": [0, tokens / 10]}
+    slow, quick = run(.8, 200), run(.4, 100)
+    assert costs_of(slow, "tokens") == [0, 400] and deep_at(slow, 100, "tokens") == pytest.approx(.2)
+    assert [lead_at_equal_cost(slow, quick, unit) for unit in ("steps", "tokens", "CPU seconds")] == pytest.approx([.4, 0, 0])
+
+def test_the_preset_is_what_the_page_describes():
+    preset = yaml.safe_load((Path(__file__).parents[1] / "nbs" / "runs" / "climb.yaml").read_text())
+    assert Climb(**preset["changes"]) == Climb() and len(set(preset["seeds"])) >= 5
 
 def test_every_run_starts_from_every_depth_that_the_base_knows():
     seeds = climb_recipe(Climb(seeds=9)).seeds
@@ -131,11 +155,12 @@ def base(tmp_path_factory): return pretrain(tmp_path_factory.mktemp("climb"), st
 
 def test_a_run_repeats_and_is_not_made_twice(base, tmp_path):
     record = climb(Climb(**SMALL), base, tmp_path / "a.json", progress=False)
-    assert climb(Climb(**SMALL), base, progress=False) == record == json.loads((tmp_path / "a.json").read_text()) == climb(Climb(**SMALL), "nowhere", tmp_path / "a.json")
+    again = climb(Climb(**SMALL), base, progress=False)
+    assert again | {"cpu_seconds": record["cpu_seconds"]} == record == json.loads((tmp_path / "a.json").read_text()) == climb(Climb(**SMALL), "nowhere", tmp_path / "a.json")
     assert record["setting"] == asdict(Climb(**SMALL)) and [s["step"] for s in record["steps"]] == [0, 1, 2]
     with pytest.raises(ValueError, match="other settings"): climb(Climb(seed=1, **SMALL), base, tmp_path / "a.json")
 
 def test_the_figure_has_a_line_for_each_arm(base):
     records = [climb(Climb(control=control, **SMALL), base, progress=False) for control in ("none", "frozen_proposer")]
     drawn = climbing(records)
-    assert len(drawn.axes) == 3 and [t.get_text() for t in drawn.legends[0].get_texts()] == ["base", "self-play (n = 1)", "frozen proposer (n = 1)"]
+    assert len(drawn.axes) == 4 and [t.get_text() for t in drawn.legends[0].get_texts()] == ["base", "self-play (n = 1)", "frozen proposer (n = 1)"]
