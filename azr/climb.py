@@ -16,7 +16,7 @@ import json
 import re
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -28,10 +28,10 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from .buffers import Buffers
-from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
+from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict, write_json
 from .evals import solve
 from .executor import Call, Executor, Outcome
 from .metrics import interval
@@ -42,7 +42,7 @@ from .sampling import Sampler
 from .selfplay import Recipe, SelfPlay, Step
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
 from .tiny import Example, Phase, Program, compiled, fill, learning_rate, new_model, new_tokenizer, pack, program_bucket, save_pretrained, token_loss
-from .trainer import PolicySampler, Row, chunks, generator, merge, row, write_json
+from .trainer import PolicySampler, Row, chunks, generator, merge, row
 from .values import canonical, parse_literal
 
 # %% ../nbs/20_climb.ipynb #c004
