@@ -58,7 +58,7 @@ bench: setup-dev  ## what the executor's safety costs: 10 minutes; BENCH="-p end
 bench-training: setup-dev  ## whether a step's cost grows, the trainer's tax, a run killed 20 times: an hour on two cores, goes on where it was stopped
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_training.ipynb runs/bench_training.ipynb -p flat_steps 1000 -p flat_batch 8 -p flat_cap 256 -p tax_rounds 12 -p tax_batch 32 -p kills 20 -p kill_steps 3 -p work runs/bench_training -p record data/bench/training.json -p figures figures $(BENCH)
 
-bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU, 10 minutes; BENCH="-p long_steps 1000 -p work runs/bench_gpu" adds a long run
+bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU, 10 minutes; BENCH="-p long_steps 1000 -p work runs/bench_gpu" adds a long run with CRUXEval-O before and after
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_gpu.ipynb runs/bench_gpu.ipynb -y 'shapes: ["0.5B", "1.5B", "7B"]' -p batch 16 -p attempts 4 -p prompt_tokens 512 -p completion_tokens 256 -p micro_batches 8 -p matmul 8192 -p limit 150 -p record data/bench/gpu.json -p figures figures $(BENCH)
 
 climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
