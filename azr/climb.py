@@ -320,8 +320,7 @@ class Replay:
     def add(self, rollouts: Sequence[Rollout]):
         "Keep what was paid like a right answer."
         for rollout in rollouts:
-            one = replace(row(rollout), advantage=1.0)
-            if rollout.prompt.role is Role.SOLVE and rollout.reward > 0 and one not in self.rows: self.rows.append(one)
+            if rollout.prompt.role is Role.SOLVE and rollout.reward > 0 and (one := replace(row(rollout), advantage=1.0)) not in self.rows: self.rows.append(one)
 
     def draw(self, count: int, rng: Random) -> list[Row]:
         "So many, each as likely as any other."

@@ -6,9 +6,9 @@
 __all__ = ['BLACK', 'ORANGE', 'SKY', 'GREEN', 'YELLOW', 'BLUE', 'VERMILION', 'PURPLE', 'GREY', 'COLOURS', 'LINES', 'STYLE',
            'ARMS', 'PROPOSAL_PANELS', 'table', 'measure', 'figure', 'lines', 'draw_measure', 'finish', 'learning_curve',
            'funnel_shares', 'validity_funnel', 'learnability_histogram', 'arm_gains', 'headline', 'ablation_rows',
-           'at_tokens', 'accuracy_by_tokens', 'seeds_measure', 'draw_seeds', 'proposal_curves', 'roles_by_type',
-           'learnability_over_training', 'principal_plane', 'program_map', 'beside_the_paper', 'depth_curves',
-           'weights_text', 'accuracy_by_size', 'scaling']
+           'exams_by_tokens', 'at_tokens', 'accuracy_by_tokens', 'seeds_measure', 'draw_seeds', 'proposal_curves',
+           'roles_by_type', 'learnability_over_training', 'principal_plane', 'program_map', 'beside_the_paper',
+           'depth_curves', 'weights_text', 'accuracy_by_size', 'scaling']
 
 # %% ../nbs/15_plots.ipynb #c002
 from functools import wraps
@@ -278,13 +278,16 @@ def ablation_rows(
     return fig
 
 # %% ../nbs/15_plots.ipynb #c036
+def exams_by_tokens(records: Sequence[dict]) -> list[tuple[float, float]]: # tokens written so far, validation accuracy
+    "The exams of a run."
+    return [(r.get("tokens", 0), r["validation/accuracy"]) for r in records if "validation/accuracy" in r]
+
 def at_tokens(
     records: Sequence[dict],          # of a run, some with `tokens` and validation/accuracy
     tokens: float | Sequence[float],  # written so far
 ) -> np.ndarray:                      # accuracy there; the last exam's beyond it
     "Validation accuracy at a number of generated tokens."
-    exams = [(r.get("tokens", 0), r["validation/accuracy"]) for r in records if "validation/accuracy" in r]
-    return np.interp(tokens, *zip(*exams))
+    return np.interp(tokens, *zip(*exams_by_tokens(records)))
 
 @figure
 def accuracy_by_tokens(
@@ -294,11 +297,9 @@ def accuracy_by_tokens(
     "Accuracy on the validation set against generated tokens: every seed thin, the mean with its 95 % interval thick."
     fig, axes = plt.subplots(figsize=(5, 3))
     for (name, runs), (colour, line, marker) in zip(settings.items(), ((ORANGE, "-", "o"), (BLUE, "--", "s"), (BLACK, ":", "^"))):
-        ends, exams = [records[-1]["tokens"] for records in runs], sum("validation/accuracy" in r for r in runs[0])
-        grid = np.linspace(0, min(ends), exams)
-        curves = [at_tokens(records, grid) for records in runs]
-        for records in runs: axes.plot(*zip(*((r.get("tokens", 0) / 1e6, r["validation/accuracy"]) for r in records if "validation/accuracy" in r)), color=colour, lw=.5, alpha=.4)
-        spread = [interval(list(column)) for column in zip(*curves)]
+        grid = np.linspace(0, min(records[-1]["tokens"] for records in runs), len(exams_by_tokens(runs[0])))
+        for records in runs: axes.plot(*zip(*((tokens / 1e6, solved) for tokens, solved in exams_by_tokens(records))), color=colour, lw=.5, alpha=.4)
+        spread = [interval(column) for column in zip(*(at_tokens(records, grid) for records in runs))]
         axes.errorbar(grid / 1e6, [mean for mean, _ in spread], yerr=None if len(runs) < 2 else [half for _, half in spread], color=colour, linestyle=line, marker=marker, lw=2, ms=4, capsize=2, elinewidth=1, label=f"{name} (n = {len(runs)})")
     finish(axes, "Validation tasks", "solved, greedy" + (f" (n = {tasks} a type)" if tasks else ""), share=True)
     axes.set_xlabel("generated tokens, millions")
