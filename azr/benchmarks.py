@@ -117,7 +117,7 @@ def from_hub(benchmark: Benchmark) -> tuple[list[dict], dict]: # rows, source an
     return rows, {"source": f"hub {name}", "sha256": hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()[:16]}
 
 # %% ../nbs/12_benchmarks.ipynb #c011
-def ask_task(row: dict, style: str) -> Prompt: return task_types((row["task"].task_type,), style)[0].solve_prompt(row["task"])
+def ask_task(row: dict, style: str) -> Prompt: return task_types((row["task"].task_type,), style, allowed=Policy().imports)[0].solve_prompt(row["task"])
 
 def judge_tasks(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor) -> list[Verdict]:
     "By the task types, each type in one batch."

@@ -41,7 +41,7 @@ def execute(notebook: Path, output: Path, parameters: dict):
     output.parent.mkdir(parents=True, exist_ok=True)
     from papermill.exceptions import PapermillExecutionError
     try: papermill.execute_notebook(str(notebook), str(output), parameters=parameters, kernel_name="python3", cwd=str(notebook.parents[2]), progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
-                               extra_arguments=["--IPKernelApp.log_level=40"])  # a local kernel: ipykernel 7 would warn that its channel is not encrypted
+                               extra_arguments=["--IPKernelApp.log_level=50"])  # a local kernel: ipykernel 7 would warn that its channel is not encrypted, and call the shutdown an error
     except PapermillExecutionError as error: raise ValueError(f"the notebook stopped with {error.ename}: {error.evalue}; the whole traceback lies in {output}, and the same command goes on once the cause is gone") from error
     except RuntimeError as error: raise ValueError(f"the notebook's kernel died ({error}), most often for want of memory: give a smaller batch or chunk_tokens, then the same command goes on ({output} holds what was done)") from error
 

@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.benchmarks import BENCHMARKS, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
-from azr.evals import Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, remarks, result_table
+from azr.core import Task
+from azr.evals import EXAMS, Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, remarks, result_table
 from azr.executor import Call, Executor
 from azr.sampling import Script
 from azr.tiny import TINY
+from azr.trainer import Config, azr_recipe, environment
 from conftest import ROOT
 
 TERSE = Exam(style="terse", limit=3)
@@ -157,6 +159,14 @@ def test_livecodebench_packed_tests_and_their_verdicts():
 def test_livecodebench_tests_that_cannot_be_read(changes):
     row = {"id": "7", "question_content": "Add.", "public_test_cases": "[]", "private_test_cases": "[]"} | changes
     with pytest.raises(ValueError, match="livecodebench, row 7: its tests cannot be read"): BENCHMARKS["livecodebench"].judge([(row, "print(3)")], "chat", None)
+
+
+def test_the_prompts_of_an_exam_are_those_of_training():
+    "Both name the modules that the executor lets through."
+    task = Task("induction", {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."}, {"program": "def f(x):\n    return 3 * x", "pairs": [["14", "42"]]}, "i")
+    with Executor(workers=1) as executor: kind, = azr_recipe(config := Config(task_types=("induction",), style="r1"), environment(config, executor)).task_types
+    asked = EXAMS["heldout"].ask({"task": task}, "r1")
+    assert asked == kind.solve_prompt(task) and "itertools" in asked.text
 
 
 def test_a_bare_continuation_is_cut_where_it_stops_parsing():
