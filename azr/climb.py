@@ -12,6 +12,7 @@ __all__ = ['OPERATIONS', 'DEEPEST', 'LONGEST', 'SPLITS', 'EDIT', 'SHARES', 'DEEP
 
 # %% ../nbs/20_climb.ipynb #c002
 import copy
+import hashlib
 import json
 import re
 import time
@@ -38,6 +39,7 @@ from .metrics import interval
 from .parse import refuse, syntax_tree
 from .plots import ARMS, GREY, figure, finish
 from .rewards import Proposed, RewardSetting
+from .run import surroundings
 from .sampling import Sampler
 from .selfplay import Recipe, SelfPlay, Step
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
@@ -389,7 +391,7 @@ def climb(
         for number in tqdm(range(1, setting.steps + 1), desc=f"{ARM_NAMES[setting.control]}, seed {setting.seed}", disable=not progress):
             step = play.step(sampler, number)
             trained = [r for r in step.rollouts if r.weight and r.completion.completion_ids]
-            rows, proposed = merge([row(r) for r in trained]) + replay.draw(setting.replay, rng), [row(r) for r in trained if r.prompt.role is Role.PROPOSE]
+            rows, proposed = merge([row(r) for r in trained]) + replay.draw(setting.replay, rng), [row(r) for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.completion.completion_ids]
             for group in optimizer.param_groups: group["lr"] = setting.learning_rate * min(1, number / max(1, setting.warmup_steps))
             if rows: policy_gradient(model, rows, tokenizer.pad_token_id)
             if proposed and setting.anchor: anchor_gradient(model, start, proposed, tokenizer.pad_token_id, setting.anchor)
@@ -403,7 +405,8 @@ def climb(
                 facts[-1]["exam"] = examine(sampler, tasks, play.env)
                 samples += samples_of(step, rng)
                 clock = time.process_time()
-    record = json.loads(json.dumps({"setting": asdict(setting), "tasks": {"split": split, "per_depth": setting.per_depth}, "steps": facts, "cpu_seconds": spent, "samples": samples}))
+    made = surroundings() | {"base": hashlib.sha256((Path(base) / "model.safetensors").read_bytes()).hexdigest()[:16]}
+    record = json.loads(json.dumps({"setting": asdict(setting), "made": made, "tasks": {"split": split, "per_depth": setting.per_depth}, "steps": facts, "cpu_seconds": spent, "samples": samples}))
     if path: write_json(path, record)
     return record
 
