@@ -4,21 +4,20 @@
 
 # %% auto #0
 __all__ = ['TABLE_2', 'MOST_NODES', 'MOST_COMPARED', 'PROGRAM_SETS', 'mean', 'defined', 'funnel', 'slot_metrics',
-           'propose_metrics', 'solve_metrics', 'program_shape', 'program_metrics', 'step_metrics', 'student',
-           'student_bound', 'interval', 'paired_test', 'holm', 'detectable', 'settings_table', 'judgement',
-           'published_differences', 'read_metrics', 'gzip_parts', 'gzip_members', 'each_rollout', 'read_rollouts',
-           'solve_rates', 'measurable', 'code_measures', 'tree_distance', 'text_distance', 'value_type', 'known_hash',
-           'surprise', 'program_of', 'proposal_measures', 'proposal_metrics', 'run_tasks', 'shown_programs',
-           'run_proposals', 'program_features', 'solved_counts', 'proposal_record', 'canonical_text', 'tokens_of',
-           'ngrams', 'overlaps', 'overlap', 'benchmark_rows', 'benchmark_programs', 'local_benchmarks',
-           'answered_programs', 'equal_rows']
+           'propose_metrics', 'solve_metrics', 'program_shape', 'program_metrics', 'step_metrics', 'interval',
+           'paired_test', 'holm', 'detectable', 'settings_table', 'judgement', 'published_differences', 'read_metrics',
+           'gzip_parts', 'gzip_members', 'each_rollout', 'read_rollouts', 'solve_rates', 'measurable', 'code_measures',
+           'tree_distance', 'text_distance', 'value_type', 'known_hash', 'surprise', 'program_of', 'proposal_measures',
+           'proposal_metrics', 'run_tasks', 'shown_programs', 'run_proposals', 'program_features', 'solved_counts',
+           'proposal_record', 'canonical_text', 'tokens_of', 'ngrams', 'overlaps', 'overlap', 'benchmark_rows',
+           'benchmark_programs', 'local_benchmarks', 'answered_programs', 'equal_rows']
 
 # %% ../nbs/14_metrics.ipynb #c002
 import ast, csv, json, re, zlib
 from collections import Counter, namedtuple
 from difflib import SequenceMatcher
 from functools import lru_cache
-from math import atan, cos, pi, sin, sqrt
+from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Iterable, Sequence
@@ -26,6 +25,8 @@ from typing import Iterable, Sequence
 from apted import APTED
 from radon.complexity import cc_visit_ast
 from radon.metrics import h_visit_ast
+from scipy.special import nctdtrinc
+from scipy.stats import t as student, ttest_1samp
 
 from .benchmarks import read_lines
 from .buffers import Buffers
@@ -118,39 +119,20 @@ def step_metrics(
     return dict(sorted(metrics.items()))
 
 # %% ../nbs/14_metrics.ipynb #c032
-def student(
-    t: float,
-    freedom: int,   # degrees of freedom, 1 or more
-) -> float:         # in [0, 1]
-    "The share of Student's distribution beyond -t and t together (a finite series; Abramowitz and Stegun 26.7.3-4)."
-    angle, odd = atan(abs(t) / sqrt(freedom)), freedom % 2
-    term, total = cos(angle) if odd else 1.0, 0.0
-    for k in range(1, freedom // 2 + 1):
-        total += term
-        term *= cos(angle)**2 * (2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
-    return max(0.0, 1 - (2 / pi * (angle + sin(angle) * total) if odd else sin(angle) * total))
-
-def student_bound(beyond: float, freedom: int) -> float:
-    "The t with that share beyond -t and t, by bisection."
-    low, high = 0.0, 1e6
-    for _ in range(80): low, high = ((low + high) / 2, high) if student((low + high) / 2, freedom) > beyond else (low, (low + high) / 2)
-    return high
-
-# %% ../nbs/14_metrics.ipynb #c034
 def interval(
     values: Sequence[float],          # one for each seed
 ) -> tuple[float, float | None]:      # mean, half width; None: a single value has no interval
     "Mean and half width of its 95 % confidence interval."
     if len(values) < 2: return fmean(values), None
-    return fmean(values), student_bound(.05, len(values) - 1) * stdev(values) / sqrt(len(values))
+    return fmean(values), float(student.ppf(.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
 
-# %% ../nbs/14_metrics.ipynb #c037
+# %% ../nbs/14_metrics.ipynb #c035
 def paired_test(
     differences: Sequence[float],   # one for each seed
 ) -> float | None:                  # p; None: fewer than two seeds, or no spread to compare with
     "Two-sided paired t test of no difference."
     if len(differences) < 2 or stdev(differences) == 0: return None
-    return student(fmean(differences) / (stdev(differences) / sqrt(len(differences))), len(differences) - 1)
+    return float(ttest_1samp(differences, 0).pvalue)
 
 def holm(
     p_values: Sequence[float | None],   # None: not tested, and not counted
@@ -168,12 +150,12 @@ def detectable(
     level: float = .05,             # of the two-sided test
     power: float = .8,              # chance to find it
 ) -> float | None:
-    "The smallest true difference that as many seeds with this spread would find: (t of the level + t of the power) standard errors. None as in `paired_test`."
+    "The smallest true difference that as many seeds with this spread would find, by the noncentral t distribution. None as in `paired_test`."
     if len(differences) < 2 or stdev(differences) == 0: return None
     freedom = len(differences) - 1
-    return (student_bound(level, freedom) + student_bound(2 * (1 - power), freedom)) * stdev(differences) / sqrt(len(differences))
+    return float(nctdtrinc(freedom, 1 - power, student.isf(level / 2, freedom))) * stdev(differences) / sqrt(len(differences))
 
-# %% ../nbs/14_metrics.ipynb #c040
+# %% ../nbs/14_metrics.ipynb #c038
 def settings_table(
     results: dict[str, dict[int, float]],            # setting -> seed -> result
     base: str,                                       # the setting that all others are compared with
@@ -184,14 +166,15 @@ def settings_table(
     "Every setting against the base, paired by seed."
     if base not in results: raise ValueError(f"no setting is called {base!r}: there are {', '.join(results)}")
     rows, published, families = [], published or {}, families or {}
+    paired = {name: [by_seed[seed] - results[base][seed] for seed in sorted(set(by_seed) & set(results[base])) if name != base] for name, by_seed in results.items()}
     for name, by_seed in results.items():
-        paired = [by_seed[seed] - results[base][seed] for seed in sorted(set(by_seed) & set(results[base]))] if name != base else []
         middle, half = interval([*by_seed.values()]) if by_seed else (None, None)
-        gap, gap_half = interval(paired) if paired else (None, None)
-        rows.append({"setting": name, "family": families.get(name), "n": len(by_seed), "mean": middle, "half": half, "pairs": len(paired), "difference": gap, "difference_half": gap_half, "p": paired_test(paired), "detectable": detectable(paired)})
+        gap, gap_half = interval(paired[name]) if paired[name] else (None, None)
+        rows.append({"setting": name, "family": families.get(name), "n": len(by_seed), "mean": middle, "half": half, "pairs": len(paired[name]), "difference": gap, "difference_half": gap_half, "p": paired_test(paired[name])})
     for family in {row["family"] for row in rows}:
         own = [row for row in rows if row["family"] == family]
-        for row, p in zip(own, holm([row["p"] for row in own])): row["p_holm"] = p
+        strictest = level / max(1, sum(row["p"] is not None for row in own))
+        for row, p in zip(own, holm([row["p"] for row in own])): row |= {"p_holm": p, "detectable": detectable(paired[row["setting"]], strictest)}
     for row in rows: row["verdict"] = "the base" if row["setting"] == base else judgement(row["difference"], row["p_holm"], published.get(row["setting"]), level)
     return rows
 
@@ -206,7 +189,7 @@ def judgement(
     if published is None: return "better" if difference > 0 else "worse"
     return "agrees with the paper" if difference * published > 0 else "disagrees with the paper"
 
-# %% ../nbs/14_metrics.ipynb #c043
+# %% ../nbs/14_metrics.ipynb #c041
 TABLE_2 = {"deduction only": "Deduction only", "no induction": "w/o Induction", "no references": "w/o Gen Reference", "solver only": "Train Solver Only"}   # our row -> the paper's
 
 def published_differences(
@@ -216,7 +199,7 @@ def published_differences(
     with open(path, encoding="utf-8") as file: overall = {row["variant"]: float(row["overall"]) for row in csv.DictReader(file)}
     return {name: overall[variant] - overall["Full AZR"] for name, variant in TABLE_2.items()}
 
-# %% ../nbs/14_metrics.ipynb #c046
+# %% ../nbs/14_metrics.ipynb #c044
 def read_metrics(
     folder: str | Path,  # of a run
 ) -> list[dict]:         # one record for each step, "step" among its keys
@@ -264,7 +247,7 @@ def read_rollouts(folder: str | Path, use: str = "trained") -> dict[int, list[Ro
     for step, rollout in each_rollout(folder, use): steps.setdefault(step, []).append(rollout)
     return steps
 
-# %% ../nbs/14_metrics.ipynb #c049
+# %% ../nbs/14_metrics.ipynb #c047
 def solve_rates(
     rollouts: Iterable[Rollout],
 ) -> dict[str, list[float]]:     # task type -> p of each proposal that was attempted
@@ -274,7 +257,7 @@ def solve_rates(
         if "solve_rate" in rollout.reward_parts: rates.setdefault(rollout.prompt.task_type, []).append(rollout.reward_parts["solve_rate"])
     return dict(sorted(rates.items()))
 
-# %% ../nbs/14_metrics.ipynb #c052
+# %% ../nbs/14_metrics.ipynb #c050
 MOST_NODES, MOST_COMPARED = 2000, 150   # nodes of a syntax tree that is measured; of one that is compared, which takes their square
 
 def measurable(
@@ -299,7 +282,7 @@ def code_measures(
     return {"lines": lines, "complexity": cognitive, "volume": size.volume, "effort": size.effort,
             "halstead": .5 * min(size.effort / 10_000, 1) + .3 * min(paths / 10, 1) + .2 * min(size.volume / 500, 1)}
 
-# %% ../nbs/14_metrics.ipynb #c055
+# %% ../nbs/14_metrics.ipynb #c053
 _UNSEEN = ("ctx", "type_comment", "type_ignores", "kind", "type_params")
 _Branch = namedtuple("_Branch", "name children")
 
@@ -328,7 +311,7 @@ def text_distance(one: str, other: str) -> float | None: # in [0, 1]; None: not 
     if None in trees: return None
     return 1 - SequenceMatcher(None, *(json.dumps(_plain(tree), indent=2, sort_keys=True) for tree in trees)).ratio()
 
-# %% ../nbs/14_metrics.ipynb #c058
+# %% ../nbs/14_metrics.ipynb #c056
 def value_type(text: str) -> str:
     "The type of a literal, or `arguments` for what is none."
     try: return type(parse_literal(text)).__name__
@@ -384,7 +367,7 @@ def proposal_metrics(
         programs.update(known_hash(program) for task in members if (program := program_of(task)))
     return result
 
-# %% ../nbs/14_metrics.ipynb #c061
+# %% ../nbs/14_metrics.ipynb #c059
 def run_tasks(
     folder: str | Path,   # of a run
 ) -> list[Task]:          # oldest first; none: the folder holds no checkpoint
@@ -407,7 +390,7 @@ def run_proposals(
     tasks, rollouts = run_tasks(folder), read_rollouts(folder)
     return proposal_metrics(tasks, shown_programs(tasks, (r for members in rollouts.values() for r in members)), list(rollouts))
 
-# %% ../nbs/14_metrics.ipynb #c063
+# %% ../nbs/14_metrics.ipynb #c061
 def program_features(program: str) -> dict[str, float]: # node name -> share; empty: not measurable
     "How a program is built: the share of each kind of syntax node."
     tree = measurable(program)
@@ -434,7 +417,7 @@ def proposal_record(
         records.append({"step": step} | {key: digits(value) for key, value in (measures[step] | lengths).items()} | solved | {key: own for key, own in shown.items() if own})
     return records
 
-# %% ../nbs/14_metrics.ipynb #c066
+# %% ../nbs/14_metrics.ipynb #c064
 @lru_cache(maxsize=20_000)   # a run's summary asks for each program several times
 def canonical_text(program: str) -> str:
     "One text for all spellings of a program; the program as it is where it does not parse or is too large."
@@ -471,7 +454,7 @@ def overlap(proposed: Iterable[str], asked: Iterable[str], n: int = 8) -> dict:
     "The same for one set."
     return overlaps(proposed, {"": asked}, n)[""]
 
-# %% ../nbs/14_metrics.ipynb #c069
+# %% ../nbs/14_metrics.ipynb #c067
 PROGRAM_SETS = {"CRUXEval": ("cruxeval", "id", ("code",)), "MBPP+": ("MbppPlus", "task_id", ("prompt", "canonical_solution")),
                 "HumanEval+": ("HumanEvalPlus", "task_id", ("prompt", "canonical_solution"))}   # start of the file's name, the row's name, the fields with its program
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zlib
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from azr.benchmarks import BENCHMARKS, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
 from azr.core import Task
-from azr.evals import EXAMS, Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, remarks, result_table
+from azr.evals import EXAMS, Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, remarks, result_table, sign_flips, wilson
 from azr.executor import Call, Executor
 from azr.sampling import Script
 from azr.tiny import TINY
@@ -30,6 +31,30 @@ def test_pass_at_k_is_the_share_of_all_draws(right, data):
     k = data.draw(st.integers(1, len(right)))
     draws = [any(some) for some in combinations(right, k)]
     assert abs(pass_at_k(len(right), sum(right), k) - sum(draws) / len(draws)) < 1e-12
+
+
+@pytest.mark.parametrize("chance, tasks", [(.133, 30), (.1, 40), (.05, 164), (.02, 200), (.5, 15), (.9, 500)])
+def test_wilson_covers_the_truth_on_small_exams_and_rare_successes(chance, tasks):
+    "Exactly, over all counts. The bootstrap falls to 88 % here."
+    weights = [comb(tasks, k) * chance**k * (1 - chance)**(tasks - k) for k in range(tasks + 1)]
+    assert .93 <= sum(w for k, w in enumerate(weights) if (bounds := wilson(k, tasks))[0] <= chance <= bounds[1]) <= .98
+
+
+def test_tasks_of_one_program_are_resampled_together():
+    "200 exams of 40 programs with 1 to 9 tasks each, that are solved or not as a whole."
+    rng, covered, alone, false = np.random.default_rng(1), 0, 0, 0
+    for seed in range(200):
+        sizes = rng.integers(1, 10, size=40)
+        clusters, right = np.repeat(np.arange(40), sizes), np.repeat(rng.random(40) < .4, sizes)
+        covered += (bounds := bootstrap(right, seed, 400, clusters=clusters))[0] <= .4 <= bounds[1]
+        alone += (bounds := bootstrap(right, seed, 400))[0] <= .4 <= bounds[1]
+        false += sign_flips(np.repeat(rng.choice([-1, 0, 1], size=40), sizes), clusters, seed, 400) < .05
+    assert covered >= 180 and alone < 150 and false <= 20
+
+
+def test_turned_signs_are_mcnemar_where_every_task_stands_alone():
+    differences = [1] * 12 + [-1] * 4 + [0] * 30
+    assert abs(sign_flips(differences) - mcnemar([d < 0 for d in differences], [d > 0 for d in differences])) < .01 and sign_flips([0, 0]) == sign_flips([0, 1]) == 1
 
 
 @pytest.mark.parametrize("chance, tasks", [(.5, 100), (.3, 200)])
