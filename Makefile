@@ -18,7 +18,7 @@ PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
 DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
-.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench bench-training bench-gpu climb tiny clean
+.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench bench-training bench-gpu climb ablations scaling tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -63,6 +63,12 @@ bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU
 
 climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -f nbs/runs/climb.yaml -p base data/climb/base -p records data/climb -p figures figures $(CLIMB)
+
+ablations: setup  ## what makes it work? a night on two cores, goes on where it was stopped; ABLATIONS="-p quick True" for a look in minutes
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/ablations.ipynb runs/ablations.ipynb -p quick False $(ABLATIONS)
+
+scaling: setup  ## does a larger model gain more? a night on two cores, goes on where it was stopped; SCALING="-p quick True" for a look in minutes
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/scaling.ipynb runs/scaling.ipynb -p quick False $(SCALING)
 
 tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
 	@$(TINY)

@@ -607,12 +607,26 @@ def sweep(
     jobs: int = 2,                   # runs at a time
     say: Callable[[str], None] = print,
     processes: int = 1,              # of each run
+    finished: Callable[[str], None] = lambda name: None,   # what to keep of a run, as soon as it is done
 ) -> dict[str, dict]: # folder name -> summary
-    "Run `azr train` for each entry that has no summary yet. Raises RuntimeError naming the runs that failed, after the others have ended."
-    for name, changes in runs.items(): check_folder(Path(root) / name, config(preset, **changes))   # a summary of other settings is not this run's
-    root, waiting, busy, failed = Path(root), [name for name in runs if not (Path(root) / name / "summary.json").exists()], {}, []
+    "Run `azr train` for each entry that has no summary yet, in this order. A run that fails, a folder of other settings and a record that cannot be made are said and left out. Raises RuntimeError where nothing is left."
+    root, busy, done, left_out = Path(root), {}, {}, {}
     root.mkdir(parents=True, exist_ok=True)
-    say(f"{len(runs) - len(waiting)} of {len(runs)} runs are done")
+    def attempt(name, work):   # one run's trouble is not the others'
+        try: work()
+        except ValueError as error: leave_out(name, str(error))
+    def leave_out(name, why):
+        left_out[name] = why
+        say(f"{name}: LEFT OUT, {why}")
+    def keep(name):
+        finished(name)
+        done[name] = json.loads((root / name / "summary.json").read_text())
+    for name, changes in runs.items(): attempt(name, lambda: check_folder(root / name, config(preset, **changes)))   # a summary of other settings is not this run's
+    ready = [name for name in runs if name not in left_out]
+    waiting = [name for name in ready if not (root / name / "summary.json").exists()]
+    say(f"{len(ready) - len(waiting)} of {len(runs)} runs are done")
+    for name in ready:
+        if name not in waiting: attempt(name, lambda: keep(name))
     try:
         while waiting or busy:
             while waiting and len(busy) < jobs:
@@ -620,13 +634,14 @@ def sweep(
                 busy[name] = start_run(name, runs[name], root, preset, processes)
             time.sleep(0.2)
             for name in [name for name, process in busy.items() if process.poll() is not None]:
-                ok = busy.pop(name).returncode == 0
-                failed += [] if ok else [name]
-                say(f"{name}: {'done' if ok else f'failed, see {root / name}.log'} ({len(waiting) + len(busy)} to go)")
+                if busy.pop(name).returncode: leave_out(name, f"it failed, and {root / name}.log says why")
+                else:
+                    say(f"{name}: done ({len(waiting) + len(busy)} to go)")
+                    attempt(name, lambda: keep(name))
     finally:
         for process in busy.values(): process.terminate()
-    if failed: raise RuntimeError(f"{len(failed)} runs failed: {', '.join(failed)}; their logs lie beside their folders in {root}")
-    return {name: json.loads((root / name / "summary.json").read_text()) for name in runs}
+    if not done and runs: raise RuntimeError("no run is there to go on with: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
+    return {name: done[name] for name in runs if name in done}
 
 def start_run(name: str, changes: dict, root: Path, preset: str, processes: int = 1) -> subprocess.Popen:
     "One `azr train`, by torchrun where it has several processes, its output beside the run folder."

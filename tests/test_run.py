@@ -2,6 +2,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,7 +203,7 @@ def test_a_sweep_skips_what_is_done_and_names_what_failed(done, tmp_path):
     said = []
     summaries = sweep({"one": SMALL, "two": settings}, tmp_path, say=said.append)
     assert summaries["one"] == done[1] and summaries["two"]["steps"] == 2 and said[0] == "1 of 2 runs are done"
-    with pytest.raises(RuntimeError, match="1 runs failed: three"): sweep({"three": {**settings, "model": "no/such-model"}}, tmp_path, say=said.append)
+    with pytest.raises(RuntimeError, match="three: it failed, and .*three.log says why"): sweep({"three": {**settings, "model": "no/such-model"}}, tmp_path, say=said.append)
 
 
 def test_a_compact_record_is_small_and_whole(done, tmp_path):
@@ -254,9 +255,14 @@ def test_a_refused_setting_leaves_the_folder_to_the_corrected_one(tmp_path):
     assert small(tmp_path / "run", steps=2)["steps"] == 2
 
 
-def test_a_sweep_refuses_a_summary_of_other_settings(done, tmp_path):
-    os.symlink(done[0], tmp_path / "one")
-    with pytest.raises(ValueError, match="belongs to a run with other parameters"): sweep({"one": {**SMALL, "seed": 5}}, tmp_path, say=lambda line: None)
+def test_a_sweep_leaves_out_a_summary_of_other_settings_and_a_damaged_run(done, tmp_path):
+    said, named = [], lambda name: compact(tmp_path / name)
+    for name in ("one", "two", "three"): shutil.copytree(done[0], tmp_path / name)
+    (tmp_path / "two" / "metrics.jsonl").unlink()
+    found = sweep({"one": {**SMALL, "seed": 5}, "two": SMALL, "three": SMALL}, tmp_path, say=said.append, finished=named)
+    assert list(found) == ["three"] and said[1] == "2 of 3 runs are done"
+    assert said[0].startswith("one: LEFT OUT, run folder") and "belongs to a run with other parameters" in said[0] and said[2].startswith("two: LEFT OUT, ") and "metrics.jsonl" in said[2]
+    with pytest.raises(RuntimeError, match="no run is there to go on with: one: run folder"): sweep({"one": {**SMALL, "seed": 5}}, tmp_path, say=said.append)
 
 
 def test_a_settings_own_duplicate_reward_stands(tmp_path):
@@ -300,17 +306,17 @@ def test_the_record_says_whether_the_files_were_those_of_the_commit(tmp_path, mo
 # ---- pages that run many runs, in their smallest form ----
 
 @pytest.mark.slow
-def test_the_ablations_page_runs_and_refuses_a_folder_of_another_run(tmp_path):
+def test_the_ablations_page_runs_and_leaves_out_what_is_not_its_own(tmp_path):
     own = {"rows": ["deduction only", "complexity reward"], "seeds": [0], "changes": {**SMALL, "steps": 1}, "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
     text = "".join(str(cell["outputs"]) for cell in papermill("ablations.ipynb", tmp_path / "out.ipynb", own)["cells"] if cell["cell_type"] == "code")
     assert "3 rows x 1 seeds = 3 runs" in text and "0 of 3 runs are done" in text and "cannot tell at this scale" in text
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
     assert {name: record["row"] for name, record in found.items()} == {"full-s0": "full", "deduction-only-s0": "deduction only", "complexity-reward-s0": "complexity reward"}
     assert all(0 <= record["before"] <= 1 and 0 <= record["after"] <= 1 for record in found.values())
-    (tmp_path / "runs" / "full-s0" / "summary.json").unlink()
-    (tmp_path / "runs" / "full-s0" / "params.yaml").write_text("config: {steps: 9}")
-    with pytest.raises(subprocess.CalledProcessError) as stopped: papermill("ablations.ipynb", tmp_path / "again.ipynb", own)
-    assert b"full-s0 belongs to a run with other parameters" in stopped.value.stderr
+    (tmp_path / "runs" / "deduction-only-s0" / "params.yaml").write_text("config: {steps: 9}")
+    (tmp_path / "records" / "complexity-reward-s0.json").write_text("{")
+    text = "".join(str(cell["outputs"]) for cell in papermill("ablations.ipynb", tmp_path / "again.ipynb", own)["cells"] if cell["cell_type"] == "code")
+    assert "deduction-only-s0: LEFT OUT" in text and "complexity-reward-s0.json is no whole record" in text and "cannot tell at this scale" in text
 
 
 @pytest.mark.slow
