@@ -436,10 +436,10 @@ def by_arm(records: Sequence[dict]) -> dict[str, list[dict]]: # arm -> its recor
 
 def draw_runs(axes: plt.Axes, xs: Sequence[float], rows: Sequence[Sequence[float]], arm: str, marked: bool = True):
     "Every run thin, their mean thick; from three runs on with its 95 % interval."
-    colour, marker = ARMS[arm]
+    (colour, marker), line = ARMS[arm], dict(zip(ARMS, ("-", "--", ":"))).get(arm, "-")
     for values in rows: axes.plot(xs, values, color=colour, lw=.6, alpha=.5)
     spread = [interval(column) for column in zip(*rows)]
-    axes.errorbar(xs, [mean for mean, _ in spread], yerr=[half for _, half in spread] if marked and len(rows) > 2 else None, color=colour, lw=2, marker=marker if marked else None, ms=4, capsize=2, elinewidth=1, label=f"{arm} (n = {len(rows)})")
+    axes.errorbar(xs, [mean for mean, _ in spread], yerr=[half for _, half in spread] if marked and len(rows) > 2 else None, color=colour, lw=2, linestyle=line, marker=marker if marked else None, ms=4, capsize=2, elinewidth=1, label=f"{arm} (n = {len(rows)})")
 
 @figure
 def climbing(records: Sequence[dict]) -> Figure:
@@ -447,7 +447,7 @@ def climbing(records: Sequence[dict]) -> Figure:
     arms, per_depth = by_arm(records), records[0]["tasks"]["per_depth"]
     fig, ((left, middle), (right, last)) = plt.subplots(2, 2, figsize=(8, 6))
     base = exam_of(records[0]["steps"][0])
-    left.plot(list(base), [100 * share for share in base.values()], color=GREY, linestyle="--", marker="D", ms=4, label="base")
+    left.plot(list(base), [100 * share for share in base.values()], color=GREY, linestyle="none", marker="D", ms=8, markerfacecolor="none", zorder=9, label="base")
     for arm, runs in arms.items():
         draw_runs(left, list(base), [[100 * share for share in exam_of(run["steps"][-1]).values()] for run in runs], arm)
         draw_runs(middle, costs_of(runs[0], "steps"), [[100 * deep_accuracy(step) for step in run["steps"] if "exam" in step] for run in runs], arm)
@@ -456,7 +456,7 @@ def climbing(records: Sequence[dict]) -> Figure:
             draw_runs(axes, range(1, len(smooth[0]) + 1), smooth, arm, marked=False)
     left.set(title=f"After {records[0]['steps'][-1]['step']} steps ({per_depth} tasks a depth)", xlabel="statements of the program", ylabel="held-out traces right (%)", ylim=(0, 102), xticks=list(base))
     finish(middle, f"Depth {DEEP[0]} to {DEEP[-1]}", "held-out traces right (%)")
-    finish(right, "Valid proposals: depth", "statements, mean of 10 steps")
+    finish(right, f"Valid proposals: depth (of {records[0]['setting']['batch']} a step)", "statements, mean of 10 steps")
     finish(last, "Valid proposals: different edits", "share (%), mean of 10 steps")
     middle.set_ylim(bottom=0)
     right.set_ylim(bottom=1)

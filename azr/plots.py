@@ -309,7 +309,7 @@ def accuracy_by_tokens(
 
 # %% ../nbs/15_plots.ipynb #c039
 PROPOSAL_PANELS = {"complexity": "cognitive complexity", "halstead": "Halstead score", "tree_distance": "distance to references (tree)", "text_distance": "distance to references (text)",
-                   "answer_diversity": "answer diversity", "novel_rate": "programs never written before"}   # measure -> title
+                   "answer_diversity": "answer diversity", "novel_rate": "programs of no earlier step"}   # measure -> title
 
 def seeds_measure(runs: Sequence[Sequence[dict]], prefix: str, name: str) -> dict[str, pd.DataFrame]: # task type -> a column for each seed
     "One measure of several runs, by task type."
@@ -333,7 +333,7 @@ def proposal_curves(
     fig, grid = plt.subplots(2, 3, figsize=(8.4, 4.4), sharex=True)
     for axes, (name, title) in zip(grid.flat, PROPOSAL_PANELS.items()):
         draw_seeds(axes, seeds_measure(runs, Role.PROPOSE, name), COLOURS[Role.PROPOSE])
-        finish(axes, title, "mean" if name in ("complexity", "halstead") else "share" if name == "novel_rate" else "0 to 1")
+        finish(axes, title, "mean of proposals" if name in ("complexity", "halstead") else "share of proposals" if name == "novel_rate" else "0 (alike) to 1")
         axes.set_ylim(bottom=0, top=1.05 if name in ("answer_diversity", "novel_rate") else None)
     for axes in grid[0]: axes.set_xlabel("")
     counts = [sum(solved) for records in runs for record in records for key, solved in record.items() if key.endswith("/solved")]
@@ -402,7 +402,7 @@ def principal_plane(
 def program_map(
     runs: Sequence[Sequence[dict]],   # the records of each seed, with propose/<task type>/programs
 ) -> Figure:
-    "Every recorded program by the shares of its syntax nodes, coloured by the step that proposed it."
+    "Every recorded program (the first few of a type and step) by the shares of its syntax nodes, coloured by the step that proposed it."
     found = [(record["step"], features) for records in runs for record in records for key, programs in record.items() if key.endswith("/programs") for program in programs if (features := program_features(program))]
     fig, axes = plt.subplots(figsize=(6.5, 3.6))
     names = sorted({name for _, features in found for name in features})

@@ -1,6 +1,8 @@
 """What would bore the plots page: runs that have barely begun, other task types, gaps, and that nothing is left open."""
 import io
 import math
+import subprocess
+import sys
 from itertools import combinations
 
 import matplotlib
@@ -14,6 +16,7 @@ from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.metrics import step_metrics
 from azr.plots import (ARMS, COLOURS, LINES, ablation_rows, accuracy_by_size, accuracy_by_tokens, arm_gains, at_tokens, funnel_shares, headline, learnability_histogram, learning_curve, lines, measure, scaling, depth_curves, table,
                        validity_funnel)
+from conftest import ROOT
 
 
 def png(figure):
@@ -164,3 +167,13 @@ def test_accuracy_by_size_takes_every_state_of_a_run(name):
 def test_the_funnel_of_several_runs_adds_them_up():
     one, other = [step_of(n) for n in range(3)], [step_of(n, status=Status.RAISED) for n in range(3)]
     assert funnel_shares(one + other).to_dict() == {"ok": dict.fromkeys(range(3), .5), "raised": dict.fromkeys(range(3), .5)}
+
+
+def test_the_committed_records_give_the_same_figures_twice(tmp_path):
+    drawn = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs" / "runs" / "figures.ipynb"), str(tmp_path / "out.ipynb"), "-p", "output", str(folder)], check=True, capture_output=True, cwd=ROOT)
+        drawn.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert drawn[0] == drawn[1]
+    own = {f"{name}.{kind}" for name in ("climb", "executor", "training_cost") for kind in ("png", "svg")}   # drawn by the pages that make their records
+    assert set(drawn[0]) == {path.name for path in (ROOT / "figures").iterdir()} - own
