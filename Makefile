@@ -62,13 +62,13 @@ bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU
 	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_gpu.ipynb runs/bench_gpu.ipynb -y 'shapes: ["0.5B", "1.5B", "7B"]' -p batch 16 -p attempts 4 -p prompt_tokens 512 -p completion_tokens 256 -p micro_batches 8 -p matmul 8192 -p limit 150 -p record data/bench/gpu.json -p figures figures $(BENCH)
 
 climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -f nbs/runs/climb.yaml -p base data/climb/base -p records data/climb -p figures figures $(CLIMB)
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -f nbs/runs/climb.yaml -p base data/climb/base -p records data/climb -p measure True -p figures figures $(CLIMB)
 
 ablations: setup  ## what makes it work? a night on two cores, goes on where it was stopped; ABLATIONS="-p quick True" for a look in minutes
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/ablations.ipynb runs/ablations.ipynb -p quick False $(ABLATIONS)
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/ablations.ipynb runs/ablations.ipynb -y 'seeds: [0, 1, 2, 3, 4]' $(ABLATIONS)
 
 scaling: setup  ## does a larger model gain more? a night on two cores, goes on where it was stopped; SCALING="-p quick True" for a look in minutes
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/scaling.ipynb runs/scaling.ipynb -p quick False $(SCALING)
+	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/scaling.ipynb runs/scaling.ipynb -y 'seeds: [0, 1, 2]' $(SCALING)
 
 tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
 	@$(TINY)

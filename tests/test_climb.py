@@ -1,5 +1,7 @@
 "The domain in which difficulty climbs: what is refused, what is paid, and that runs repeat."
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -18,6 +20,7 @@ from azr.rewards import Proposed
 from azr.tasks import Environment
 from azr.tiny import new_tokenizer
 from azr.values import bucket, parse_literal
+from conftest import ROOT
 
 CHAIN = ["sorted(x)", "x + [7]"]
 
@@ -164,3 +167,10 @@ def test_the_figure_has_a_line_for_each_arm(base):
     records = [climb(Climb(control=control, **SMALL), base, progress=False) for control in ("none", "frozen_proposer")]
     drawn = climbing(records)
     assert len(drawn.axes) == 4 and [t.get_text() for t in drawn.legends[0].get_texts()] == ["base", "self-play (n = 1)", "frozen proposer (n = 1)"]
+
+
+def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
+    before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs" / "runs" / "climb.ipynb"), str(tmp_path / "out.ipynb"), "-p", "measure", "True"], check=True, capture_output=True, cwd=ROOT)
+    text = (tmp_path / "out.ipynb").read_text()
+    assert "self-play (n = 1)" in text and "shuffled rewards (n = 1)" in text and before == {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}

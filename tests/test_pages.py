@@ -9,6 +9,8 @@ import notebooks
 
 # Pages that take longer than a test should: they run with `make test-slow`.
 SLOW = {}
+# Run pages that show the committed results as they stand.
+RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in ("ablations", "climb", "scaling")]
 # Pages whose text may differ from machine to machine, with the reason.
 VARYING = {}
 
@@ -31,16 +33,16 @@ def uncoloured(text: str) -> str: return re.sub("\x1b\\[[0-9;]*m", "", text)
 
 def plain(text: str) -> str: return re.sub(r"<Figure size [^>]*>", "<Figure>", text).strip()
 
-@pytest.mark.parametrize("page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in notebooks.pages()])
+@pytest.mark.parametrize("page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in [*notebooks.pages(), *RESULTS]])
 def test_page(page, checkout, monkeypatch):
     monkeypatch.setenv("AZR_DATA", str(data_folder().resolve()))
     monkeypatch.setenv("PYTHONHASHSEED", "random")
     notebook = notebooks.read(page)
     stored = said(notebook)
-    try: notebooks.execute(notebook, checkout / "nbs", timeout=600)
+    try: notebooks.execute(notebook, checkout / page.parent.relative_to(ROOT), timeout=600)
     except CellExecutionError as error: pytest.fail(f"{page.name}: {uncoloured(str(error))}", pytrace=False)
     if page.stem in VARYING: return
     for before, after in zip(stored, said(notebook)):
         if plain(before) == plain(after): continue
         shown = "\n".join(difflib.unified_diff(plain(before).splitlines(), plain(after).splitlines(), "stored", "now", lineterm=""))
-        pytest.fail(f"{page.name} does not say what it has stored: `make refresh PAGES=nbs/{page.name}` stores it.\n{shown}", pytrace=False)
+        pytest.fail(f"{page.name} does not say what it has stored: `make refresh PAGES={page.relative_to(ROOT)}` stores it.\n{shown}", pytrace=False)

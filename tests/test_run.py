@@ -307,13 +307,13 @@ def test_the_record_says_whether_the_files_were_those_of_the_commit(tmp_path, mo
 
 @pytest.mark.slow
 def test_the_ablations_page_runs_and_leaves_out_what_is_not_its_own(tmp_path):
-    own = {"rows": ["deduction only", "complexity reward"], "seeds": [0], "changes": {**SMALL, "steps": 1}, "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
+    own = {"quick": True, "rows": ["deduction only", "complexity reward"], "seeds": [0], "changes": {**SMALL, "steps": 1}, "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
     text = "".join(str(cell["outputs"]) for cell in papermill("ablations.ipynb", tmp_path / "out.ipynb", own)["cells"] if cell["cell_type"] == "code")
     assert "3 rows x 1 seeds = 3 runs" in text and "0 of 3 runs are done" in text and "cannot tell at this scale" in text
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
     assert {name: record["row"] for name, record in found.items()} == {"full-s0": "full", "deduction-only-s0": "deduction only", "complexity-reward-s0": "complexity reward"}
     assert all(0 <= record["before"] <= 1 and 0 <= record["after"] <= 1 for record in found.values())
-    (tmp_path / "runs" / "deduction-only-s0" / "params.yaml").write_text("config: {steps: 9}")
+    (tmp_path / "runs" / "quick" / "deduction-only-s0" / "params.yaml").write_text("config: {steps: 9}")
     (tmp_path / "records" / "complexity-reward-s0.json").write_text("{")
     text = "".join(str(cell["outputs"]) for cell in papermill("ablations.ipynb", tmp_path / "again.ipynb", own)["cells"] if cell["cell_type"] == "code")
     assert "deduction-only-s0: LEFT OUT" in text and "complexity-reward-s0.json is no whole record" in text and "cannot tell at this scale" in text
@@ -321,8 +321,8 @@ def test_the_ablations_page_runs_and_leaves_out_what_is_not_its_own(tmp_path):
 
 @pytest.mark.slow
 def test_the_scaling_page_pretrains_another_size_and_plays_from_it(tmp_path):
-    own = {"widths": [16, 64], "changes": {**SMALL, "steps": 1}, "models": str(tmp_path / "models"), "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
+    own = {"quick": True, "widths": [16, 64], "changes": {**SMALL, "steps": 1}, "models": str(tmp_path / "models"), "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
     papermill("scaling.ipynb", tmp_path / "out.ipynb", own)
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
     assert sorted(found) == ["width-16-s0", "width-64-s0"] and found["width-16-s0"]["weights"] < found["width-64-s0"]["weights"] == 181_120
-    assert found["width-16-s0"]["params"]["config"]["model"] == os.path.relpath(tmp_path / "models" / "16" / "tiny", Path(__file__).parents[1])
+    assert found["width-16-s0"]["params"]["config"]["model"] == os.path.relpath(tmp_path / "models" / "quick" / "16" / "tiny", Path(__file__).parents[1])
