@@ -266,9 +266,11 @@ def ablation_rows(
     fig, axes = plt.subplots(figsize=(6.5, .8 + .26 * max(1, len(shown))))
     for place, row in enumerate(shown):
         if isinstance(row, str): continue
-        if row["detectable"] is not None: axes.barh(place, 2 * row["detectable"], left=-row["detectable"], color="#dddddd", height=.6, label="too small to find", zorder=0)
+        if row["detectable"] is not None: axes.barh(place, 2 * row["detectable"], left=-row["detectable"], color="#dddddd", height=.6, label="too small to find, corrected", zorder=0)
         axes.errorbar(row["difference"], place, xerr=row["difference_half"], fmt="o", color=ORANGE, ecolor=BLACK, ms=5, capsize=2.5, label="ours, 95 %")
         if row["setting"] in published: axes.plot(published[row["setting"]], place, "D", color=BLACK, mfc="none", ms=5, label="the paper (another model)")
+    ends = [0.0, *published.values(), *(row["difference"] + side * (row["difference_half"] or 0) for row in shown if not isinstance(row, str) for side in (-1, 1))]
+    axes.set_xlim(min(ends) - 1, max(ends) + 1)   # what is too small to find may reach beyond
     axes.axvline(0, color=BLACK, lw=.6)
     axes.set_yticks(range(len(shown)), [row if isinstance(row, str) else f"{row['setting']} (n = {row['pairs']})" for row in shown])
     for label, row in zip(axes.get_yticklabels(), shown): label.set_fontweight("bold" if isinstance(row, str) else "normal")

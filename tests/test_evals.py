@@ -227,6 +227,8 @@ def test_committed_reference_answers_are_right():
     record = json.loads((ROOT / "data" / "evals" / "reference_answers.json").read_text())
     for name in ("cruxeval-o", "cruxeval-i"): assert record[name] == {"right": 800, "rows": 800, "not right": {}}
     assert record["mbpp+, canonical"]["rows"] == 378 and record["mbpp+, canonical"]["right"] == 377 and list(record["mbpp+, canonical"]["not right"]) == ["Mbpp/596"]
+    assert record["mbpp+"]["completions"] - record["mbpp+"]["agree"] == 3 and set(record["mbpp+"]["disagree"]) == {"Mbpp/596 canonical", "Mbpp/255 canonical", "Mbpp/630 canonical"}   # unscored; twice evalplus' clock under load
+    assert record["heldout deduction, lm-eval"]["agree"] == record["heldout deduction, lm-eval"]["tasks"] == 500
     assert record["maths"]["agree"] == record["maths"]["answers"] and set(record["cruxeval-o, lm-eval"]["disagree"].values()) == {"a text"}
 
 
