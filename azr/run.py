@@ -612,9 +612,9 @@ def sweep(
     "Run `azr train` for each entry that has no summary yet, in this order. A run that fails, a folder of other settings and a record that cannot be made are said and left out. Raises RuntimeError where nothing is left."
     root, busy, done, left_out = Path(root), {}, {}, {}
     root.mkdir(parents=True, exist_ok=True)
-    def attempt(name, work):   # one run's trouble is not the others'
+    def attempt(name, work):
         try: work()
-        except ValueError as error: leave_out(name, str(error))
+        except Exception as error: leave_out(name, f"{type(error).__name__}: {error}")   # whatever it is, one run's trouble is not the others'
     def leave_out(name, why):
         left_out[name] = why
         say(f"{name}: LEFT OUT, {why}")

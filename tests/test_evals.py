@@ -52,6 +52,15 @@ def test_tasks_of_one_program_are_resampled_together():
     assert covered >= 180 and alone < 150 and false <= 20
 
 
+def test_an_interval_without_spread_is_no_certainty():
+    assert bootstrap([.5] * 5) == pytest.approx((.5 * .025 ** .2, 1 - .5 * .025 ** .2)) and bootstrap([1, 0, 1, 0], clusters=list("aabb"))[1] > .9
+    result = lambda model, right: {"benchmark": "b", "data": {}, "model": model, "exam": {"samples": 1, "seed": 0, "style": "r1"}, "tasks": dict(zip("123", right)), "clusters": dict(zip("123", "ppq"))}
+    found = compare(result("a", [1, 0, 0]), result("b", [0, 1, 0]))
+    assert found["low"] == -found["high"] < -.8 and found["test"] == "sign flips" and found["p"] == 1
+    old = {key: value for key, value in result("a", [1, 0, 0]).items() if key != "clusters"}
+    assert compare(old, result("b", [0, 1, 0])) == found == compare(result("a", [1, 0, 0]), old | {"model": "b", "tasks": dict(zip("123", [0, 1, 0]))})
+
+
 def test_turned_signs_are_mcnemar_where_every_task_stands_alone():
     differences = [1] * 12 + [-1] * 4 + [0] * 30
     assert abs(sign_flips(differences) - mcnemar([d < 0 for d in differences], [d > 0 for d in differences])) < .01 and sign_flips([0, 0]) == sign_flips([0, 1]) == 1
