@@ -9,7 +9,7 @@ __all__ = ['COLLAPSES', 'SETS', 'presets', 'read_preset', 'typed', 'check_batche
            'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains', 'summarise', 'summary_table', 'overlap_record',
            'warn_of_changes', 'folder_for', 'model_path', 'check_prompts', 'train', 'watched_trainer', 'take_steps',
            'together', 'kept', 'resume', 'start', 'seed', 'save_results', 'push', 'sweep', 'start_run', 'examination',
-           'examine_model', 'solved_by_depth', 'clean_base', 'final_exam', 'compact', 'write_compact']
+           'examine_model', 'solved_by_depth', 'clean_base', 'final_exam', 'compact', 'write_compact', 'read_compacts']
 
 # %% ../nbs/16_run.ipynb #c002
 import ast
@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -716,3 +716,15 @@ def write_compact(path: str | Path, record: dict):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside: aside.write_bytes(f'{head[:-1]},\n"metrics": [\n{lines}\n]}}\n'.encode())
+
+def read_compacts(
+    folder: str | Path,
+    without: Collection[str] = (),          # names of records that are not wanted
+    say: Callable[[str], None] = print,
+) -> list[dict]:
+    "The compact records of a folder, by name. One that is not whole is said and left out."
+    found = []
+    for path in sorted(path for path in Path(folder).glob("*.json") if path.stem not in without):
+        try: found.append(json.loads(path.read_text()))
+        except ValueError as error: say(f"LEFT OUT: {path} is no whole record ({error}): delete it, and it is made again")
+    return found

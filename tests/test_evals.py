@@ -35,7 +35,7 @@ def test_pass_at_k_is_the_share_of_all_draws(right, data):
 
 @pytest.mark.parametrize("chance, tasks", [(.133, 30), (.1, 40), (.05, 164), (.02, 200), (.5, 15), (.9, 500)])
 def test_wilson_covers_the_truth_on_small_exams_and_rare_successes(chance, tasks):
-    "Exactly, over all counts. The bootstrap falls to 88 % here."
+    "Exactly, over all counts."
     weights = [comb(tasks, k) * chance**k * (1 - chance)**(tasks - k) for k in range(tasks + 1)]
     assert .93 <= sum(w for k, w in enumerate(weights) if (bounds := wilson(k, tasks))[0] <= chance <= bounds[1]) <= .98
 

@@ -273,12 +273,13 @@ def test_workers_killed_in_the_middle_cost_nobody_anything():
 
 def test_an_interrupted_run_leaves_a_usable_executor():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)   # a background job of a shell ignores Ctrl-C
-    with Executor(workers=1, timeout=2) as e:
-        e.run([INC])
-        threading.Timer(.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt): e.run([LOOP] * 3)
-        assert e.run([INC])[0].value == "42"
-    signal.signal(signal.SIGINT, before)
+    try:
+        with Executor(workers=1, timeout=2) as e:
+            e.run([INC])
+            threading.Timer(.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt): e.run([LOOP] * 3)
+            assert e.run([INC])[0].value == "42"
+    finally: signal.signal(signal.SIGINT, before)
 
 def test_a_closed_executor_leaves_no_process_and_says_so():
     e = Executor(workers=1)

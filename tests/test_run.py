@@ -16,7 +16,7 @@ import yaml
 
 from azr.cli import main
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import Interrupt, Records, check_folder, compact, config, folder_for, open_folder, recorded, surroundings, sweep, train, write_compact
+from azr.run import Interrupt, Records, check_folder, compact, config, folder_for, open_folder, read_compacts, recorded, surroundings, sweep, train, write_compact
 from azr.trainer import last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
@@ -204,6 +204,14 @@ def test_a_sweep_skips_what_is_done_and_names_what_failed(done, tmp_path):
     summaries = sweep({"one": SMALL, "two": settings}, tmp_path, say=said.append)
     assert summaries["one"] == done[1] and summaries["two"]["steps"] == 2 and said[0] == "1 of 2 runs are done"
     with pytest.raises(RuntimeError, match="three: it failed, and .*three.log says why"): sweep({"three": {**settings, "model": "no/such-model"}}, tmp_path, say=said.append)
+
+
+def test_a_torn_compact_record_is_said_and_left_out(done, tmp_path):
+    for name in "abc": write_compact(tmp_path / f"{name}.json", compact(done[0]) | {"name": name})
+    (tmp_path / "b.json").write_text("{")
+    said = []
+    assert [one["name"] for one in read_compacts(tmp_path, say=said.append)] == ["a", "c"] and len(said) == 1 and "b.json is no whole record" in said[0]
+    assert [one["name"] for one in read_compacts(tmp_path, {"a", "b"}, said.append)] == ["c"] and len(said) == 1
 
 
 def test_a_compact_record_is_small_and_whole(done, tmp_path):
