@@ -57,6 +57,7 @@ class Prompt:
     text: str = ""                       # the raw text, continued by the model
     messages: tuple[dict, ...] = ()      # chat messages {"role": ..., "content": ...}, rendered by the tokenizer's chat template
     references: tuple[str, ...] = ()     # ids of the buffer tasks that it shows
+    stop: tuple[str, ...] = ()           # texts that end the completion: it is cut before the first of them
     task_id: str | None = None           # the task to be solved (role solve)
     context: dict = field(default_factory=dict)  # for the task type alone
 
@@ -73,7 +74,7 @@ class Completion:
     prompt_ids: tuple[int, ...] = ()            # token ids of the prompt, as the model saw them
     completion_ids: tuple[int, ...] = ()        # sampled token ids, the end token included
     logprobs: tuple[float, ...] | None = None   # log-probability of each sampled token, where the backend reports it
-    finished: bool = True                       # False: cut off at the completion length
+    finished: bool = True                       # ended by itself: by an end token or a stop text; False: cut off at the completion length
 
 @dataclass(frozen=True)
 class Proposal:
@@ -140,7 +141,7 @@ class TaskType(Protocol):
 
 # %% ../nbs/00_core.ipynb #c020
 _NESTED = {"prompt": Prompt, "completion": Completion, "verdict": Verdict}
-_TUPLES = {"messages", "references", "prompt_ids", "completion_ids", "logprobs", "action_mask", "advantage"}
+_TUPLES = {"messages", "references", "stop", "prompt_ids", "completion_ids", "logprobs", "action_mask", "advantage"}
 
 def to_json(value: Any) -> str: # one line
     "A noun as one line of JSON."
