@@ -45,7 +45,7 @@ lab: setup-lab  ## JupyterLab on the notebooks; LAB="--no-browser --port 9000" f
 check: setup-dev  ## export, clean, README, tests; afterwards nothing may have changed. Run it before every commit
 	@$(PY) .ci/check.py
 
-refresh: setup-dev  ## re-runs the pages in place and stores their outputs; PAGES="nbs/06_rewards.ipynb ..." for some of them
+refresh: setup-dev  ## re-runs the pages in place and stores their outputs; PAGES="nbs/03_rewards.ipynb ..." for some of them
 	@$(PY) .ci/refresh.py $(PAGES)
 
 figures: setup  ## redraws figures/ from data/

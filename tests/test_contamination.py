@@ -73,7 +73,7 @@ def test_real_benchmarks_are_read_whole(azr_data):
 
 # ---- runs
 
-@pytest.mark.slow   # the held-out splits take ten seconds to draw; 16_run asserts the first half of it on the page
+@pytest.mark.slow   # the held-out splits take ten seconds to draw; 38_run asserts the first half of it on the page
 def test_a_planted_exam_shows_in_the_summary():
     settings = config("demo", test_tasks=10, evaluate_tasks=10)
     exam = held_out_tasks("test", 500, ("deduction",))[:10]

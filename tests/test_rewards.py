@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.core import Status, Task, Verdict
-from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, cognitive_complexity, complexity, diversity, intrinsic, learnability, propose_rewards, reward_setting,
+from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, learnability, propose_rewards, reward_setting,
                          solve_rate, solve_reward)
+from azr.tasks import cognitive_complexity, complexity, diversity, intrinsic
 
 TASK = Task("deduction", {}, {}, "t")
 VALID = Verdict(Status.OK, score=1.0)

@@ -147,7 +147,7 @@ def pythons():
     return sorted(p for p in found if subprocess.run([p, "-c", "import sys"], capture_output=True).returncode == 0)
 
 def vectors():
-    cell = next(c for c in json.loads(Path(__file__, "../../nbs/01_values.ipynb").resolve().read_text())["cells"] if "".join(c["source"]).startswith("VECTORS = "))
+    cell = next(c for c in json.loads(Path(__file__, "../../nbs/10_values.ipynb").resolve().read_text())["cells"] if "".join(c["source"]).startswith("VECTORS = "))
     return next(ast.literal_eval(n.value) for n in ast.parse("".join(cell["source"])).body if isinstance(n, ast.Assign))
 
 @pytest.mark.parametrize("python", [sys.executable, *pythons()])
