@@ -40,7 +40,7 @@ def as_html(text: object, tag: str = "code", most: int = 4000) -> str: # one ele
 STYLE_SHEET = """<style>div.azr-view.azr-view{margin:.4em 0 1.2em;overflow-x:auto} div.azr-view.azr-view table{border-collapse:collapse;margin:.4em 0;font-size:1em} div.azr-view.azr-view tr{background:none}
 div.azr-view.azr-view td,div.azr-view.azr-view th{text-align:left;vertical-align:top;padding:.15em .8em;border:0;border-bottom:1px solid rgba(127,127,127,.3);max-width:48em} div.azr-view.azr-view td.number{text-align:right;font-variant-numeric:tabular-nums}
 div.azr-view.azr-view pre,div.azr-view.azr-view code{font-family:monospace;font-size:1em;white-space:pre-wrap;overflow-wrap:anywhere;background:none;padding:0;unicode-bidi:isolate}
-div.azr-view.azr-view pre{border-left:3px solid rgba(127,127,127,.5);padding:.3em .8em;margin:.2em 0 .7em;max-height:24em;overflow:auto}</style>"""   # no colour but grey: it has to read in light, in dark and in print
+div.azr-view.azr-view pre{border-left:3px solid rgba(127,127,127,.5);padding:.3em .8em;margin:.2em 0 .7em;max-height:24em;overflow:auto}</style>"""  # no colour but grey: it has to read in light, in dark and in print
 
 def cell_text(value: object) -> str:
     "A table's cell: numbers to three places, nothing as a dash."
@@ -59,22 +59,55 @@ class View:
     notes: tuple[str, ...] = ()                    # what is missing or wrong, in sentences
 
     def _repr_html_(self) -> str:
-        figure = lambda value: value is None or isinstance(value, (int, float)) or isinstance(value, str) and re.fullmatch(r"[\d.]+%|\d+/\d+", value)
-        cell = lambda value: f"<td class='number'>{cell_text(value)}</td>" if figure(value) else f"<td>{as_html(value, most=300)}</td>"
+        figure = (
+            lambda value: value is None
+            or isinstance(value, (int, float))
+            or isinstance(value, str)
+            and re.fullmatch(r"[\d.]+%|\d+/\d+", value)
+        )
+        cell = lambda value: (
+            f"<td class='number'>{cell_text(value)}</td>" if figure(value) else f"<td>{as_html(value, most=300)}</td>"
+        )
         line = lambda cells: f"<tr>{''.join(cells)}</tr>"
-        table = lambda names, rows: f"<table>{line(f'<th>{html.escape(cell_text(name))}</th>' for name in names)}{''.join(line(map(cell, row)) for row in rows)}</table>" if rows else ""
-        folded = "".join(f"<details><summary>{html.escape(cell_text(title))}</summary>{as_html(text, 'pre', 20_000)}</details>" for title, text in self.folded.items())
-        parts = [f"<h4>{as_html(self.title, most=300)}</h4>", *(f"<p>Note: {as_html(note)}</p>" for note in self.notes), table(self.facts, [self.facts.values()] if self.facts else []),
-                 *(f"<div>{html.escape(cell_text(title))}</div>{as_html(text, 'pre')}" for title, text in self.texts.items()), table(self.columns, self.rows), folded]
+        table = lambda names, rows: (
+            f"<table>{line(f'<th>{html.escape(cell_text(name))}</th>' for name in names)}{''.join(line(map(cell, row)) for row in rows)}</table>"
+            if rows
+            else ""
+        )
+        folded = "".join(
+            f"<details><summary>{html.escape(cell_text(title))}</summary>{as_html(text, 'pre', 20_000)}</details>"
+            for title, text in self.folded.items()
+        )
+        parts = [
+            f"<h4>{as_html(self.title, most=300)}</h4>",
+            *(f"<p>Note: {as_html(note)}</p>" for note in self.notes),
+            table(self.facts, [self.facts.values()] if self.facts else []),
+            *(
+                f"<div>{html.escape(cell_text(title))}</div>{as_html(text, 'pre')}"
+                for title, text in self.texts.items()
+            ),
+            table(self.columns, self.rows),
+            folded,
+        ]
         return f"{STYLE_SHEET}<div class='azr-view tex2jax_ignore mathjax_ignore'>{''.join(parts)}</div>"
 
     def __repr__(self) -> str:
         indent = lambda text: "    " + visible(text).replace("\n", "\n    ")
-        lines = [cell_text(self.title), *(f"note: {visible(note)}" for note in self.notes), *(f"{cell_text(name)}: {cell_text(value)}" for name, value in self.facts.items())]
+        lines = [
+            cell_text(self.title),
+            *(f"note: {visible(note)}" for note in self.notes),
+            *(f"{cell_text(name)}: {cell_text(value)}" for name, value in self.facts.items()),
+        ]
         for title, text in self.texts.items(): lines += [f"{cell_text(title)}:", indent(text)]
-        table = [[cell_text(value).replace("\n", "\\n") for value in row] for row in (self.columns, *self.rows)] if self.rows else []
+        table = (
+            [[cell_text(value).replace("\n", "\\n") for value in row] for row in (self.columns, *self.rows)]
+            if self.rows
+            else []
+        )
         widths = [min(60, max(map(len, column))) for column in zip(*table)]
-        return "\n".join(lines + ["  ".join(f"{text[:60]:<{width}}" for text, width in zip(row, widths)).rstrip() for row in table])
+        return "\n".join(
+            lines + ["  ".join(f"{text[:60]:<{width}}" for text, width in zip(row, widths)).rstrip() for row in table]
+        )
 
 # %% ../nbs/3b_browse.ipynb #c013
 @dataclass(frozen=True)
@@ -92,7 +125,8 @@ def read_yaml(path: Path) -> tuple[dict, str | None]: # contents, what is wrong
     "A file of settings; a summary too, since JSON is YAML."
     try: values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError: return {}, f"there is no {path.name}"
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error: return {}, f"{path.name} cannot be read ({str(error).splitlines()[0]})"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return {}, f"{path.name} cannot be read ({str(error).splitlines()[0]})"
     return (values, None) if isinstance(values, dict) else ({}, f"{path.name} holds no settings")
 
 def whole_lines(path: Path) -> tuple[list[dict], str | None]: # whole lines, what is wrong
@@ -104,7 +138,8 @@ def whole_lines(path: Path) -> tuple[list[dict], str | None]: # whole lines, wha
         try: found += [json.loads(line)] if line else []
         except ValueError: broken.append(number)
     found = [line for line in found if isinstance(line, dict)]
-    if broken == [len(lines)]: return found, f"the last line of {path.name} is not whole: it is being written, or the run was cut short"
+    if broken == [len(lines)]:
+        return found, f"the last line of {path.name} is not whole: it is being written, or the run was cut short"
     return found, f"{path.name} has lines that cannot be read: {', '.join(map(str, broken[:5]))}" if broken else None
 
 def member_lines(member: bytes) -> list[dict]: # one for each rollout
@@ -117,34 +152,68 @@ def member_lines(member: bytes) -> list[dict]: # one for each rollout
 
 def read_members(path: Path) -> tuple[dict[int, list[bytes]], str | None]: # step -> compressed parts, what is wrong
     "Which step lies where in a rollouts file."
-    try: data = path.read_bytes()
+    try:data = path.read_bytes()
     except OSError: return {}, f"there is no {path.name}: no rollouts were recorded, or not yet"
     members, last = {}, "the beginning"
     try:
         for member, text, whole in gzip_parts(data):
-            if b"\n" not in text: return members, f"{path.name} ends torn after {last}: it is being written, or the run was cut short"
+            if b"\n" not in text:
+                return members, f"{path.name} ends torn after {last}: it is being written, or the run was cut short"
             step = int(json.loads(text[:text.index(b"\n")])["step"])
             members.setdefault(step, []).append(member)
-            if not whole: return members, f"{path.name} ends torn within step {step}: it is being written, or the run was cut short; its whole lines are shown"
+            if not whole:
+                return (
+                    members,
+                    f"{path.name} ends torn within step {step}: it is being written, or the run was cut short; its whole lines are shown",
+                )
             last = f"step {step}"
-    except (zlib.error, ValueError, KeyError, TypeError) as error: return members, f"{path.name} is damaged after {last} ({type(error).__name__}: {error}); what comes before is shown"
+    except (zlib.error, ValueError, KeyError, TypeError) as error:
+        return (
+            members,
+            f"{path.name} is damaged after {last} ({type(error).__name__}: {error}); what comes before is shown",
+        )
     return members, None
 
 def read_buffers(folder: Path) -> tuple[dict[str, Task], str | None]: # by id, what is wrong
     "The tasks of the last checkpoint."
-    try: tasks = {task.id: task for task in run_tasks(folder)}
+    try:tasks = {task.id: task for task in run_tasks(folder)}
     except (ValueError, OSError) as error: return {}, str(error)
-    return tasks, None if tasks else "there is no checkpoint: tasks are shown as they were proposed, without what the environment computed"
+    return tasks, (
+        None
+        if tasks
+        else "there is no checkpoint: tasks are shown as they were proposed, without what the environment computed"
+    )
 
 def open_run(folder: str | Path) -> Run:
     "Everything that can be read of a run folder. Raises ValueError for a folder that is none."
     folder, known = Path(folder), ("params.yaml", "metrics.jsonl", "rollouts.jsonl.gz", "summary.json")
-    if not folder.is_dir(): raise ValueError(f"no run folder {folder}: give one that `azr train` or `make demo` made, such as runs/demo-s0")
-    if not any((folder / name).exists() for name in known): raise ValueError(f"{folder} holds no file of a run ({', '.join(known)}): give the folder of one run, such as runs/demo-s0")
-    (params, *why), (metrics, wrong), (members, torn), (tasks, lost) = read_yaml(folder / "params.yaml"), whole_lines(folder / "metrics.jsonl"), read_members(folder / "rollouts.jsonl.gz"), read_buffers(folder)
-    summary, going = read_yaml(folder / "summary.json") if (folder / "summary.json").exists() else ({}, "there is no summary.json: the run is not finished")
+    if not folder.is_dir():
+        raise ValueError(f"no run folder {folder}: give one that `azr train` or `make demo` made, such as runs/demo-s0")
+    if not any((folder / name).exists() for name in known):
+        raise ValueError(
+            f"{folder} holds no file of a run ({', '.join(known)}): give the folder of one run, such as runs/demo-s0"
+        )
+    (params, *why), (metrics, wrong), (members, torn), (tasks, lost) = (
+        read_yaml(folder / "params.yaml"),
+        whole_lines(folder / "metrics.jsonl"),
+        read_members(folder / "rollouts.jsonl.gz"),
+        read_buffers(folder),
+    )
+    summary, going = (
+        read_yaml(folder / "summary.json")
+        if (folder / "summary.json").exists()
+        else ({}, "there is no summary.json: the run is not finished")
+    )
     settings = params.get("config") if isinstance(params.get("config"), dict) else {}
-    return Run(folder, settings, tuple(metrics), members, tasks, summary, tuple(note for note in (*why, wrong, torn, lost, going) if note))
+    return Run(
+        folder,
+        settings,
+        tuple(metrics),
+        members,
+        tasks,
+        summary,
+        tuple(note for note in (*why, wrong, torn, lost, going) if note),
+    )
 
 # %% ../nbs/3b_browse.ipynb #c017
 def at(record: object, *names: str) -> object: # None: the record has it not
@@ -156,10 +225,17 @@ def as_dict(value: object) -> dict: return value if isinstance(value, dict) else
 
 def rollouts_of(run: Run, step: int) -> list[dict]: # "use" among the keys of each
     "The rollouts of one recorded step. Raises ValueError for another one."
-    if step not in run.members: raise ValueError(f"step {step} is not recorded: choose one of {', '.join(map(str, sorted(run.members))) or 'none'}")
+    if step not in run.members:
+        raise ValueError(
+            f"step {step} is not recorded: choose one of {', '.join(map(str, sorted(run.members))) or 'none'}"
+        )
     lines = [line for member in run.members[step] for line in member_lines(member)]
     plain = lambda name: name if isinstance(name, str) else None   # an id is a text, or missing
-    return [{"use": at(line, "use"), **line["rollout"], "task_id": plain(at(line, "rollout", "task_id"))} for line in lines if isinstance(at(line, "rollout"), dict)]
+    return [
+        {"use": at(line, "use"), **line["rollout"], "task_id": plain(at(line, "rollout", "task_id"))}
+        for line in lines
+        if isinstance(at(line, "rollout"), dict)
+    ]
 
 def slot_of(rollout: dict) -> tuple[str, str]: # (role, task type)
     "Where a rollout belongs."
@@ -181,91 +257,225 @@ def entries(rollouts: Sequence[dict], role: str, task_type: str) -> list[Entry]:
     of = lambda wanted: [r for r in rollouts if slot_of(r) == (wanted, task_type)]
     proposals, attempts = of(str(Role.PROPOSE)), {}
     for r in of("solve" if role == Role.PROPOSE else role): attempts.setdefault(r.get("task_id"), []).append(r)
-    if role == Role.PROPOSE: return [Entry(r.get("task_id"), r, tuple(attempts.get(r.get("task_id"), ())) if r.get("task_id") else ()) for r in proposals]
+    if role == Role.PROPOSE:
+        return [
+            Entry(r.get("task_id"), r, tuple(attempts.get(r.get("task_id"), ())) if r.get("task_id") else ())
+            for r in proposals
+        ]
     first = {r.get("task_id"): r for r in reversed(proposals)}
     return [Entry(task_id, first.get(task_id), tuple(group)) for task_id, group in attempts.items()]
 
 # %% ../nbs/3b_browse.ipynb #c020
 def as_text(value: object) -> str:
     "A field of a task: a text as it is, anything else as JSON, one line for each member of a list."
-    if isinstance(value, (list, tuple)): return "\n".join(as_text(one) if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in value)
+    if isinstance(value, (list, tuple)):
+        return "\n".join(as_text(one) if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-def parsed(rollout: dict, style: str) -> dict | str: # fields of a proposal, or the answer; the whole text where it has none
+def parsed(rollout: dict, style: str) -> dict | str:
+    # fields of a proposal, or the answer; the whole text where it has none
     "What a completion claims."
-    text, (role, kind), inputs = str(at(rollout, "completion", "text")), slot_of(rollout), at(rollout, "prompt", "context", "inputs")
-    try: found = parse_proposal(text, kind, style, inputs if isinstance(inputs, int) else 1) if role == Role.PROPOSE else parse_answer(text, kind, style)
-    except ValueError: return text
+    text, (role, kind), inputs = (
+        str(at(rollout, "completion", "text")),
+        slot_of(rollout),
+        at(rollout, "prompt", "context", "inputs"),
+    )
+    try:
+        found = (
+            parse_proposal(text, kind, style, inputs if isinstance(inputs, int) else 1)
+            if role == Role.PROPOSE
+            else parse_answer(text, kind, style)
+        )
+    except ValueError:
+        return text
     return text if isinstance(found, Verdict) else found
 
 def task_texts(run: Run, entry: Entry) -> dict[str, str]: # title -> text
     "Program, input, output, message: whatever this kind of task has."
     task, style = run.tasks.get(entry.task_id), str(run.settings.get("style"))
-    first = lambda part: sorted(part.items(), key=lambda item: (item[0] != "program", item[0]))   # a record's keys are in alphabetical order
-    if task: return {f"{name} ({who})": as_text(value) for who, part in (("given", task.given), ("hidden from the solver", task.hidden)) for name, value in first(part) if value not in ("", [])}
-    if entry.proposal is None: return {"prompt": as_text(at(entry.attempts[0], "prompt", "text") or at(entry.attempts[0], "prompt", "messages"))}
+    first = lambda part: sorted(
+        part.items(), key=lambda item: (item[0] != "program", item[0])
+    )  # a record's keys are in alphabetical order
+    if task:
+        return {
+            f"{name} ({who})": as_text(value)
+            for who, part in (("given", task.given), ("hidden from the solver", task.hidden))
+            for name, value in first(part)
+            if value not in ("", [])
+        }
+    if entry.proposal is None:
+        return {
+            "prompt": as_text(at(entry.attempts[0], "prompt", "text") or at(entry.attempts[0], "prompt", "messages"))
+        }
     claim, lent = parsed(entry.proposal, style), at(entry.proposal, "prompt", "context", "program")
-    claim = {f"{name} (proposed)": as_text(value) for name, value in claim.items() if value} if isinstance(claim, dict) else {"completion": claim}
+    claim = (
+        {f"{name} (proposed)": as_text(value) for name, value in claim.items() if value}
+        if isinstance(claim, dict)
+        else {"completion": claim}
+    )
     return ({"program (lent)": as_text(lent)} if lent else {}) | claim
 
 def amount(value: object) -> object: # a float, or a text
     "A reward or an advantage; of one for each token the range."
     if isinstance(value, (int, float)): return float(value)
     numbers = [one for one in value if isinstance(one, (int, float))] if isinstance(value, (list, tuple)) else []
-    return f"{min(numbers):.3f} to {max(numbers):.3f} ({len(numbers)} tokens)" if numbers else None if value is None else as_text(value)
+    return (
+        f"{min(numbers):.3f} to {max(numbers):.3f} ({len(numbers)} tokens)"
+        if numbers
+        else None if value is None else as_text(value)
+    )
 
 # %% ../nbs/3b_browse.ipynb #c023
 def run_view(run: Run) -> View:
     "The run, and what was recorded at which step."
-    chosen = {name: run.settings[name] for name in ("model", "seed", "steps", "batch", "attempts", "style", "advantage", "rewards", "control") if name in run.settings}
-    kinds = sorted({key.split("/")[1] for record in run.metrics for key in record if key.startswith(("propose/", "solve/")) and key.count("/") >= 2})
-    measures = [(f"{kind}: {words}", f"{role}/{kind}/{name}") for kind in kinds for role, name, words in (("propose", "valid_rate", "valid"), ("solve", "accuracy", "solved"))]
+    chosen = {
+        name: run.settings[name]
+        for name in ("model", "seed", "steps", "batch", "attempts", "style", "advantage", "rewards", "control")
+        if name in run.settings
+    }
+    kinds = sorted(
+        {
+            key.split("/")[1]
+            for record in run.metrics
+            for key in record
+            if key.startswith(("propose/", "solve/")) and key.count("/") >= 2
+        }
+    )
+    measures = [
+        (f"{kind}: {words}", f"{role}/{kind}/{name}")
+        for kind in kinds
+        for role, name, words in (("propose", "valid_rate", "valid"), ("solve", "accuracy", "solved"))
+    ]
     by_step = {record.get("step"): record for record in run.metrics}
-    rows = tuple((step, *(f"{value:.0%}" if isinstance(value := by_step.get(step, {}).get(key), float) else None for _, key in measures)) for step in sorted(run.members))
+    rows = tuple(
+        (
+            step,
+            *(
+                f"{value:.0%}" if isinstance(value := by_step.get(step, {}).get(key), float) else None
+                for _, key in measures
+            ),
+        )
+        for step in sorted(run.members)
+    )
     last = max((step for step in by_step if isinstance(step, int)), default=None)
-    return View(f"run {run.folder.name}", chosen | {"last step": last}, columns=("recorded step", *(words for words, _ in measures)), rows=rows, notes=run.notes)
+    return View(
+        f"run {run.folder.name}",
+        chosen | {"last step": last},
+        columns=("recorded step", *(words for words, _ in measures)),
+        rows=rows,
+        notes=run.notes,
+    )
 
 def version_notes(rollouts: Sequence[dict]) -> tuple[str, ...]:
     "Which fields a record lacks, or has beyond what this version knows."
     ours, theirs = {f.name for f in fields(Rollout)} | {"use"}, [set(r) for r in rollouts]
     missing, extra = ours - set().union(*theirs), set().union(*theirs) - ours
-    return tuple(f"the rollouts have {words} {', '.join(sorted(names))}: they were written by another version" for words, names in (("no", missing), ("fields that are not shown:", extra)) if names and theirs)
+    return tuple(
+        f"the rollouts have {words} {', '.join(sorted(names))}: they were written by another version"
+        for words, names in (("no", missing), ("fields that are not shown:", extra))
+        if names and theirs
+    )
 
 def label(entry: Entry) -> tuple: # verdict, solved, attempts, reward, advantage, beginning
     "An entry in one row."
-    right, lead = sum(at(r, "verdict", "status") == "ok" for r in entry.attempts), entry.proposal or (entry.attempts or ({},))[0]
-    text = " ".join(str(at(lead, "completion", "text") if entry.proposal else at(lead, "prompt", "text") or at(lead, "prompt", "messages")).split())
-    return at(entry.proposal, "verdict", "status"), f"{right}/{len(entry.attempts)}" if entry.attempts else None, amount(at(entry.proposal, "reward")), amount(at(entry.proposal, "advantage")), text[:80]
+    right, lead = (
+        sum(at(r, "verdict", "status") == "ok" for r in entry.attempts),
+        entry.proposal or (entry.attempts or ({},))[0],
+    )
+    text = " ".join(
+        str(
+            at(lead, "completion", "text")
+            if entry.proposal
+            else at(lead, "prompt", "text") or at(lead, "prompt", "messages")
+        ).split()
+    )
+    return (
+        at(entry.proposal, "verdict", "status"),
+        f"{right}/{len(entry.attempts)}" if entry.attempts else None,
+        amount(at(entry.proposal, "reward")),
+        amount(at(entry.proposal, "advantage")),
+        text[:80],
+    )
 
 def slot_view(run: Run, step: int, role: str, task_type: str, chosen: int = 0) -> View: # chosen: 0 for none
     "All entries of one step, role and task type. Raises ValueError where none was recorded."
     rollouts = rollouts_of(run, step)
-    if (role, task_type) not in recorded_slots(rollouts): raise ValueError(f"step {step} has no {role}/{task_type}: it has {', '.join('/'.join(slot) for slot in recorded_slots(rollouts)) or 'nothing'}")
+    if (role, task_type) not in recorded_slots(rollouts):
+        raise ValueError(
+            f"step {step} has no {role}/{task_type}: it has {', '.join('/'.join(slot) for slot in recorded_slots(rollouts)) or 'nothing'}"
+        )
     own, found = [r for r in rollouts if slot_of(r) == (role, task_type)], entries(rollouts, role, task_type)
     funnel = Counter(str(at(r, "verdict", "status")) for r in own)
-    facts = {"completions": len(own), "verdicts": ", ".join(f"{status} {count}" for status, count in funnel.most_common())}
+    facts = {
+        "completions": len(own),
+        "verdicts": ", ".join(f"{status} {count}" for status, count in funnel.most_common()),
+    }
     rows = tuple((f"{'> ' * (number == chosen)}{number}", *label(entry)) for number, entry in enumerate(found, 1))
-    return View(f"step {step}, {role}, {task_type}", facts, columns=("", "proposal", "solved", "reward", "advantage", "begins"), rows=rows, notes=version_notes(own))
+    return View(
+        f"step {step}, {role}, {task_type}",
+        facts,
+        columns=("", "proposal", "solved", "reward", "advantage", "begins"),
+        rows=rows,
+        notes=version_notes(own),
+    )
 
 def attempt_row(run: Run, rollout: dict) -> tuple:
     "An attempt in one row."
-    verdict = " ".join(str(part) for part in (at(rollout, "verdict", "status"), at(rollout, "verdict", "detail")) if part)
-    return parsed(rollout, str(run.settings.get("style"))), verdict, amount(rollout.get("reward")), amount(rollout.get("advantage")), "yes" if rollout.get("use") == "trained" and rollout.get("weight", 1) else "no"
+    verdict = " ".join(
+        str(part) for part in (at(rollout, "verdict", "status"), at(rollout, "verdict", "detail")) if part
+    )
+    return (
+        parsed(rollout, str(run.settings.get("style"))),
+        verdict,
+        amount(rollout.get("reward")),
+        amount(rollout.get("advantage")),
+        "yes" if rollout.get("use") == "trained" and rollout.get("weight", 1) else "no",
+    )
 
 def entry_view(run: Run, step: int, role: str, task_type: str, number: int = 1) -> View:
     "One proposal or task, with everything that is known of it. Raises ValueError where there is none of this number."
     found = entries(rollouts_of(run, step), role, task_type)
-    if not 1 <= number <= len(found): raise ValueError(f"step {step}, {role}/{task_type} has no number {number}: it has {f'1 to {len(found)}' if found else 'none'}")
+    if not 1 <= number <= len(found):
+        raise ValueError(
+            f"step {step}, {role}/{task_type} has no number {number}: it has {f'1 to {len(found)}' if found else 'none'}"
+        )
     entry = found[number - 1]
     proposal, lead = entry.proposal, entry.proposal or entry.attempts[0]
-    facts = {"task": entry.task_id} | ({"verdict": at(proposal, "verdict", "status"), "detail": at(proposal, "verdict", "detail") or None, "reward": amount(proposal.get("reward")), "advantage": amount(proposal.get("advantage")),
-                                        "weight": amount(proposal.get("weight")), **{name: amount(value) for name, value in as_dict(at(proposal, "reward_parts")).items()}} if proposal else {"proposed": "in an earlier step"})
-    shown = {f"reference {i}": as_text(run.tasks[i].given | run.tasks[i].hidden) for i in as_text(at(proposal, "prompt", "references")).split("\n") if i in run.tasks}
-    folded = shown | {"prompt, as the model saw it": as_text(at(lead, "prompt", "text") or at(lead, "prompt", "messages")), "completion, as it was written": as_text(at(lead, "completion", "text"))}
-    return View(f"step {step}, {role}, {task_type}, {number} of {len(found)}", {name: value for name, value in facts.items() if value is not None}, task_texts(run, entry), ("answer", "verdict", "reward", "advantage", "trained on"),
-                tuple(attempt_row(run, r) for r in entry.attempts), folded, version_notes([*filter(None, [proposal]), *entry.attempts]))
+    facts = {"task": entry.task_id} | (
+        {
+            "verdict": at(proposal, "verdict", "status"),
+            "detail": at(proposal, "verdict", "detail") or None,
+            "reward": amount(proposal.get("reward")),
+            "advantage": amount(proposal.get("advantage")),
+            "weight": amount(proposal.get("weight")),
+            **{name: amount(value) for name, value in as_dict(at(proposal, "reward_parts")).items()},
+        }
+        if proposal
+        else {"proposed": "in an earlier step"}
+    )
+    shown = {
+        f"reference {i}": as_text(run.tasks[i].given | run.tasks[i].hidden)
+        for i in as_text(at(proposal, "prompt", "references")).split("\n")
+        if i in run.tasks
+    }
+    folded = shown | {
+        "prompt, as the model saw it": as_text(at(lead, "prompt", "text") or at(lead, "prompt", "messages")),
+        "completion, as it was written": as_text(at(lead, "completion", "text")),
+    }
+    return View(
+        f"step {step}, {role}, {task_type}, {number} of {len(found)}",
+        {name: value for name, value in facts.items() if value is not None},
+        task_texts(run, entry),
+        ("answer", "verdict", "reward", "advantage", "trained on"),
+        tuple(attempt_row(run, r) for r in entry.attempts),
+        folded,
+        version_notes([*filter(None, [proposal]), *entry.attempts]),
+    )
 
-def views(run: Run, step: int | None = None, role: str = "propose", task_type: str | None = None, number: int = 1) -> list[View]:
+
+def views(
+    run: Run, step: int | None = None, role: str = "propose", task_type: str | None = None, number: int = 1
+) -> list[View]:
     "The slot and the entry of a choice; None: the last step, the first type. Raises ValueError for a choice that the record does not have."
     if not run.members: return [View("nothing to read", notes=("no step of this run has recorded rollouts",))]
     step = max(run.members) if step is None else step
@@ -277,7 +487,8 @@ def views(run: Run, step: int | None = None, role: str = "propose", task_type: s
 def browser(run: Run) -> object: # a widget; a View that says why not
     "Menus for step, role, task type and number over the two views."
     try: import ipywidgets as widgets
-    except ImportError: return View("no menus here", notes=("ipywidgets is not installed (`make lab` adds it): give step, role, task_type and number as parameters instead",))
+    except ImportError:
+        return View("no menus here", notes=("ipywidgets is not installed (`make lab` adds it): give step, role, task_type and number as parameters instead",))
     if not run.members: return views(run)[0]
     menu = lambda name: widgets.Dropdown(description=name, options=[], layout=widgets.Layout(width="auto"))
     step, slot, number, shown = menu("step"), menu("slot"), menu("number"), widgets.HTML()
@@ -285,7 +496,8 @@ def browser(run: Run) -> object: # a widget; a View that says why not
         kept = box.value
         box.options = options
         box.value = kept if kept in [value for _, value in options] else options[0][1]
-    def show(change=None): shown.value = "".join(view._repr_html_() for view in reversed(views(run, step.value, *slot.value, number.value))) if number.value else ""
+    def show(change=None):
+        shown.value = "".join(view._repr_html_() for view in reversed(views(run, step.value, *slot.value, number.value))) if number.value else ""
     def numbers(change=None):
         found = entries(rollouts_of(run, step.value), *slot.value) if slot.value else []
         fill(number, [(visible(f"{i}  {label(e)[0] or 'task'}  solved {label(e)[1] or '-'}  {label(e)[-1]}", 90), i) for i, e in enumerate(found, 1)] or [("nothing", 0)])
@@ -293,7 +505,8 @@ def browser(run: Run) -> object: # a widget; a View that says why not
     def kinds(change=None): 
         fill(slot, [(visible("/".join(one), 60), one) for one in recorded_slots(rollouts_of(run, step.value))])
         numbers()
-    for box, then in ((step, kinds), (slot, numbers), (number, show)): box.observe(lambda change, then=then: then(), "value")
+    for box, then in ((step, kinds), (slot, numbers), (number, show)):
+        box.observe(lambda change, then=then: then(), "value")
     fill(step, [(str(one), one) for one in sorted(run.members)])
     return widgets.VBox([widgets.HBox([step, slot]), number, shown])
 

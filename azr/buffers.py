@@ -81,7 +81,10 @@ def write_tasks(
     path = Path(path)
     # surrogatepass: a model may write half a surrogate pair, and that must not end a run
     body = "".join(to_json(task) + "\n" for task in tasks).encode("utf-8", "surrogatepass")
-    head = json.dumps({"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest(), **header}, sort_keys=True).encode() + b"\n"
+    head = (
+        json.dumps({"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest(), **header}, sort_keys=True).encode()
+        + b"\n"
+    )
     data = gzip.compress(head + body, mtime=0) if path.suffix == ".gz" else head + body   # mtime: no clock in the bytes
     with written_aside(path) as aside, open(aside, "wb") as file:
         file.write(data)
@@ -99,12 +102,15 @@ def read_tasks(
         head, _, body = (gzip.decompress(data) if path.suffix == ".gz" else data).partition(b"\n")
         header = json.loads(head)
         if header["format"] != FORMAT: raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
-        if hashlib.sha256(body).hexdigest() != header["sha256"]: raise ValueError("its checksum does not match its content")
+        if hashlib.sha256(body).hexdigest() != header["sha256"]:
+            raise ValueError("its checksum does not match its content")
         return header, [from_json(Task, line) for line in body.decode("utf-8", "surrogatepass").split("\n")[:-1]]
     # what gzip, zlib, json and the header say of damaged bytes; all of it means the same to a user
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         why = "it does not exist" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"cannot read the task buffers in {path.name} ({why}): resume from an older checkpoint, or remove the run folder and start again") from error
+        raise ValueError(
+            f"cannot read the task buffers in {path.name} ({why}): resume from an older checkpoint, or remove the run folder and start again"
+        ) from error
 
 # %% ../nbs/02_buffers.ipynb #c034
 PROGRAM_TYPES = ("deduction", "abduction", "error")   # task types whose `given` holds a whole program
@@ -119,13 +125,20 @@ class Buffers:
 
     def _of(self, task_type: str) -> Buffer:
         if task_type in self._buffers: return self._buffers[task_type]
-        raise ValueError(f"no buffer for task type {task_type!r}; there is one for {', '.join(self._buffers) or 'none'}: name it when the buffers are made")
+        raise ValueError(
+            f"no buffer for task type {task_type!r}; there is one for {', '.join(self._buffers) or 'none'}: name it when the buffers are made"
+        )
 
     def add(self, task: Task) -> bool: return self._of(task.task_type).add(task)
     def __contains__(self, task_id: str) -> bool: return any(task_id in buffer for buffer in self._buffers.values())
     def __len__(self) -> int: return sum(self.counts().values())
     def __iter__(self) -> Iterator[Task]: return (task for buffer in self._buffers.values() for task in buffer.tasks)
-    def __eq__(self, other) -> bool: return isinstance(other, Buffers) and (self.cap, self.counts(), [*self]) == (other.cap, other.counts(), [*other])
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Buffers) and (self.cap, self.counts(), [*self]) == (
+            other.cap,
+            other.counts(),
+            [*other],
+        )
     def __repr__(self) -> str: return f"Buffers({self.counts()}, cap={self.cap})"
 
     def counts(self) -> dict[str, int]:

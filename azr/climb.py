@@ -43,18 +43,46 @@ from .run import surroundings
 from .sampling import Sampler
 from .selfplay import Recipe, SelfPlay, Step
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
-from .tiny import Example, Phase, Program, compiled, fill, learning_rate, new_model, new_tokenizer, pack, program_bucket, save_pretrained, token_loss
+from azr.tiny import (
+    Example,
+    Phase,
+    Program,
+    compiled,
+    fill,
+    learning_rate,
+    new_model,
+    new_tokenizer,
+    pack,
+    program_bucket,
+    save_pretrained,
+    token_loss,
+)
 from .trainer import PolicySampler, Row, chunks, generator, merge, row
 from .values import canonical, parse_literal
 
 # %% ../nbs/90_climb.ipynb #c004
-OPERATIONS = ("x[::-1]", "sorted(x)", "x[1:]", "x[:-1]", "x[::2]", "x + [{digit}]", "[{digit}] + x", "x[1:] + x[:1]", "x + [max(x)]", "[x[-1]] + x", "[9 - y for y in x]", "[y for y in x if y > {digit}]")
+OPERATIONS = (
+    "x[::-1]",
+    "sorted(x)",
+    "x[1:]",
+    "x[:-1]",
+    "x[::2]",
+    "x + [{digit}]",
+    "[{digit}] + x",
+    "x[1:] + x[:1]",
+    "x + [max(x)]",
+    "[x[-1]] + x",
+    "[9 - y for y in x]",
+    "[y for y in x if y > {digit}]",
+)
 DEEPEST = 9   # statements of the longest program
 LONGEST = 6   # digits of the longest value
 
 def source_of(statements: Sequence[str]) -> str:
     "A chain as a program."
-    return "\n".join(["def f(x):", *(f"    x = {expression}" for expression in statements[:-1]), f"    return {statements[-1]}"])
+    return "\n".join(
+        ["def f(x):", *(f"    x = {expression}" for expression in statements[:-1]), f"    return {statements[-1]}"]
+    )
 
 def statements_of(source: str) -> list[str]:
     "The chain of a program that `source_of` wrote."
@@ -63,11 +91,16 @@ def statements_of(source: str) -> list[str]:
 # %% ../nbs/90_climb.ipynb #c007
 def proper(value: object) -> bool:
     "Whether a value belongs to this domain."
-    return isinstance(value, list) and 1 <= len(value) <= LONGEST and all(type(digit) is int and 0 <= digit <= 9 for digit in value)
+    return (
+        isinstance(value, list)
+        and 1 <= len(value) <= LONGEST
+        and all(type(digit) is int and 0 <= digit <= 9 for digit in value)
+    )
 
 def all_differ(states: Sequence[list]) -> bool: return len({str(state) for state in states}) == len(states)
 
-def states_of(statements: Sequence[str], value: list) -> list[list] | None: # input, then one value for each statement; None: no task
+def states_of(statements: Sequence[str], value: list) -> list[list] | None:
+    # input, then one value for each statement; None: no task
     "The values of a chain that this page drew, never of a model's."
     states = [value]
     for expression in statements:
@@ -78,7 +111,8 @@ def states_of(statements: Sequence[str], value: list) -> list[list] | None: # in
 # %% ../nbs/90_climb.ipynb #c010
 SPLITS = {"train": range(10, 100), "validation": range(5, 10), "test": range(0, 5)}  # name -> buckets of program space
 
-def bucket_of(statements: Sequence[str]) -> int: return program_bucket(Program("list", tuple(("", expression) for expression in statements)))
+def bucket_of(statements: Sequence[str]) -> int:
+    return program_bucket(Program("list", tuple(("", expression) for expression in statements)))
 
 def draw_input(rng: Random) -> list[int]: return [rng.randrange(10) for _ in range(rng.randrange(1, 6))]
 
@@ -100,7 +134,13 @@ def trace(statements: Sequence[str], states: Sequence) -> str: # one line for ea
 def trace_task(statements: Sequence[str], states: Sequence[list], edit: str = "") -> Task:
     "A chain with its values, as a task; of a proposal with the edit that made it."
     source, given = source_of(statements), canonical(states[0])
-    return Task("trace", {"program": source, "input": given}, {"trace": trace(statements, states)}, task_id("trace", source, given), info={"depth": len(statements)} | ({"edit": edit} if edit else {}))
+    return Task(
+        "trace",
+        {"program": source, "input": given},
+        {"trace": trace(statements, states)},
+        task_id("trace", source, given),
+        info={"depth": len(statements)} | ({"edit": edit} if edit else {}),
+    )
 
 # %% ../nbs/90_climb.ipynb #c016
 EDIT = re.compile(r"(add|replace) (\d): ([^\n]+)|remove (\d)")
@@ -121,7 +161,8 @@ def draw_edit(rng: Random, statements: Sequence[str]) -> tuple[str, list[int]]: 
         place = rng.randrange(1, len(statements) + 1 + (kind == "add"))
         edit = f"{kind} {place}" + ("" if kind == "remove" else f": {fill(rng.choice(OPERATIONS), rng)}")
         changed, value = apply_edit(statements, edit), draw_input(rng)
-        if changed and changed != list(statements) and len(changed) <= DEEPEST and states_of(changed, value): return edit, value
+        if changed and changed != list(statements) and len(changed) <= DEEPEST and states_of(changed, value):
+            return edit, value
 
 # %% ../nbs/90_climb.ipynb #c019
 def solve_text(source: str, value: object) -> str: return f"<ded>{source}<in>{value}<out>"
@@ -129,7 +170,14 @@ def propose_text(source: str) -> str: return f"<pded>{source}<prog>"
 
 def listing(statements: Sequence[str]) -> str:
     "The program that returns all values of a chain, its input first."
-    return "\n".join(["def f(x):", "    states = [x]", *(line for expression in statements for line in (f"    x = {expression}", "    states = states + [x]")), "    return states"])
+    return "\n".join(
+        [
+            "def f(x):",
+            "    states = [x]",
+            *(line for expression in statements for line in (f"    x = {expression}", "    states = states + [x]")),
+            "    return states",
+        ]
+    )
 
 @dataclass(frozen=True)
 class Trace:
@@ -137,9 +185,22 @@ class Trace:
     name: str = "trace"
 
     def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt | None: # None: nothing to change yet
-        return next((Prompt(self.name, Role.PROPOSE, propose_text(t.given["program"]), references=(t.id,), context={"program": t.given["program"]}) for t in buffers.references(self.name, 1, rng)), None)
+        return next(
+            (
+                Prompt(
+                    self.name,
+                    Role.PROPOSE,
+                    propose_text(t.given["program"]),
+                    references=(t.id,),
+                    context={"program": t.given["program"]},
+                )
+                for t in buffers.references(self.name, 1, rng)
+            ),
+            None,
+        )
 
-    def solve_prompt(self, task: Task) -> Prompt: return Prompt(self.name, Role.SOLVE, solve_text(task.given["program"], task.given["input"]), task_id=task.id)
+    def solve_prompt(self, task: Task) -> Prompt:
+        return Prompt(self.name, Role.SOLVE, solve_text(task.given["program"], task.given["input"]), task_id=task.id)
 
     def claim(self, proposal: Proposal, env: Environment) -> tuple[Call, Call] | Verdict: # the program, and its listing
         "The checks that need no run."
@@ -147,30 +208,58 @@ class Trace:
         if not mark: return refuse("no <in> after the edit")
         statements = apply_edit(statements_of(proposal.prompt.context["program"]), edit)
         if not statements: return refuse(f"no edit of this program: {edit[:40]}")
-        if len(statements) > DEEPEST: return Verdict(Status.TOO_LARGE, detail=f"{len(statements)} statements, over the limit of {DEEPEST}")
-        if any(syntax_tree(f"({expression})") is None for expression in statements): return Verdict(Status.SYNTAX, detail=f"not one expression: {edit[:40]}")
+        if len(statements) > DEEPEST:
+            return Verdict(Status.TOO_LARGE, detail=f"{len(statements)} statements, over the limit of {DEEPEST}")
+        if any(syntax_tree(f"({expression})") is None for expression in statements):
+            return Verdict(Status.SYNTAX, detail=f"not one expression: {edit[:40]}")
         if verdict := check_source(source_of(statements), env): return verdict
         arguments = check_arguments(value, env)
         if isinstance(arguments, Verdict): return arguments
-        return Verdict(Status.HELD_OUT) if env.held_out(source_of(statements)) else (Call(source_of(statements), arguments), Call(listing(statements), arguments))
+        return (
+            Verdict(Status.HELD_OUT)
+            if env.held_out(source_of(statements))
+            else (Call(source_of(statements), arguments), Call(listing(statements), arguments))
+        )
 
     def validate(self, proposals: list[Proposal], env: Environment) -> list[Task | Verdict]: # same order
         "Prove the proposals in one batch."
         claims = [self.claim(proposal, env) for proposal in proposals]
-        outcomes = run_once((call for claim in claims if not isinstance(claim, Verdict) for call in claim), env, twice=True)
-        return [claim if isinstance(claim, Verdict) else self.prove(proposal, claim[0], *(outcomes[call] for call in claim), env) for proposal, claim in zip(proposals, claims)]
+        outcomes = run_once(
+            (call for claim in claims if not isinstance(claim, Verdict) for call in claim), env, twice=True
+        )
+        return [
+            (
+                claim
+                if isinstance(claim, Verdict)
+                else self.prove(proposal, claim[0], *(outcomes[call] for call in claim), env)
+            )
+            for proposal, claim in zip(proposals, claims)
+        ]
 
-    def prove(self, proposal: Proposal, call: Call, result: Outcome, listed: Outcome, env: Environment) -> Task | Verdict:
+    def prove(
+        self, proposal: Proposal, call: Call, result: Outcome, listed: Outcome, env: Environment
+    ) -> Task | Verdict:
         "A task, if what ran stays inside the domain."
         values = [check_value(outcome, env, "terse") for outcome in (result, listed)]
         if bad := next((value for value in values if isinstance(value, Verdict)), None): return bad
         states = parse_literal(values[1])
-        if not all(map(proper, states)): return Verdict(Status.TOO_LARGE, detail=f"a value is no list of 1 to {LONGEST} digits")
-        return trace_task(statements_of(call.program), states, proposal.text.partition("<in>")[0]) if all_differ(states) else Verdict(Status.DUPLICATE, detail="two values on the way are equal")
+        if not all(map(proper, states)):
+            return Verdict(Status.TOO_LARGE, detail=f"a value is no list of 1 to {LONGEST} digits")
+        return (
+            trace_task(statements_of(call.program), states, proposal.text.partition("<in>")[0])
+            if all_differ(states)
+            else Verdict(Status.DUPLICATE, detail="two values on the way are equal")
+        )
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
         "Right is who wrote every statement and every value."
-        return [[RIGHT if attempt.text.strip() == task.hidden["trace"] else wrong(task.hidden["trace"], attempt.text) for attempt in attempts] for task, attempts in groups]
+        return [
+            [
+                RIGHT if attempt.text.strip() == task.hidden["trace"] else wrong(task.hidden["trace"], attempt.text)
+                for attempt in attempts
+            ]
+            for task, attempts in groups
+        ]
 
 # %% ../nbs/90_climb.ipynb #c023
 def edit_of(task: Task) -> str:
@@ -187,7 +276,14 @@ class Crowding:
         edits = [edit_of(one.task) if one.task and one.verdict.ok else None for one in batch]
         self.past.append(Counter(edit for edit in edits if edit is not None))
         counts = sum(self.past, Counter())
-        return [0.0 if edit is None or not 0 < one.solve_rate < 1 else (1 - one.solve_rate) * (1 / max(1, counts[edit] / len(self.past)) - 1) for edit, one in zip(edits, batch)]
+        return [
+            (
+                0.0
+                if edit is None or not 0 < one.solve_rate < 1
+                else (1 - one.solve_rate) * (1 / max(1, counts[edit] / len(self.past)) - 1)
+            )
+            for edit, one in zip(edits, batch)
+        ]
 
 # %% ../nbs/90_climb.ipynb #c026
 @dataclass(frozen=True)
@@ -195,7 +291,10 @@ class FlooredAdvantage:
     "TRR++ with a floor under the standard deviation."
     floor: float = .1
 
-    def __call__(self, rewards: np.ndarray, keys: Sequence[Hashable], groups: Sequence[Hashable], lengths: np.ndarray) -> np.ndarray: # (N,)
+    def __call__(
+        self, rewards: np.ndarray, keys: Sequence[Hashable], groups: Sequence[Hashable], lengths: np.ndarray
+    ) -> np.ndarray:
+        # (N,)
         result = np.zeros(len(rewards))
         for key in set(keys):
             rows = [i for i, other in enumerate(keys) if other == key]
@@ -211,7 +310,19 @@ PROPOSALS = .15                                     # share of proposing example
 def words() -> list[str]: # without repeats
     "One token each: what the domain is written with."
     between = [piece for template in OPERATIONS for piece in re.split(r"\{\w+\}", template)]
-    written = ["def f(x):", "\n    x = ", "\n    return ", " # [", "]\n", "add ", "replace ", "remove ", ": ", *(f", {digit}" for digit in range(10)), *between]
+    written = [
+        "def f(x):",
+        "\n    x = ",
+        "\n    return ",
+        " # [",
+        "]\n",
+        "add ",
+        "replace ",
+        "remove ",
+        ": ",
+        *(f", {digit}" for digit in range(10)),
+        *between,
+    ]
     return [word for word in dict.fromkeys(written) if len(word) > 1]
 
 def base_example(rng: Random) -> Example:
@@ -245,7 +356,11 @@ def pretrain(
     return Path(folder)
 
 # %% ../nbs/90_climb.ipynb #c032
-ARM_NAMES = {"none": "self-play", "frozen_proposer": "frozen proposer", "shuffled_rewards": "shuffled rewards"}  # control -> what a figure calls it
+ARM_NAMES = {
+    "none": "self-play",
+    "frozen_proposer": "frozen proposer",
+    "shuffled_rewards": "shuffled rewards",
+}  # control -> what a figure calls it
 
 @dataclass(frozen=True)
 class Climb:
@@ -265,33 +380,63 @@ class Climb:
     sharing: int = 4                # batches over which equal edits share their pay
     floor: float = .1               # least standard deviation
     malformed: float = -.02         # of a proposal that is no edit; what does not run pays 0
-    seeds: int = 96                 # tasks that the buffer starts with: as many of each depth that the base's corpus has
+    seeds: int = 96  # tasks that the buffer starts with: as many of each depth that the base's corpus has
     buffer_cap: int = 192           # tasks that the buffer holds, the oldest dropped: what references are drawn from
     tokens: int = 90                # longest completion
     evaluate_every: int = 50        # steps
     per_depth: int = 100            # test tasks of each depth
 
     def __post_init__(self):
-        if self.control not in ARM_NAMES: raise ValueError(f"control is {self.control!r}: choose one of {', '.join(ARM_NAMES)}")
-        for name in ("steps", "batch", "attempts", "evaluate_every", "per_depth", "keep", "tokens", "seeds", "buffer_cap", "sharing"):
+        if self.control not in ARM_NAMES:
+            raise ValueError(f"control is {self.control!r}: choose one of {', '.join(ARM_NAMES)}")
+        for name in (
+            "steps",
+            "batch",
+            "attempts",
+            "evaluate_every",
+            "per_depth",
+            "keep",
+            "tokens",
+            "seeds",
+            "buffer_cap",
+            "sharing",
+        ):
             if getattr(self, name) < 1: raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
 
 def climb_recipe(setting: Climb) -> Recipe:
     "The loop's slots, filled."
     frozen = setting.control == "frozen_proposer"
-    scale = lambda rollout: setting.negative_weight if rollout.prompt.role is Role.SOLVE and rollout.advantage < 0 else 1.0
+    scale = lambda rollout: (
+        setting.negative_weight if rollout.prompt.role is Role.SOLVE and rollout.advantage < 0 else 1.0
+    )
     rewards = RewardSetting(refused=0.0, malformed=setting.malformed, duplicate=0.0, terms=(Crowding(setting.sharing),))
     rng = Random(f"climb seeds {setting.seed}")
     seeds = tuple(trace_task(*draw_chain(rng, 1 + number % max(SHARES))) for number in range(setting.seeds))
-    return Recipe((Trace(),), seeds, setting.batch, setting.attempts, "attempts", rewards, FlooredAdvantage(setting.floor), proposer_weight=0.0 if frozen else setting.proposer_weight,
-                  policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"}, finish=lambda rollout: replace(rollout, weight=rollout.weight * scale(rollout)),
-                  remember=lambda task, attempts, verdicts: task if any(v.score for v in verdicts) else None, shuffle_rewards=setting.control == "shuffled_rewards")
+    return Recipe(
+        (Trace(),),
+        seeds,
+        setting.batch,
+        setting.attempts,
+        "attempts",
+        rewards,
+        FlooredAdvantage(setting.floor),
+        proposer_weight=0.0 if frozen else setting.proposer_weight,
+        policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
+        finish=lambda rollout: replace(rollout, weight=rollout.weight * scale(rollout)),
+        remember=lambda task, attempts, verdicts: task if any(v.score for v in verdicts) else None,
+        shuffle_rewards=setting.control == "shuffled_rewards",
+    )
 
 # %% ../nbs/90_climb.ipynb #c034
-def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # token ids, attention mask, 1 where a completion stands; each (rows, width)
+def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    # token ids, attention mask, 1 where a completion stands; each (rows, width)
     "Prompts with their completions as one batch."
     width = max(len(r.prompt_ids) + len(r.completion_ids) for r in rows)
-    ids, seen, written = torch.full((len(rows), width), pad), torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width)
+    ids, seen, written = (
+        torch.full((len(rows), width), pad),
+        torch.zeros(len(rows), width, dtype=torch.long),
+        torch.zeros(len(rows), width),
+    )
     for line, one in enumerate(rows):
         size = len(one.prompt_ids) + len(one.completion_ids)
         ids[line, :size] = torch.tensor(one.prompt_ids + one.completion_ids)
@@ -300,7 +445,9 @@ def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, t
 
 def policy_gradient(model: PreTrainedModel, rows: Sequence[Row], pad: int, room: int = 16384):
     "Add the gradient of the policy loss, in chunks of at most `room` tokens."
-    sizes, total = [len(r.prompt_ids) + len(r.completion_ids) for r in rows], sum(r.copies * len(r.completion_ids) for r in rows)
+    sizes, total = [len(r.prompt_ids) + len(r.completion_ids) for r in rows], sum(
+        r.copies * len(r.completion_ids) for r in rows
+    )
     for part in chunks(sorted(range(len(rows)), key=sizes.__getitem__), sizes, room):
         ids, seen, written = padded([rows[i] for i in part], pad)
         credit = written * torch.tensor([rows[i].advantage for i in part])[:, None]
@@ -322,14 +469,20 @@ class Replay:
     def add(self, rollouts: Sequence[Rollout]):
         "Keep what was paid like a right answer."
         for rollout in rollouts:
-            if rollout.prompt.role is Role.SOLVE and rollout.reward > 0 and (one := replace(row(rollout), advantage=1.0)) not in self.rows: self.rows.append(one)
+            if (
+                rollout.prompt.role is Role.SOLVE
+                and rollout.reward > 0
+                and (one := replace(row(rollout), advantage=1.0)) not in self.rows
+            ):
+                self.rows.append(one)
 
     def draw(self, count: int, rng: Random) -> list[Row]:
         "So many, each as likely as any other."
         return [rng.choice(self.rows) for _ in range(count)] if self.rows else []
 
 # %% ../nbs/90_climb.ipynb #c036
-def exam_tasks(split: str, per_depth: int, depths: Sequence[int] = range(1, DEEP.stop), number: int = 1) -> list[Task]: # by depth; another number, other tasks
+def exam_tasks(split: str, per_depth: int, depths: Sequence[int] = range(1, DEEP.stop), number: int = 1) -> list[Task]:
+    # by depth; another number, other tasks
     "Different tasks over programs that no training has seen; the same on every machine."
     found: dict[str, Task] = {}
     for depth in depths:
@@ -339,10 +492,12 @@ def exam_tasks(split: str, per_depth: int, depths: Sequence[int] = range(1, DEEP
             found.setdefault(task.id, task)
     return list(found.values())
 
-def examine(sampler: Sampler, tasks: Sequence[Task], env: Environment) -> dict[int, float]: # depth -> share of right traces
+def examine(sampler: Sampler, tasks: Sequence[Task], env: Environment) -> dict[int, float]:
+    # depth -> share of right traces
     "Greedy accuracy by depth."
     scores = defaultdict(list)
-    for task, verdict in zip(tasks, solve(sampler, tasks, (Trace(),), env), strict=True): scores[task.info["depth"]].append(verdict.score)
+    for task, verdict in zip(tasks, solve(sampler, tasks, (Trace(),), env), strict=True):
+        scores[task.info["depth"]].append(verdict.score)
     return {depth: fmean(values) for depth, values in scores.items()}
 
 def step_facts(step: Step) -> dict:
@@ -352,9 +507,20 @@ def step_facts(step: Step) -> dict:
     edits = [r.completion.text.partition("<in>")[0] for r in valid]
     depths = [len(apply_edit(statements_of(r.prompt.context["program"]), edit)) for r, edit in zip(valid, edits)]
     share = lambda count, total: count / total if total else None   # of nothing: undefined
-    facts = {"step": step.number, "valid": share(len(valid), len(proposed)), "depth": fmean(depths) if depths else None, "deepest": max(depths, default=0), "solve_rate": share(sum(r.verdict.score for r in solved), len(solved)),
-            **{kind: share(sum(r.completion.text.startswith(kind) for r in valid), len(valid)) for kind in ("add", "replace", "remove")},
-            "edits": share(len(set(edits)), len(edits)), "reward": fmean(r.reward for r in proposed) if proposed else None, "tokens": sum(len(r.completion.completion_ids) for r in step.rollouts)}
+    facts = {
+        "step": step.number,
+        "valid": share(len(valid), len(proposed)),
+        "depth": fmean(depths) if depths else None,
+        "deepest": max(depths, default=0),
+        "solve_rate": share(sum(r.verdict.score for r in solved), len(solved)),
+        **{
+            kind: share(sum(r.completion.text.startswith(kind) for r in valid), len(valid))
+            for kind in ("add", "replace", "remove")
+        },
+        "edits": share(len(set(edits)), len(edits)),
+        "reward": fmean(r.reward for r in proposed) if proposed else None,
+        "tokens": sum(len(r.completion.completion_ids) for r in step.rollouts),
+    }
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in facts.items()}
 
 # %% ../nbs/90_climb.ipynb #c037
@@ -362,7 +528,17 @@ def samples_of(step: Step, rng: Random, count: int = 6) -> list[dict]:
     "A few proposals as they were, good and bad."
     proposed = [r for r in step.rollouts if r.prompt.role is Role.PROPOSE]
     chosen = rng.sample(proposed, min(count, len(proposed)))
-    return [{"step": step.number, "reference": statements_of(r.prompt.context["program"]), "proposal": r.completion.text, "status": r.verdict.status, "reward": round(r.reward, 3), "solve_rate": r.reward_parts.get("solve_rate")} for r in chosen]
+    return [
+        {
+            "step": step.number,
+            "reference": statements_of(r.prompt.context["program"]),
+            "proposal": r.completion.text,
+            "status": r.verdict.status,
+            "reward": round(r.reward, 3),
+            "solve_rate": r.reward_parts.get("solve_rate"),
+        }
+        for r in chosen
+    ]
 
 def climb(
     setting: Climb,
@@ -375,26 +551,48 @@ def climb(
     "One run, on one CPU thread."
     if path and Path(path).exists():
         record = json.loads(Path(path).read_text())
-        if record["setting"] != asdict(setting): raise ValueError(f"{path} holds a run with other settings: remove it, or choose another place")
+        if record["setting"] != asdict(setting):
+            raise ValueError(f"{path} holds a run with other settings: remove it, or choose another place")
         return record
     torch.set_num_threads(1)
     torch.manual_seed(setting.seed)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(base)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32
+    ).eval(), AutoTokenizer.from_pretrained(base)
     start = copy.deepcopy(model).requires_grad_(False)
     write = {"default": generator(model, tokenizer), "base": generator(start, tokenizer)}
-    sampler = PolicySampler(lambda ids, sampling, policy: write[policy](ids, sampling, policy), tokenizer, 256 - setting.tokens, setting.tokens, 65536)
-    optimizer, replay, rng, tasks = torch.optim.AdamW(model.parameters(), betas=(.9, .99), weight_decay=0.0), Replay(setting.keep), Random(f"replay {setting.seed}"), exam_tasks(split, setting.per_depth)
+    sampler = PolicySampler(
+        lambda ids, sampling, policy: write[policy](ids, sampling, policy),
+        tokenizer,
+        256 - setting.tokens,
+        setting.tokens,
+        65536,
+    )
+    optimizer, replay, rng, tasks = (
+        torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=0.0),
+        Replay(setting.keep),
+        Random(f"replay {setting.seed}"),
+        exam_tasks(split, setting.per_depth),
+    )
     with Executor(workers=1, timeout=1.0) as executor:
-        play = SelfPlay(climb_recipe(setting), Environment(executor), setting.seed, Buffers(("trace",), setting.buffer_cap))
+        play = SelfPlay(
+            climb_recipe(setting), Environment(executor), setting.seed, Buffers(("trace",), setting.buffer_cap)
+        )
         facts, samples, spent = [{"step": 0, "exam": before or examine(sampler, tasks, play.env)}], [], [0.0]
         clock = time.process_time()
-        for number in tqdm(range(1, setting.steps + 1), desc=f"{ARM_NAMES[setting.control]}, seed {setting.seed}", disable=not progress):
+        for number in tqdm(
+            range(1, setting.steps + 1), desc=f"{ARM_NAMES[setting.control]}, seed {setting.seed}", disable=not progress
+        ):
             step = play.step(sampler, number)
             trained = [r for r in step.rollouts if r.weight and r.completion.completion_ids]
-            rows, proposed = merge([row(r) for r in trained]) + replay.draw(setting.replay, rng), [row(r) for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.completion.completion_ids]
-            for group in optimizer.param_groups: group["lr"] = setting.learning_rate * min(1, number / max(1, setting.warmup_steps))
+            rows, proposed = merge([row(r) for r in trained]) + replay.draw(setting.replay, rng), [
+                row(r) for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.completion.completion_ids
+            ]
+            for group in optimizer.param_groups:
+                group["lr"] = setting.learning_rate * min(1, number / max(1, setting.warmup_steps))
             if rows: policy_gradient(model, rows, tokenizer.pad_token_id)
-            if proposed and setting.anchor: anchor_gradient(model, start, proposed, tokenizer.pad_token_id, setting.anchor)
+            if proposed and setting.anchor:
+                anchor_gradient(model, start, proposed, tokenizer.pad_token_id, setting.anchor)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -406,7 +604,18 @@ def climb(
                 samples += samples_of(step, rng)
                 clock = time.process_time()
     made = surroundings() | {"base": hashlib.sha256((Path(base) / "model.safetensors").read_bytes()).hexdigest()[:16]}
-    record = json.loads(json.dumps({"setting": asdict(setting), "made": made, "tasks": {"split": split, "per_depth": setting.per_depth}, "steps": facts, "cpu_seconds": spent, "samples": samples}))
+    record = json.loads(
+        json.dumps(
+            {
+                "setting": asdict(setting),
+                "made": made,
+                "tasks": {"split": split, "per_depth": setting.per_depth},
+                "steps": facts,
+                "cpu_seconds": spent,
+                "samples": samples,
+            }
+        )
+    )
     if path: write_json(path, record)
     return record
 
@@ -418,12 +627,16 @@ def deep_accuracy(step: dict) -> float: return fmean(exam_of(step)[depth] for de
 
 def costs_of(record: dict, unit: str) -> list[float]: # at each exam
     "What a run had cost so far: steps, tokens that it generated, or CPU seconds (exams and the executor's processes not counted)."
-    asked, tokens = [step["step"] for step in record["steps"] if "exam" in step], np.cumsum([step.get("tokens", 0) for step in record["steps"]])
+    asked, tokens = [step["step"] for step in record["steps"] if "exam" in step], np.cumsum(
+        [step.get("tokens", 0) for step in record["steps"]]
+    )
     return {"steps": asked, "tokens": tokens[asked].tolist(), "CPU seconds": record["cpu_seconds"]}[unit]
 
 def deep_at(record: dict, cost: float, unit: str = "steps") -> float:
     "Deep accuracy at a cost, on the straight line between two exams."
-    return float(np.interp(cost, costs_of(record, unit), [deep_accuracy(step) for step in record["steps"] if "exam" in step]))
+    return float(
+        np.interp(cost, costs_of(record, unit), [deep_accuracy(step) for step in record["steps"] if "exam" in step])
+    )
 
 def lead_at_equal_cost(one: dict, other: dict, unit: str) -> float:
     "How much deep accuracy a run is ahead of another when the dearer of the two is cut to the cost of the cheaper."
@@ -432,14 +645,30 @@ def lead_at_equal_cost(one: dict, other: dict, unit: str) -> float:
 
 def by_arm(records: Sequence[dict]) -> dict[str, list[dict]]: # arm -> its records, in the order of ARM_NAMES
     "The records of each arm."
-    return {arm: found for control, arm in ARM_NAMES.items() if (found := [r for r in records if r["setting"]["control"] == control])}
+    return {
+        arm: found
+        for control, arm in ARM_NAMES.items()
+        if (found := [r for r in records if r["setting"]["control"] == control])
+    }
 
 def draw_runs(axes: plt.Axes, xs: Sequence[float], rows: Sequence[Sequence[float]], arm: str, marked: bool = True):
     "Every run thin, their mean thick; from three runs on with its 95 % interval."
     (colour, marker), line = ARMS[arm], dict(zip(ARMS, ("-", "--", ":"))).get(arm, "-")
     for values in rows: axes.plot(xs, values, color=colour, lw=.6, alpha=.5)
     spread = [interval(column) for column in zip(*rows)]
-    axes.errorbar(xs, [mean for mean, _ in spread], yerr=[half for _, half in spread] if marked and len(rows) > 2 else None, color=colour, lw=2, linestyle=line, marker=marker if marked else None, ms=4, capsize=2, elinewidth=1, label=f"{arm} (n = {len(rows)})")
+    axes.errorbar(
+        xs,
+        [mean for mean, _ in spread],
+        yerr=[half for _, half in spread] if marked and len(rows) > 2 else None,
+        color=colour,
+        lw=2,
+        linestyle=line,
+        marker=marker if marked else None,
+        ms=4,
+        capsize=2,
+        elinewidth=1,
+        label=f"{arm} (n = {len(rows)})",
+    )
 
 @figure
 def climbing(records: Sequence[dict]) -> Figure:
@@ -447,16 +676,47 @@ def climbing(records: Sequence[dict]) -> Figure:
     arms, per_depth = by_arm(records), records[0]["tasks"]["per_depth"]
     fig, ((left, middle), (right, last)) = plt.subplots(2, 2, figsize=(8, 6))
     base = exam_of(records[0]["steps"][0])
-    left.plot(list(base), [100 * share for share in base.values()], color=GREY, linestyle="none", marker="D", ms=8, markerfacecolor="none", zorder=9, label="base")
+    left.plot(
+        list(base),
+        [100 * share for share in base.values()],
+        color=GREY,
+        linestyle="none",
+        marker="D",
+        ms=8,
+        markerfacecolor="none",
+        zorder=9,
+        label="base",
+    )
     for arm, runs in arms.items():
-        draw_runs(left, list(base), [[100 * share for share in exam_of(run["steps"][-1]).values()] for run in runs], arm)
-        draw_runs(middle, costs_of(runs[0], "steps"), [[100 * deep_accuracy(step) for step in run["steps"] if "exam" in step] for run in runs], arm)
+        draw_runs(
+            left, list(base), [[100 * share for share in exam_of(run["steps"][-1]).values()] for run in runs], arm
+        )
+        draw_runs(
+            middle,
+            costs_of(runs[0], "steps"),
+            [[100 * deep_accuracy(step) for step in run["steps"] if "exam" in step] for run in runs],
+            arm,
+        )
         for axes, fact, unit in ((right, "depth", 1), (last, "edits", 100)):
-            smooth = [(unit * pd.Series([step[fact] for step in run["steps"][1:]], dtype=float)).rolling(10, min_periods=1).mean().tolist() for run in runs]
+            smooth = [
+                (unit * pd.Series([step[fact] for step in run["steps"][1:]], dtype=float))
+                .rolling(10, min_periods=1)
+                .mean()
+                .tolist()
+                for run in runs
+            ]
             draw_runs(axes, range(1, len(smooth[0]) + 1), smooth, arm, marked=False)
-    left.set(title=f"After {records[0]['steps'][-1]['step']} steps ({per_depth} tasks a depth)", xlabel="statements of the program", ylabel="held-out traces right (%)", ylim=(0, 102), xticks=list(base))
+    left.set(
+        title=f"After {records[0]['steps'][-1]['step']} steps ({per_depth} tasks a depth)",
+        xlabel="statements of the program",
+        ylabel="held-out traces right (%)",
+        ylim=(0, 102),
+        xticks=list(base),
+    )
     finish(middle, f"Depth {DEEP[0]} to {DEEP[-1]}", "held-out traces right (%)")
-    finish(right, f"Valid proposals: depth (of {records[0]['setting']['batch']} a step)", "statements, mean of 10 steps")
+    finish(
+        right, f"Valid proposals: depth (of {records[0]['setting']['batch']} a step)", "statements, mean of 10 steps"
+    )
     finish(last, "Valid proposals: different edits", "share (%), mean of 10 steps")
     middle.set_ylim(bottom=0)
     right.set_ylim(bottom=1)

@@ -50,7 +50,10 @@ def funnel(
     rollouts: Sequence[Rollout],
 ) -> dict[str, int]:             # status/<status> -> completions
     "What became of completions: the first thing to look at when a run does not learn."
-    return {f"status/{status}": count for status, count in sorted(Counter(rollout.verdict.status for rollout in rollouts).items())}
+    return {
+        f"status/{status}": count
+        for status, count in sorted(Counter(rollout.verdict.status for rollout in rollouts).items())
+    }
 
 # %% ../nbs/32_metrics.ipynb #c015
 def slot_metrics(
@@ -58,8 +61,14 @@ def slot_metrics(
 ) -> dict[str, float]:
     "What is measured of proposals and answers alike."
     lengths = [len(rollout.completion.completion_ids) for rollout in rollouts if rollout.completion.completion_ids]
-    return defined({"count": len(rollouts), "reward": mean(r.reward for r in rollouts), "completion_length": mean(lengths),
-                    "cut_rate": mean(not r.completion.finished for r in rollouts)}) | funnel(rollouts)
+    return defined(
+        {
+            "count": len(rollouts),
+            "reward": mean(r.reward for r in rollouts),
+            "completion_length": mean(lengths),
+            "cut_rate": mean(not r.completion.finished for r in rollouts),
+        }
+    ) | funnel(rollouts)
 
 # %% ../nbs/32_metrics.ipynb #c018
 def propose_metrics(
@@ -68,16 +77,30 @@ def propose_metrics(
     "Validity, novelty and learnability of what was proposed."
     valid = [r for r in rollouts if r.verdict.ok or r.verdict.status is Status.DUPLICATE and r.task_id is not None]
     distinct = {r.task_id for r in valid}
-    parts = {name: mean(r.reward_parts[name] for r in valid if name in r.reward_parts) for name in ("learnability", "solve_rate")}
-    return defined({"valid_rate": len(valid) / len(rollouts) if rollouts else None, "unique_rate": len(distinct) / len(valid) if valid else None,
-                    "new_rate": mean(r.verdict.ok for r in valid), **parts})
+    parts = {
+        name: mean(r.reward_parts[name] for r in valid if name in r.reward_parts)
+        for name in ("learnability", "solve_rate")
+    }
+    return defined(
+        {
+            "valid_rate": len(valid) / len(rollouts) if rollouts else None,
+            "unique_rate": len(distinct) / len(valid) if valid else None,
+            "new_rate": mean(r.verdict.ok for r in valid),
+            **parts,
+        }
+    )
 
 # %% ../nbs/32_metrics.ipynb #c021
 def solve_metrics(
     rollouts: Sequence[Rollout],  # of solvers, of one task type
 ) -> dict[str, float]:
     "The share of right answers, and of really right ones where a verdict knows that apart from its score (a majority vote does not)."
-    return defined({"accuracy": mean(r.verdict.score for r in rollouts), "truth": mean(r.verdict.truth for r in rollouts if r.verdict.truth is not None)})
+    return defined(
+        {
+            "accuracy": mean(r.verdict.score for r in rollouts),
+            "truth": mean(r.verdict.truth for r in rollouts if r.verdict.truth is not None),
+        }
+    )
 
 # %% ../nbs/32_metrics.ipynb #c024
 _BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
@@ -87,13 +110,27 @@ def program_shape(
     program: str,      # source that parses
 ) -> dict[str, int]:
     "Statements, and the deepest nesting of blocks."
-    def docstring(node): return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    def nesting(node):   # an elif is an If alone in an else, and no deeper; expressions, which may be very deep, hold no blocks
-        below = [nesting(child) - (isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child])
-                 for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case))]
+    def docstring(node):
+        return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+    def nesting(
+        node,
+    ):  # an elif is an If alone in an else, and no deeper; expressions, which may be very deep, hold no blocks
+        below = [
+            nesting(child) - (isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child])
+            for child in ast.iter_child_nodes(node)
+            if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case))
+        ]
         return isinstance(node, _BLOCKS) + max(below, default=0)
+
     tree = ast.parse(program)
-    return {"statements": sum(isinstance(node, ast.stmt) and not isinstance(node, _UNCOUNTED) and not docstring(node) for node in ast.walk(tree)), "nesting": nesting(tree)}
+    return {
+        "statements": sum(
+            isinstance(node, ast.stmt) and not isinstance(node, _UNCOUNTED) and not docstring(node)
+            for node in ast.walk(tree)
+        ),
+        "nesting": nesting(tree),
+    }
 
 # %% ../nbs/32_metrics.ipynb #c026
 def program_metrics(
@@ -112,7 +149,9 @@ def step_metrics(
     slots, metrics = {}, {}
     for rollout in rollouts: slots.setdefault((rollout.prompt.role, rollout.prompt.task_type), []).append(rollout)
     for (role, task_type), members in slots.items():
-        measures = slot_metrics(members) | (propose_metrics(members) if role is Role.PROPOSE else solve_metrics(members))
+        measures = slot_metrics(members) | (
+            propose_metrics(members) if role is Role.PROPOSE else solve_metrics(members)
+        )
         if role is Role.PROPOSE: measures |= program_metrics([task for task in tasks if task.task_type == task_type])
         metrics |= {f"{role}/{task_type}/{name}": value for name, value in measures.items()}
     return dict(sorted(metrics.items()))
@@ -152,30 +191,62 @@ def detectable(
     "The smallest true difference that as many seeds with this spread would find, by the noncentral t distribution. None as in `paired_test`."
     if len(differences) < 2 or stdev(differences) == 0: return None
     freedom = len(differences) - 1
-    return float(nctdtrinc(freedom, 1 - power, student.isf(level / 2, freedom))) * stdev(differences) / sqrt(len(differences))
+    return (
+        float(nctdtrinc(freedom, 1 - power, student.isf(level / 2, freedom)))
+        * stdev(differences)
+        / sqrt(len(differences))
+    )
 
 # %% ../nbs/32_metrics.ipynb #c038
 def settings_table(
-    results: dict[str, dict[int, float]],            # setting -> seed -> result
-    base: str,                                       # the setting that all others are compared with
-    published: dict[str, float] | None = None,       # setting -> published difference from the base, in any unit
-    families: dict[str, str] | None = None,          # setting -> the table that its p-value is corrected in; None: one table
-    level: float = .05,
-) -> list[dict]:                                     # a row for each setting: n, mean, half (95 %), difference, difference_half, p, p_holm, detectable, verdict; None where undefined
+    results: dict[str, dict[int, float]],  # setting -> seed -> result
+    base: str,  # the setting that all others are compared with
+    published: dict[str, float] | None = None,  # setting -> published difference from the base, in any unit
+    families: dict[str, str] | None = None,  # setting -> the table that its p-value is corrected in; None: one table
+    level: float = 0.05,
+) -> list[
+    dict
+# a row for each setting: n, mean, half (95 %), difference, difference_half, p, p_holm, detectable, verdict; None
+# where undefined
+]:
     "Every setting against the base, paired by seed."
     if base not in results: raise ValueError(f"no setting is called {base!r}: there are {', '.join(results)}")
     rows, published, families = [], published or {}, families or {}
-    paired = {name: [by_seed[seed] - results[base][seed] for seed in sorted(set(by_seed) & set(results[base])) if name != base] for name, by_seed in results.items()}
+    paired = {
+        name: [
+            by_seed[seed] - results[base][seed] for seed in sorted(set(by_seed) & set(results[base])) if name != base
+        ]
+        for name, by_seed in results.items()
+    }
     for name, by_seed in results.items():
         middle, half = interval([*by_seed.values()]) if by_seed else (None, None)
         gap, gap_half = interval(paired[name]) if paired[name] else (None, None)
-        rows.append({"setting": name, "family": families.get(name), "n": len(by_seed), "mean": middle, "half": half, "pairs": len(paired[name]), "difference": gap, "difference_half": gap_half, "p": paired_test(paired[name])})
+        rows.append(
+            {
+                "setting": name,
+                "family": families.get(name),
+                "n": len(by_seed),
+                "mean": middle,
+                "half": half,
+                "pairs": len(paired[name]),
+                "difference": gap,
+                "difference_half": gap_half,
+                "p": paired_test(paired[name]),
+            }
+        )
     for family in {row["family"] for row in rows}:
         own = [row for row in rows if row["family"] == family]
         strictest = level / max(1, sum(row["p"] is not None for row in own))
-        for row, p in zip(own, holm([row["p"] for row in own])): row |= {"p_holm": p, "detectable": detectable(paired[row["setting"]], strictest)}
-    for row in rows: row["verdict"] = "the base" if row["setting"] == base else judgement(row["difference"], row["p_holm"], published.get(row["setting"]), level)
+        for row, p in zip(own, holm([row["p"] for row in own])):
+            row |= {"p_holm": p, "detectable": detectable(paired[row["setting"]], strictest)}
+    for row in rows:
+        row["verdict"] = (
+            "the base"
+            if row["setting"] == base
+            else judgement(row["difference"], row["p_holm"], published.get(row["setting"]), level)
+        )
     return rows
+
 
 def judgement(
     difference: float | None,
@@ -189,13 +260,19 @@ def judgement(
     return "agrees with the paper" if difference * published > 0 else "disagrees with the paper"
 
 # %% ../nbs/32_metrics.ipynb #c041
-TABLE_2 = {"deduction only": "Deduction only", "no induction": "w/o Induction", "no references": "w/o Gen Reference", "solver only": "Train Solver Only"}   # our row -> the paper's
+TABLE_2 = {
+    "deduction only": "Deduction only",
+    "no induction": "w/o Induction",
+    "no references": "w/o Gen Reference",
+    "solver only": "Train Solver Only",
+}  # our row -> the paper's
 
 def published_differences(
     path: str | Path,      # of table2_ablations.csv
 ) -> dict[str, float]:     # our row -> points of the paper's average
     "Each row of the paper's table 2, less its full AZR."
-    with open(path, encoding="utf-8") as file: overall = {row["variant"]: float(row["overall"]) for row in csv.DictReader(file)}
+    with open(path, encoding="utf-8") as file:
+        overall = {row["variant"]: float(row["overall"]) for row in csv.DictReader(file)}
     return {name: overall[variant] - overall["Full AZR"] for name, variant in TABLE_2.items()}
 
 # %% ../nbs/32_metrics.ipynb #c044
@@ -205,15 +282,19 @@ def read_metrics(
     "The lines of `metrics.jsonl`, without a last one that is not finished. Raises ValueError where there is none, or one is damaged."
     path, records = Path(folder) / "metrics.jsonl", []
     try: lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError as error: raise ValueError(f"there is no {path}: give the folder of a run that has made a step") from error
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no {path}: give the folder of a run that has made a step") from error
     for number, line in enumerate(lines[:-1], 1):
         try: records += [json.loads(line)] if line else []
-        except ValueError as error: raise ValueError(f"{path}, line {number} cannot be read ({error}): remove the line, it is one step of the curves") from error
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number} cannot be read ({error}): remove the line, it is one step of the curves") from error
     return records
 
 def gzip_parts(
     data: bytes,
-    chunk: int = 2**14,                    # bytes that are unpacked at once: what lies behind a member is copied, so a whole file at once would be copied for each member
+    # bytes that are unpacked at once: what lies behind a member is copied, so a whole file at once would be copied
+    # for each member
+    chunk: int = 2**14,
 ) -> Iterable[tuple[bytes, bytes, bool]]:  # compressed, unpacked, whether it is whole
     "The members of a gzip file, one after another; the last may be torn. Raises zlib.error for a damaged one."
     whole, end = memoryview(data), 0
@@ -227,7 +308,8 @@ def gzip_parts(
 def gzip_members(data: bytes) -> Iterable[bytes]:
     "The whole members of a gzip file that grows by one member at a time, unpacked."
     try: yield from (text for _, text, whole in gzip_parts(data) if whole)
-    except zlib.error as error: raise ValueError(f"rollouts.jsonl.gz is damaged ({error}): remove the file, the run's metrics do not need it") from error
+    except zlib.error as error:
+        raise ValueError(f"rollouts.jsonl.gz is damaged ({error}): remove the file, the run's metrics do not need it") from error
 
 def each_rollout(
     folder: str | Path,                   # of a run
@@ -253,11 +335,15 @@ def solve_rates(
     "The solve rate of each proposed task."
     rates = {}
     for rollout in rollouts:
-        if "solve_rate" in rollout.reward_parts: rates.setdefault(rollout.prompt.task_type, []).append(rollout.reward_parts["solve_rate"])
+        if "solve_rate" in rollout.reward_parts:
+            rates.setdefault(rollout.prompt.task_type, []).append(rollout.reward_parts["solve_rate"])
     return dict(sorted(rates.items()))
 
 # %% ../nbs/32_metrics.ipynb #c050
-MOST_NODES, MOST_COMPARED = 2000, 150   # nodes of a syntax tree that is measured; of one that is compared, which takes their square
+MOST_NODES, MOST_COMPARED = (
+    2000,
+    150,
+)  # nodes of a syntax tree that is measured; of one that is compared, which takes their square
 
 def measurable(
     program: str,
@@ -266,7 +352,10 @@ def measurable(
     "The syntax tree; None for a text that does not parse, or is too large or too deep."
     tree = syntax_tree(program) if len(program) <= 10 * nodes else None
     if tree is None or depth(tree) > MOST_LEVELS or sum(1 for _ in ast.walk(tree)) > nodes: return None
-    endless = any(isinstance(node, ast.Constant) and type(node.value) is int and node.value.bit_length() > 10_000 for node in ast.walk(tree))
+    endless = any(
+        isinstance(node, ast.Constant) and type(node.value) is int and node.value.bit_length() > 10_000
+        for node in ast.walk(tree)
+    )
     return None if endless else tree   # Python reads 0xff... of any length, and refuses to write it
 
 def code_measures(
@@ -287,12 +376,16 @@ _Branch = namedtuple("_Branch", "name children")
 
 def _fields(node: ast.AST): return [(name, value) for name, value in ast.iter_fields(node) if name not in _UNSEEN]
 def _plain(node):
-    if isinstance(node, ast.AST): return {"type": type(node).__name__} | {name: _plain(value) for name, value in _fields(node)}
+    if isinstance(node, ast.AST):
+        return {"type": type(node).__name__} | {name: _plain(value) for name, value in _fields(node)}
     return [_plain(value) for value in node] if isinstance(node, list) else None if node is None else repr(node)
 
 def _branch(node: ast.AST) -> _Branch:
     own = [repr(value) for _, value in _fields(node) if value is not None and not isinstance(value, (ast.AST, list))]
-    return _Branch(" ".join([type(node).__name__, *own]), [_branch(child) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context)])
+    return _Branch(
+        " ".join([type(node).__name__, *own]),
+        [_branch(child) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context)],
+    )
 
 def _size(branch: _Branch) -> int: return 1 + sum(map(_size, branch.children))
 
@@ -325,7 +418,8 @@ def surprise(value, seen: Counter) -> float | None:
     "1 - p(value) among what was seen; None before anything was."
     return 1 - seen[value] / seen.total() if seen else None
 
-def _known_mean(values: Iterable[float | None]) -> float | None: return mean(value for value in values if value is not None)
+def _known_mean(values: Iterable[float | None]) -> float | None:
+    return mean(value for value in values if value is not None)
 
 def program_of(task: Task) -> str | None:
     "The program that a proposer wrote for this task; an induction task borrows one."
@@ -344,10 +438,16 @@ def proposal_measures(
     measured = [measures for _, program in written if (measures := code_measures(program))]
     found = [answer for task in tasks for answer in ANSWERS.get(task.task_type, lambda task: [])(task)]
     shown = [(program, other) for task, program in written for other in references.get(task.id, [])]
-    return defined({name: mean(m[name] for m in measured) for name in ("lines", "complexity", "volume", "effort", "halstead")} | {
-        "tree_distance": _known_mean(tree_distance(*pair) for pair in shown), "text_distance": _known_mean(text_distance(*pair) for pair in shown),
-        "answer_diversity": _known_mean(surprise(answer, answers) for answer in found), "type_diversity": _known_mean(surprise(value_type(answer), kinds) for answer in found),
-        "novel_rate": mean(known_hash(program) not in programs for _, program in written) if programs else None})
+    return defined(
+        {name: mean(m[name] for m in measured) for name in ("lines", "complexity", "volume", "effort", "halstead")}
+        | {
+            "tree_distance": _known_mean(tree_distance(*pair) for pair in shown),
+            "text_distance": _known_mean(text_distance(*pair) for pair in shown),
+            "answer_diversity": _known_mean(surprise(answer, answers) for answer in found),
+            "type_diversity": _known_mean(surprise(value_type(answer), kinds) for answer in found),
+            "novel_rate": mean(known_hash(program) not in programs for _, program in written) if programs else None,
+        }
+    )
 
 def proposal_metrics(
     tasks: Iterable[Task],                 # everything that entered the buffers, the seeding phase (step 0) included
@@ -359,7 +459,11 @@ def proposal_metrics(
     for task in tasks: groups.setdefault((task.step, task.task_type), []).append(task)
     for (step, name), members in sorted(groups.items()):
         answers, kinds, programs = past.setdefault(name, (Counter(), Counter(), Counter()))
-        if step in result: result[step] |= {f"propose/{name}/{key}": value for key, value in proposal_measures(members, references, answers, kinds, programs).items()}
+        if step in result:
+            result[step] |= {
+                f"propose/{name}/{key}": value
+                for key, value in proposal_measures(members, references, answers, kinds, programs).items()
+            }
         found = [answer for task in members for answer in ANSWERS.get(name, lambda task: [])(task)]
         answers.update(found)
         kinds.update(map(value_type, found))
@@ -371,7 +475,10 @@ def run_tasks(
     folder: str | Path,   # of a run
 ) -> list[Task]:          # oldest first; none: the folder holds no checkpoint
     "Everything that a run's buffers hold."
-    saved = sorted(Path(folder).glob("checkpoints/checkpoint-*/buffers.jsonl.gz"), key=lambda path: int(path.parent.name.split("-")[-1]))
+    saved = sorted(
+        Path(folder).glob("checkpoints/checkpoint-*/buffers.jsonl.gz"),
+        key=lambda path: int(path.parent.name.split("-")[-1]),
+    )
     return [*Buffers.load(saved[-1])] if saved else []
 
 def shown_programs(
@@ -380,25 +487,39 @@ def shown_programs(
 ) -> dict[str, list[str]]:   # task id -> programs
     "What the proposer of each new task was shown."
     programs = {task.id: program_of(task) for task in tasks if program_of(task)}
-    return {r.task_id: [programs[i] for i in r.prompt.references if i in programs] for r in rollouts if r.prompt.role is Role.PROPOSE and r.verdict.ok and r.task_id}
+    return {
+        r.task_id: [programs[i] for i in r.prompt.references if i in programs]
+        for r in rollouts
+        if r.prompt.role is Role.PROPOSE and r.verdict.ok and r.task_id
+    }
 
 def run_proposals(
     folder: str | Path,   # of a run
 ) -> dict[int, dict[str, float]]:   # recorded step -> metrics
     "The measures of the steps whose rollouts a run recorded."
     tasks, rollouts = run_tasks(folder), read_rollouts(folder)
-    return proposal_metrics(tasks, shown_programs(tasks, (r for members in rollouts.values() for r in members)), list(rollouts))
+    return proposal_metrics(
+        tasks, shown_programs(tasks, (r for members in rollouts.values() for r in members)), list(rollouts)
+    )
 
 # %% ../nbs/32_metrics.ipynb #c061
 def program_features(program: str) -> dict[str, float]: # node name -> share; empty: not measurable
     "How a program is built: the share of each kind of syntax node."
     tree = measurable(program)
-    names = [type(node).__name__ for node in ast.walk(tree) if not isinstance(node, (ast.expr_context, ast.Module))] if tree else []
+    names = (
+        [type(node).__name__ for node in ast.walk(tree) if not isinstance(node, (ast.expr_context, ast.Module))]
+        if tree
+        else []
+    )
     return {name: count / len(names) for name, count in sorted(Counter(names).items())}
 
-def solved_counts(rollouts: Iterable[Rollout], attempts: int) -> dict[str, list[int]]: # task type -> proposals solved by 0 ... n attempts
+def solved_counts(rollouts: Iterable[Rollout], attempts: int) -> dict[str, list[int]]:
+    # task type -> proposals solved by 0 ... n attempts
     "The histogram behind learnability."
-    return {name: [sum(round(rate * attempts) == k for rate in rates) for k in range(attempts + 1)] for name, rates in solve_rates(rollouts).items()}
+    return {
+        name: [sum(round(rate * attempts) == k for rate in rates) for k in range(attempts + 1)]
+        for name, rates in solve_rates(rollouts).items()
+    }
 
 def proposal_record(
     folder: str | Path,        # of a run
@@ -410,10 +531,29 @@ def proposal_record(
     digits = lambda value: round(value, 4) if isinstance(value, float) else value
     records = []
     for step, members in rollouts.items():
-        lengths = {key: value for key, value in step_metrics(members).items() if key.endswith(("/completion_length", "/reward"))}
-        solved = {f"propose/{name}/solved": counts for name, counts in solved_counts((r for r in members if r.prompt.role is Role.PROPOSE), attempts).items()}
-        shown = {f"propose/{name}/programs": [program_of(t) for t in tasks if (t.step, t.task_type) == (step, name) and program_of(t) and len(program_of(t)) <= 200][:programs] for name in ("deduction", "abduction")}
-        records.append({"step": step} | {key: digits(value) for key, value in (measures[step] | lengths).items()} | solved | {key: own for key, own in shown.items() if own})
+        lengths = {
+            key: value
+            for key, value in step_metrics(members).items()
+            if key.endswith(("/completion_length", "/reward"))
+        }
+        solved = {
+            f"propose/{name}/solved": counts
+            for name, counts in solved_counts((r for r in members if r.prompt.role is Role.PROPOSE), attempts).items()
+        }
+        shown = {
+            f"propose/{name}/programs": [
+                program_of(t)
+                for t in tasks
+                if (t.step, t.task_type) == (step, name) and program_of(t) and len(program_of(t)) <= 200
+            ][:programs]
+            for name in ("deduction", "abduction")
+        }
+        records.append(
+            {"step": step}
+            | {key: digits(value) for key, value in (measures[step] | lengths).items()}
+            | solved
+            | {key: own for key, own in shown.items() if own}
+        )
     return records
 
 # %% ../nbs/32_metrics.ipynb #c064
@@ -444,9 +584,18 @@ def overlaps(
     grams = set().union(*(_grams(text, n) for text in known))
     def one(programs):
         texts = [text for program, count in Counter(programs).items() for text in [canonical_text(program)] * count]
-        equal, shares = sum(text in known for text in texts), [len(own & grams) / len(own) for text in texts if (own := _grams(text, n))]
-        return {"proposed": len(proposed), "asked": len(texts), "n": n, "equal": equal, "equal_share": equal / len(texts) if texts else None,
-                "ngram_share": mean(sorted(shares)), "mostly_seen": sum(share >= .5 for share in shares)}   # mostly: half of its n-grams or more
+        equal, shares = sum(text in known for text in texts), [
+            len(own & grams) / len(own) for text in texts if (own := _grams(text, n))
+        ]
+        return {
+            "proposed": len(proposed),
+            "asked": len(texts),
+            "n": n,
+            "equal": equal,
+            "equal_share": equal / len(texts) if texts else None,
+            "ngram_share": mean(sorted(shares)),
+            "mostly_seen": sum(share >= 0.5 for share in shares),
+        }  # mostly: half of its n-grams or more
     return {name: one(programs) for name, programs in asked.items()}
 
 def overlap(proposed: Iterable[str], asked: Iterable[str], n: int = 8) -> dict:
@@ -454,17 +603,27 @@ def overlap(proposed: Iterable[str], asked: Iterable[str], n: int = 8) -> dict:
     return overlaps(proposed, {"": asked}, n)[""]
 
 # %% ../nbs/32_metrics.ipynb #c067
-PROGRAM_SETS = {"CRUXEval": ("cruxeval", "id", ("code",)), "MBPP+": ("MbppPlus", "task_id", ("prompt", "canonical_solution")),
-                "HumanEval+": ("HumanEvalPlus", "task_id", ("prompt", "canonical_solution"))}   # start of the file's name, the row's name, the fields with its program
+PROGRAM_SETS = {
+    "CRUXEval": ("cruxeval", "id", ("code",)),
+    "MBPP+": ("MbppPlus", "task_id", ("prompt", "canonical_solution")),
+    "HumanEval+": ("HumanEvalPlus", "task_id", ("prompt", "canonical_solution")),
+}  # start of the file's name, the row's name, the fields with its program
 
 def benchmark_rows(name: str, folder: str | Path) -> list[dict]:
     "The rows of a set's file, each with its fields. Raises ValueError for what is missing."
     start, key, wanted = PROGRAM_SETS[name]
-    path = next((path for ending in ("jsonl", "jsonl.gz") for path in sorted(Path(folder).glob(f"{start}*.{ending}"))), None)
-    if path is None: raise ValueError(f"no {start}*.jsonl in {folder}: put {name}'s file there, or set AZR_DATA to the folder that holds it")
+    path = next(
+        (path for ending in ("jsonl", "jsonl.gz") for path in sorted(Path(folder).glob(f"{start}*.{ending}"))), None
+    )
+    if path is None:
+        raise ValueError(
+            f"no {start}*.jsonl in {folder}: put {name}'s file there, or set AZR_DATA to the folder that holds it"
+        )
     rows = read_lines(path)
     for number, row in enumerate(rows, 1):
-        lacking = [field for field in (key, *wanted) if not isinstance(row, dict) or not isinstance(row.get(field), str)]
+        lacking = [
+            field for field in (key, *wanted) if not isinstance(row, dict) or not isinstance(row.get(field), str)
+        ]
         if lacking: raise ValueError(f"{path.name}, row {number} has no text {lacking[0]!r}: is this {name}?")
     return rows
 
@@ -473,10 +632,13 @@ def benchmark_programs(name: str, folder: str | Path) -> dict[str, str]: # row -
     _, key, wanted = PROGRAM_SETS[name]
     def program(row):   # HumanEval+ begins its programs in the prompt, MBPP+ writes them out
         whole = row[wanted[-1]]
-        return entry_to_f(canonical_text(whole if "def " in whole and syntax_tree(whole) else "".join(row[field] for field in wanted)))   # canonical first: a local name f would be in the way
+        return entry_to_f(
+            canonical_text(whole if "def " in whole and syntax_tree(whole) else "".join(row[field] for field in wanted))
+        )  # canonical first: a local name f would be in the way
     return {row[key]: program(row) for row in benchmark_rows(name, folder)}
 
-def local_benchmarks(folder: str | Path | None) -> tuple[dict[str, dict[str, str]], dict[str, str]]: # set -> row -> program; set -> why it is skipped
+def local_benchmarks(folder: str | Path | None) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    # set -> row -> program; set -> why it is skipped
     "Every set whose file lies in a folder, and a sentence for each other one."
     if folder is None: return {}, dict.fromkeys(PROGRAM_SETS, "AZR_DATA names no folder with its file")
     found, skipped = {}, {}

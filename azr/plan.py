@@ -47,12 +47,25 @@ class Shape:
 
 def matrices(s: Shape) -> list[tuple[int, int]]: # (in, out): q, k, v, o, gate, up, down
     "The linear maps of one layer."
-    return [(s.hidden, s.query), (s.hidden, s.key), (s.hidden, s.key), (s.query, s.hidden), (s.hidden, s.intermediate), (s.hidden, s.intermediate), (s.intermediate, s.hidden)]
+    return [
+        (s.hidden, s.query),
+        (s.hidden, s.key),
+        (s.hidden, s.key),
+        (s.query, s.hidden),
+        (s.hidden, s.intermediate),
+        (s.hidden, s.intermediate),
+        (s.intermediate, s.hidden),
+    ]
 
 def parameters(s: Shape) -> dict[str, int]: # part -> count
     "How many weights a model has."
     norms = (2 * s.layers + 1) * s.hidden + s.layers * 2 * s.head_size * s.head_norms
-    return {"linear": s.layers * sum(a * b for a, b in matrices(s)), "small": norms + s.layers * s.biases, "embedding": s.vocabulary * s.hidden, "head": 0 if s.tied else s.vocabulary * s.hidden}
+    return {
+        "linear": s.layers * sum(a * b for a, b in matrices(s)),
+        "small": norms + s.layers * s.biases,
+        "embedding": s.vocabulary * s.hidden,
+        "head": 0 if s.tied else s.vocabulary * s.hidden,
+    }
 
 def adapter_parameters(s: Shape, rank: int) -> int:
     "Weights of a LoRA adapter on all linear maps of the layers."
@@ -60,19 +73,46 @@ def adapter_parameters(s: Shape, rank: int) -> int:
 
 # %% ../nbs/3a_plan.ipynb #c009
 def _qwen2(layers, hidden, heads, kv_heads, intermediate, vocabulary=151_936, context=32_768, tied=True) -> Shape:
-    return Shape(layers, hidden, heads, kv_heads, hidden // heads, intermediate, vocabulary, context, tied, biases=hidden + 2 * kv_heads * (hidden // heads))
+    return Shape(
+        layers,
+        hidden,
+        heads,
+        kv_heads,
+        hidden // heads,
+        intermediate,
+        vocabulary,
+        context,
+        tied,
+        biases=hidden + 2 * kv_heads * (hidden // heads),
+    )
 
-def _qwen3(layers, hidden, heads, intermediate) -> Shape: return Shape(layers, hidden, heads, 8, 128, intermediate, 151_936, 40_960, True, head_norms=True)
+def _qwen3(layers, hidden, heads, intermediate) -> Shape:
+    return Shape(layers, hidden, heads, 8, 128, intermediate, 151_936, 40_960, True, head_norms=True)
 
-def _llama(layers, hidden, heads, intermediate, tied) -> Shape: return Shape(layers, hidden, heads, 8, hidden // heads, intermediate, 128_256, 131_072, tied)
+def _llama(layers, hidden, heads, intermediate, tied) -> Shape:
+    return Shape(layers, hidden, heads, 8, hidden // heads, intermediate, 128_256, 131_072, tied)
 
-QWEN2 = {"0.5B": _qwen2(24, 896, 14, 2, 4864), "1.5B": _qwen2(28, 1536, 12, 2, 8960), "3B": _qwen2(36, 2048, 16, 2, 11_008),
-         "7B": _qwen2(28, 3584, 28, 4, 18_944, 152_064, 131_072, tied=False), "14B": _qwen2(48, 5120, 40, 8, 13_824, 152_064, 131_072, tied=False)}
-FAMILIES = (   # each from small to large
+QWEN2 = {
+    "0.5B": _qwen2(24, 896, 14, 2, 4864),
+    "1.5B": _qwen2(28, 1536, 12, 2, 8960),
+    "3B": _qwen2(36, 2048, 16, 2, 11_008),
+    "7B": _qwen2(28, 3584, 28, 4, 18_944, 152_064, 131_072, tied=False),
+    "14B": _qwen2(48, 5120, 40, 8, 13_824, 152_064, 131_072, tied=False),
+}
+FAMILIES = (  # each from small to large
     {f"Qwen/Qwen2.5-{size}": shape for size, shape in QWEN2.items()},
     {f"Qwen/Qwen2.5-Coder-{size}": replace(shape, context=32_768) for size, shape in QWEN2.items()},
-    {"Qwen/Qwen3-0.6B": _qwen3(28, 1024, 16, 3072), "Qwen/Qwen3-1.7B": _qwen3(28, 2048, 16, 6144), "Qwen/Qwen3-4B": _qwen3(36, 2560, 32, 9728)},
-    {"meta-llama/Llama-3.2-1B": _llama(16, 2048, 32, 8192, True), "meta-llama/Llama-3.2-3B": _llama(28, 3072, 24, 8192, True), "meta-llama/Llama-3.1-8B": _llama(32, 4096, 32, 14_336, False)})
+    {
+        "Qwen/Qwen3-0.6B": _qwen3(28, 1024, 16, 3072),
+        "Qwen/Qwen3-1.7B": _qwen3(28, 2048, 16, 6144),
+        "Qwen/Qwen3-4B": _qwen3(36, 2560, 32, 9728),
+    },
+    {
+        "meta-llama/Llama-3.2-1B": _llama(16, 2048, 32, 8192, True),
+        "meta-llama/Llama-3.2-3B": _llama(28, 3072, 24, 8192, True),
+        "meta-llama/Llama-3.1-8B": _llama(32, 4096, 32, 14_336, False),
+    },
+)
 SHAPES = {name: shape for family in FAMILIES for name, shape in family.items()}
 
 # %% ../nbs/3a_plan.ipynb #c012
@@ -92,7 +132,8 @@ def shape_of(
 def from_config(c: PretrainedConfig) -> Shape:
     "The shape that a config.json tells."
     known = ("qwen2", "qwen3", "llama", "mistral")
-    if c.model_type not in known: raise ValueError(f"model_type is {c.model_type!r}: azr plan has rules for {', '.join(known)}")
+    if c.model_type not in known:
+        raise ValueError(f"model_type is {c.model_type!r}: azr plan has rules for {', '.join(known)}")
     size = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     query, keys = c.num_attention_heads * size, 2 * c.num_key_value_heads * size
     attention = query + keys + (0 if c.model_type == "qwen2" else c.hidden_size) if c.model_type == "qwen2" or getattr(c, "attention_bias", False) else 0
@@ -101,7 +142,9 @@ def from_config(c: PretrainedConfig) -> Shape:
                  attention + mlp, c.model_type == "qwen3")
 
 # %% ../nbs/3a_plan.ipynb #c015
-NF4 = 1 / 2 + 1 / 64 + 4 / (64 * 256)   # bytes a weight: 4 bits, a constant of 8 bits for 64 of them, one of 32 bits for 256 constants
+NF4 = (
+    1 / 2 + 1 / 64 + 4 / (64 * 256)
+)  # bytes a weight: 4 bits, a constant of 8 bits for 64 of them, one of 32 bits for 256 constants
 
 @dataclass(frozen=True)
 class Widths:
@@ -131,8 +174,14 @@ def kept_by_layer(
     norm = (8 if not rank else 4)
     inputs = 3 * s.hidden + 2 * s.hidden + s.query * bool(rank) if w.copies else 2 * s.hidden
     head_norms = (4 + w.product * (not rank)) * (s.query + s.key) + 4 * (s.heads + s.kv_heads)
-    return {"norms": 2 * (norm * s.hidden + 4) + head_norms * s.head_norms, "inputs of matrices": w.product * inputs, "attention": w.product * 4 * s.query + 4 * s.heads,
-            "mask": w.product * length, "MLP": w.product * 4 * s.intermediate, "adapter": w.product * rank * len(matrices(s))}
+    return {
+        "norms": 2 * (norm * s.hidden + 4) + head_norms * s.head_norms,
+        "inputs of matrices": w.product * inputs,
+        "attention": w.product * 4 * s.query + 4 * s.heads,
+        "mask": w.product * length,
+        "MLP": w.product * 4 * s.intermediate,
+        "adapter": w.product * rank * len(matrices(s)),
+    }
 
 # %% ../nbs/3a_plan.ipynb #c021
 @dataclass(frozen=True)
@@ -152,8 +201,18 @@ def load(c: Config, s: Shape) -> Load:
     prompt = max(1, min(c.max_prompt_tokens, s.context - c.max_completion_tokens))
     longest = prompt + c.max_completion_tokens
     places = kinds * (1 + (c.attempts if c.solver_samples == "attempts" else 1)) * c.batch
-    rows, asked = math.ceil(places / c.micro_batches), max(kinds * c.batch * (c.attempts + (c.solver_samples == "fresh")), kinds * c.test_tasks)
-    return Load(prompt, longest, places, rows, min(rows, max(1, c.score_tokens // longest)), asked, min(asked, max(1, c.chunk_tokens // longest)))
+    rows, asked = math.ceil(places / c.micro_batches), max(
+        kinds * c.batch * (c.attempts + (c.solver_samples == "fresh")), kinds * c.test_tasks
+    )
+    return Load(
+        prompt,
+        longest,
+        places,
+        rows,
+        min(rows, max(1, c.score_tokens // longest)),
+        asked,
+        min(asked, max(1, c.chunk_tokens // longest)),
+    )
 
 # %% ../nbs/3a_plan.ipynb #c024
 MOMENTS = ("prompts", "writing", "forward", "head", "backward")
@@ -172,16 +231,23 @@ class Assumptions:
 
     def __post_init__(self):
         for name in ("mfu", "bandwidth"):
-            if not 0 < getattr(self, name) <= 1: raise ValueError(f"{name} is {getattr(self, name)}: give a share, more than 0 and at most 1")
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a share, more than 0 and at most 1")
         for name in ("framework_gib", "slack", "layer_ms", "prompt_tokens", "completion_tokens"):
-            if not 0 <= getattr(self, name) < float("inf"): raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more")
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more")
 
 def state_bytes(c: Config, s: Shape) -> dict[str, float]:
     "What stays from step to step."
     w, n, a = widths(c), parameters(s), adapter_parameters(s, c.lora_rank)
     whole = sum(n.values())
     copies = 0 if c.lora_rank else (c.control == "frozen_proposer") + (c.kl > 0)   # an adapter is switched off instead
-    return {"weights": w.linear * n["linear"] + w.rest * (whole - n["linear"]), "adapter": w.trained * a, "copy of the base": copies * 4 * whole, "optimiser": 2 * w.trained * (a if c.lora_rank else whole)}
+    return {
+        "weights": w.linear * n["linear"] + w.rest * (whole - n["linear"]),
+        "adapter": w.trained * a,
+        "copy of the base": copies * 4 * whole,
+        "optimiser": 2 * w.trained * (a if c.lora_rank else whole),
+    }
 
 def cache_bytes(s: Shape, w: Widths) -> int:
     "Keys and values of one token in all layers."
@@ -190,28 +256,53 @@ def cache_bytes(s: Shape, w: Widths) -> int:
 def kept_bytes(c: Config, s: Shape) -> float:
     "What the loss's forward pass leaves for its backward pass, of a whole micro-batch: layers, last norm, mask, and the head's inputs."
     w, l = widths(c), load(c, s)
-    layer = s.hidden * w.stream if c.gradient_checkpointing else sum(kept_by_layer(s, w, c.lora_rank, l.longest).values())
-    return l.rows * (l.longest * (s.layers * layer + (4 if c.lora_rank else 8) * s.hidden + 4 + l.longest) + c.max_completion_tokens * (s.hidden * w.stream + 16))
+    layer = (
+        s.hidden * w.stream if c.gradient_checkpointing else sum(kept_by_layer(s, w, c.lora_rank, l.longest).values())
+    )
+    return l.rows * (
+        l.longest * (s.layers * layer + (4 if c.lora_rank else 8) * s.hidden + 4 + l.longest)
+        + c.max_completion_tokens * (s.hidden * w.stream + 16)
+    )
 
 def passing_bytes(c: Config, s: Shape) -> tuple[float, ...]: # at each of MOMENTS
     "What layers hold while tokens pass through them. A layer is at its widest in its MLP, which holds so many tensors of its width, or, for long texts, in its attention with the mask."
     w, l, rank = widths(c), load(c, s), c.lora_rank
-    through32 = rank > 0 and w.copies                                                    # what an adapter adds passes through float32
+    through32 = rank > 0 and w.copies  # what an adapter adds passes through float32
     widest = lambda length, tensors, width: max(tensors * s.intermediate, 6 * s.query + length) * width
-    aside = 4 if c.control == "frozen_proposer" and not rank else w.product              # a copy of the base generates without autocast
+    aside = (
+        4 if c.control == "frozen_proposer" and not rank else w.product
+    )  # a copy of the base generates without autocast
     prompts = 4 * s.hidden * w.stream + widest(l.prompt, (6 if through32 else 4) if rank else 3, aside) + l.prompt
-    forward = (3 * w.stream - (4 if rank else 8)) * s.hidden + widest(l.longest, 4 if through32 else 3, w.product) if c.gradient_checkpointing else 3 * s.intermediate * w.product * (rank > 0)
-    backward = s.intermediate * (w.product * (2 if rank or not w.cast else 1) + 4 * through32) + (sum(kept_by_layer(s, w, rank, l.longest).values()) if c.gradient_checkpointing else 0)
+    forward = (
+        (3 * w.stream - (4 if rank else 8)) * s.hidden + widest(l.longest, 4 if through32 else 3, w.product)
+        if c.gradient_checkpointing
+        else 3 * s.intermediate * w.product * (rank > 0)
+    )
+    backward = s.intermediate * (w.product * (2 if rank or not w.cast else 1) + 4 * through32) + (
+        sum(kept_by_layer(s, w, rank, l.longest).values()) if c.gradient_checkpointing else 0
+    )
     one = max(a * b for a, b in matrices(s))
     unpacked, gradient = w.product * one if c.quantization else 0, 0 if rank else 4 * one   # of one matrix
     scored = l.scored * l.longest
-    return prompts * l.writing * l.prompt + unpacked, cache_bytes(s, w) * l.writing * l.longest / s.layers, forward * scored + unpacked, 0, backward * scored + unpacked + gradient
+    return (
+        prompts * l.writing * l.prompt + unpacked,
+        cache_bytes(s, w) * l.writing * l.longest / s.layers,
+        forward * scored + unpacked,
+        0,
+        backward * scored + unpacked + gradient,
+    )
 
 def logit_bytes(c: Config, s: Shape) -> tuple[float, ...]: # at each of MOMENTS
     "Logits of the last position while writing; in the loss a tile of them, the stream's gradient, and that of the head where it is trained."
     w, l = widths(c), load(c, s)
     tokens = l.scored * c.max_completion_tokens
-    return 0, 12 * l.writing * s.vocabulary, 0, min(TILE[0], tokens) * TILE[1] * w.product + 4 * s.hidden * (tokens + (0 if c.lora_rank else s.vocabulary)), 0
+    return (
+        0,
+        12 * l.writing * s.vocabulary,
+        0,
+        min(TILE[0], tokens) * TILE[1] * w.product + 4 * s.hidden * (tokens + (0 if c.lora_rank else s.vocabulary)),
+        0,
+    )
 
 def cast_bytes(c: Config, s: Shape) -> tuple[float, ...]: # at each of MOMENTS
     "Copies that autocast makes of trained weights: of all in a forward pass, of one layer at a time where it is computed again."
@@ -220,21 +311,40 @@ def cast_bytes(c: Config, s: Shape) -> tuple[float, ...]: # at each of MOMENTS
     layers = w.product * (adapter_parameters(s, c.lora_rank) if c.lora_rank else parameters(s)["linear"])
     generation = 0 if c.lora_rank else layers + w.product * s.vocabulary * s.hidden
     passes = 1 if c.gradient_checkpointing else math.ceil(l.rows / l.scored)
-    return generation, generation, passes * layers, *((layers / s.layers if c.gradient_checkpointing else passes * layers),) * 2
+    return (
+        generation,
+        generation,
+        passes * layers,
+        *((layers / s.layers if c.gradient_checkpointing else passes * layers),) * 2,
+    )
 
 def activation_bytes(c: Config, s: Shape) -> dict[str, tuple[float, ...]]: # at each of MOMENTS
     "What comes and goes within a step."
     l, cache, kept = load(c, s), cache_bytes(s, widths(c)), kept_bytes(c, s)
-    return {"KV cache": (cache * l.writing * l.prompt, cache * l.writing * l.longest, 0, 0, 0), "kept for backward": (0, 0, kept, kept, kept), "passing through": passing_bytes(c, s),
-            "logits": logit_bytes(c, s), "weights cast": cast_bytes(c, s)}
+    return {
+        "KV cache": (cache * l.writing * l.prompt, cache * l.writing * l.longest, 0, 0, 0),
+        "kept for backward": (0, 0, kept, kept, kept),
+        "passing through": passing_bytes(c, s),
+        "logits": logit_bytes(c, s),
+        "weights cast": cast_bytes(c, s),
+    }
 
 # %% ../nbs/3a_plan.ipynb #c026
-def memory(c: Config, s: Shape, assumed: Assumptions = Assumptions()) -> dict[str, tuple[float, ...]]: # component -> bytes at each of MOMENTS
+def memory(c: Config, s: Shape, assumed: Assumptions = Assumptions()) -> dict[str, tuple[float, ...]]:
+    # component -> bytes at each of MOMENTS
     "What a run holds, by component and moment."
     w = widths(c)
     trained = adapter_parameters(s, c.lora_rank) if c.lora_rank else sum(parameters(s).values())
-    parts = {name: (size,) * 5 for name, size in state_bytes(c, s).items()} | {"gradients": (0, 0) + (w.trained * trained,) * 3} | activation_bytes(c, s)
-    return parts | {"framework": tuple(assumed.framework_gib * 2**30 + assumed.slack * sum(column) for column in zip(*parts.values(), strict=True))}
+    parts = (
+        {name: (size,) * 5 for name, size in state_bytes(c, s).items()}
+        | {"gradients": (0, 0) + (w.trained * trained,) * 3}
+        | activation_bytes(c, s)
+    )
+    return parts | {
+        "framework": tuple(
+            assumed.framework_gib * 2**30 + assumed.slack * sum(column) for column in zip(*parts.values(), strict=True)
+        )
+    }
 
 def totals(parts: dict[str, tuple[float, ...]]) -> dict[str, float]: # moment -> bytes
     "All components together, at each moment."
@@ -244,7 +354,13 @@ def totals(parts: dict[str, tuple[float, ...]]) -> dict[str, float]: # moment ->
 def memory_table(parts: dict[str, tuple[float, ...]]) -> str: # fixed width, GiB
     "Components down, moments across; what is nowhere needed is left out."
     line = lambda name, row: f"{name:<20}" + "".join(f"{f'{v / 2**30:.2f}' if v else '-':>10}" for v in row)
-    return "\n".join([f"{'GiB':<20}" + "".join(f"{m:>10}" for m in MOMENTS), *(line(name, row) for name, row in parts.items() if any(row)), line("together", totals(parts).values())])
+    return "\n".join(
+        [
+            f"{'GiB':<20}" + "".join(f"{m:>10}" for m in MOMENTS),
+            *(line(name, row) for name, row in parts.items() if any(row)),
+            line("together", totals(parts).values()),
+        ]
+    )
 
 # %% ../nbs/3a_plan.ipynb #c030
 @dataclass(frozen=True)
@@ -255,11 +371,37 @@ class Gpu:
     tflops: float     # 10^12 bfloat16 operations a second, dense
     gb_second: float  # 10^9 bytes a second
 
-GPUS = {gpu.name: gpu for gpu in (
-    Gpu("T4", 15.0, 8.1, 320), Gpu("RTX 3060", 12.0, 25.6, 360), Gpu("RTX 4060", 8.0, 30.2, 272), Gpu("RTX 4080", 16.0, 97.5, 717), Gpu("RTX 3090", 24.0, 71.0, 936),   # a T4 has no bfloat16: float32 rate
-    Gpu("RTX 4090", 24.0, 165.2, 1008), Gpu("RTX 5090", 31.8, 209.5, 1792), Gpu("L4", 22.5, 121.0, 300), Gpu("A10", 22.5, 125.0, 600), Gpu("L40S", 45.0, 362.0, 864), Gpu("RTX A6000", 48.0, 154.8, 768),
-    Gpu("A100-40GB", 40.0, 312.0, 1555), Gpu("A100-80GB", 80.0, 312.0, 2039), Gpu("H100", 79.6, 989.0, 3350), Gpu("H200", 140.4, 989.0, 4800))}
-CLASSES = {8: "RTX 4060", 12: "RTX 3060", 16: "RTX 4080", 24: "RTX 4090", 32: "RTX 5090", 40: "A100-40GB", 48: "L40S", 80: "A100-80GB", 141: "H200"}   # GB -> whose speed
+GPUS = {
+    gpu.name: gpu
+    for gpu in (
+        Gpu("T4", 15.0, 8.1, 320),
+        Gpu("RTX 3060", 12.0, 25.6, 360),
+        Gpu("RTX 4060", 8.0, 30.2, 272),
+        Gpu("RTX 4080", 16.0, 97.5, 717),
+        Gpu("RTX 3090", 24.0, 71.0, 936),  # a T4 has no bfloat16: float32 rate
+        Gpu("RTX 4090", 24.0, 165.2, 1008),
+        Gpu("RTX 5090", 31.8, 209.5, 1792),
+        Gpu("L4", 22.5, 121.0, 300),
+        Gpu("A10", 22.5, 125.0, 600),
+        Gpu("L40S", 45.0, 362.0, 864),
+        Gpu("RTX A6000", 48.0, 154.8, 768),
+        Gpu("A100-40GB", 40.0, 312.0, 1555),
+        Gpu("A100-80GB", 80.0, 312.0, 2039),
+        Gpu("H100", 79.6, 989.0, 3350),
+        Gpu("H200", 140.4, 989.0, 4800),
+    )
+}
+CLASSES = {
+    8: "RTX 4060",
+    12: "RTX 3060",
+    16: "RTX 4080",
+    24: "RTX 4090",
+    32: "RTX 5090",
+    40: "A100-40GB",
+    48: "L40S",
+    80: "A100-80GB",
+    141: "H200",
+}  # GB -> whose speed
 
 def left(
     c: Config,
@@ -278,12 +420,14 @@ def gpu_named(
     if plain(text) in names: return GPUS[names[plain(text)]]
     if size := re.fullmatch(r"(\d+(?:\.\d+)?)(gb|gib|g)?", plain(text)):
         gib = float(size[1])
-        if 1 <= gib <= 1000: return replace(GPUS[CLASSES[max((n for n in CLASSES if n <= gib), default=8)]], name=f"{gib:g}GB", gib=gib)
+        if 1 <= gib <= 1000:
+            return replace(GPUS[CLASSES[max((n for n in CLASSES if n <= gib), default=8)]], name=f"{gib:g}GB", gib=gib)
     near = [names[n] for n in get_close_matches(plain(text), names, n=3, cutoff=0.4)] or list(GPUS)
     raise ValueError(f"gpu is {text!r}: give a size such as 24GB (1 to 1000), or a name: {', '.join(near)}")
 
 # %% ../nbs/3a_plan.ipynb #c033
-def peak(c: Config, s: Shape, assumed: Assumptions = Assumptions(), moments: tuple[str, ...] = MOMENTS) -> float: # bytes
+def peak(c: Config, s: Shape, assumed: Assumptions = Assumptions(), moments: tuple[str, ...] = MOMENTS) -> float:
+    # bytes
     "The most that a run holds at any of these moments."
     found = totals(memory(c, s, assumed))
     return max(found[m] for m in moments)
@@ -303,13 +447,18 @@ def divisors(n: int) -> list[int]:
     "From 1 to n."
     return [d for d in range(1, n + 1) if n % d == 0]
 
-def limits(c: Config, s: Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict[str, int | None]: # setting -> value, None: none fits
+def limits(c: Config, s: Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict[str, int | None]:
+    # setting -> value, None: none fits
     "The largest batch, chunk_tokens and score_tokens that fit, and the fewest micro_batches; each alone."
     l, room = load(c, s), gib * 2**30
     fits = lambda **changes: peak(replace(c, **changes), s, assumed) <= room
     places = l.places // c.batch
-    return {"batch": largest(lambda v: fits(batch=v), 1, MOST_BATCH, c.micro_batches // math.gcd(c.micro_batches, places)), "chunk_tokens": largest(lambda v: fits(chunk_tokens=v), l.longest, l.asked * l.longest, l.longest),
-            "score_tokens": largest(lambda v: fits(score_tokens=v), l.longest, l.rows * l.longest, l.longest), "micro_batches": next((d for d in divisors(l.places) if fits(micro_batches=d)), None)}
+    return {
+        "batch": largest(lambda v: fits(batch=v), 1, MOST_BATCH, c.micro_batches // math.gcd(c.micro_batches, places)),
+        "chunk_tokens": largest(lambda v: fits(chunk_tokens=v), l.longest, l.asked * l.longest, l.longest),
+        "score_tokens": largest(lambda v: fits(score_tokens=v), l.longest, l.rows * l.longest, l.longest),
+        "micro_batches": next((d for d in divisors(l.places) if fits(micro_batches=d)), None),
+    }
 
 # %% ../nbs/3a_plan.ipynb #c036
 @dataclass(frozen=True)
@@ -323,22 +472,55 @@ class Cost:
 def cost(c: Config, s: Shape, gpu: Gpu, assumed: Assumptions = Assumptions()) -> Cost:
     "Tokens and seconds of a self-play step with every proposal valid."
     w, l, n, kinds = widths(c), load(c, s), parameters(s), len(c.task_types)
-    prompt, completion = assumed.prompt_tokens or (l.prompt + 1) // 2, assumed.completion_tokens or (c.max_completion_tokens + 1) // 2
-    asked = (kinds * c.batch, kinds * c.batch * (c.attempts + (c.solver_samples == "fresh")))   # proposals; then attempts and fresh solves together
+    prompt, completion = (
+        assumed.prompt_tokens or (l.prompt + 1) // 2,
+        assumed.completion_tokens or (c.max_completion_tokens + 1) // 2,
+    )
+    asked = (
+        kinds * c.batch,
+        kinds * c.batch * (c.attempts + (c.solver_samples == "fresh")),
+    )  # proposals; then attempts and fresh solves together
     read, written, trained = sum(asked) * prompt, sum(asked) * completion, l.places * (prompt + completion)
     many = n["linear"] + s.vocabulary * s.hidden
     operations = lambda tokens, times: times * tokens * (many + 2 * s.layers * s.query * (prompt + completion))
     rows = max(1, c.chunk_tokens // (prompt + c.max_completion_tokens))
-    held = 3 * 2 * s.layers * s.key * w.stream * (prompt + completion)                          # bytes of the cache that one row moves for one token
-    moved = w.linear * n["linear"] + w.rest * s.vocabulary * s.hidden + (4 * many if w.cast and not c.lora_rank else 0) + (4 * n["linear"] if c.quantization else 0)
-    write = sum(math.ceil(count / rows) * c.max_completion_tokens * ((moved + min(rows, count) * held) / (assumed.bandwidth * gpu.gb_second * 1e9) + s.layers * assumed.layer_ms / 1e3) for count in asked)
+    held = (
+        3 * 2 * s.layers * s.key * w.stream * (prompt + completion)
+    )  # bytes of the cache that one row moves for one token
+    moved = (
+        w.linear * n["linear"]
+        + w.rest * s.vocabulary * s.hidden
+        + (4 * many if w.cast and not c.lora_rank else 0)
+        + (4 * n["linear"] if c.quantization else 0)
+    )
+    write = sum(
+        math.ceil(count / rows)
+        * c.max_completion_tokens
+        * (
+            (moved + min(rows, count) * held) / (assumed.bandwidth * gpu.gb_second * 1e9)
+            + s.layers * assumed.layer_ms / 1e3
+        )
+        for count in asked
+    )
     rate = assumed.mfu * gpu.tflops * 1e12
-    return Cost(read, written, trained, {"prompts": operations(read, 2) / rate, "writing": write, "update": operations(trained, (4 if c.lora_rank else 6) + 2 * c.gradient_checkpointing) * c.iterations / rate})
+    return Cost(
+        read,
+        written,
+        trained,
+        {
+            "prompts": operations(read, 2) / rate,
+            "writing": write,
+            "update": operations(trained, (4 if c.lora_rank else 6) + 2 * c.gradient_checkpointing)
+            * c.iterations
+            / rate,
+        },
+    )
 
 # %% ../nbs/3a_plan.ipynb #c039
 UPDATE, GENERATION = ("forward", "head", "backward"), ("prompts", "writing")
 
-def tuned(c: Config, s: Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict | None: # setting -> value; None: not enough
+def tuned(c: Config, s: Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict | None:
+    # setting -> value; None: not enough
     "Changes that cost time only and let a run fit."
     room, l, changes = gib * 2**30, load(c, s), {}
     over = lambda moments: peak(replace(c, **changes), s, assumed, moments) > room
@@ -348,9 +530,25 @@ def tuned(c: Config, s: Shape, gib: float, assumed: Assumptions = Assumptions())
         fit = lambda d: peak(replace(c, **changes, micro_batches=d), s, assumed, UPDATE) <= room
         if more: changes["micro_batches"] = next(filter(fit, more), l.places)
     if over(UPDATE) and c.score_tokens > l.longest:
-        changes["score_tokens"] = largest(lambda v: peak(replace(c, **changes, score_tokens=v), s, assumed, UPDATE) <= room, l.longest, c.score_tokens, l.longest) or l.longest
+        changes["score_tokens"] = (
+            largest(
+                lambda v: peak(replace(c, **changes, score_tokens=v), s, assumed, UPDATE) <= room,
+                l.longest,
+                c.score_tokens,
+                l.longest,
+            )
+            or l.longest
+        )
     if over(GENERATION) and c.chunk_tokens > l.longest:
-        changes["chunk_tokens"] = largest(lambda v: peak(replace(c, **changes, chunk_tokens=v), s, assumed, GENERATION) <= room, l.longest, c.chunk_tokens, l.longest) or l.longest
+        changes["chunk_tokens"] = (
+            largest(
+                lambda v: peak(replace(c, **changes, chunk_tokens=v), s, assumed, GENERATION) <= room,
+                l.longest,
+                c.chunk_tokens,
+                l.longest,
+            )
+            or l.longest
+        )
     return None if over(MOMENTS) else changes
 
 def remedies(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> list[dict]: # changes, each of them enough
@@ -359,8 +557,15 @@ def remedies(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> lis
     smaller = family[:family.index(c.model)][::-1] if family else []
     adapter = {} if c.lora_rank else {"lora_rank": 16}
     whole = [{}] + [adapter] * (not c.lora_rank) + [adapter | {"quantization": "nf4"}] * (not c.quantization)
-    shorter = [whole[-1] | {name: max(1, getattr(c, name) // n) for name in ("max_completion_tokens", "max_prompt_tokens")} for n in (2, 4, 8)]
-    enough = lambda options: [changes | more for changes in options if (more := tuned(changed := replace(c, **changes), shape_of(changed.model), gib, assumed)) is not None]
+    shorter = [
+        whole[-1] | {name: max(1, getattr(c, name) // n) for name in ("max_completion_tokens", "max_prompt_tokens")}
+        for n in (2, 4, 8)
+    ]
+    enough = lambda options: [
+        changes | more
+        for changes in options
+        if (more := tuned(changed := replace(c, **changes), shape_of(changed.model), gib, assumed)) is not None
+    ]
     found = enough(whole)
     found += enough(shorter)[:1] if not found else []
     found += enough({"model": name} for name in smaller)[:1]
@@ -368,21 +573,40 @@ def remedies(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> lis
 
 def as_options(changes: dict) -> str:
     "As a command line takes them."
-    return " ".join(f"--set {name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items())
+    return " ".join(
+        f"--set {name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items()
+    )
 
 # %% ../nbs/3a_plan.ipynb #c042
-def verdict(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> tuple[bool, str]: # whether it fits, one line
+def verdict(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> tuple[bool, str]:
+    # whether it fits, one line
     "Whether a run fits into so much memory, and where it is tightest."
     found = totals(memory(c, shape_of(c.model), assumed))
     moment = max(found, key=found.get)
-    words = {"prompts": "while reading prompts", "writing": "while writing completions", "forward": "in the loss's forward pass", "head": "in the head's backward pass", "backward": "in a layer's backward pass"}
+    words = {
+        "prompts": "while reading prompts",
+        "writing": "while writing completions",
+        "forward": "in the loss's forward pass",
+        "head": "in the head's backward pass",
+        "backward": "in a layer's backward pass",
+    }
     fits = found[moment] <= gib * 2**30
-    return fits, f"{'fits' if fits else 'does NOT fit'}: {found[moment] / 2**30:.1f} of {gib:.1f} GiB, the most {words[moment]}"
+    return (
+        fits,
+        f"{'fits' if fits else 'does NOT fit'}: {found[moment] / 2**30:.1f} of {gib:.1f} GiB, the most {words[moment]}",
+    )
 
 def remedy_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> list[str]:
     "What to change, each line enough by itself and with the memory that it then takes."
-    lines = [f"  {as_options(changes)}   ({peak(changed := replace(c, **changes), shape_of(changed.model), assumed) / 2**30:.1f} GiB)" for changes in remedies(c, gib, assumed)]
-    return ["to make it fit, one of:", *lines] if lines else ["nothing that this plan knows makes it fit: take a larger GPU"]
+    lines = [
+        f"  {as_options(changes)}   ({peak(changed := replace(c, **changes), shape_of(changed.model), assumed) / 2**30:.1f} GiB)"
+        for changes in remedies(c, gib, assumed)
+    ]
+    return (
+        ["to make it fit, one of:", *lines]
+        if lines
+        else ["nothing that this plan knows makes it fit: take a larger GPU"]
+    )
 
 def limit_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> list[str]:
     "The largest of each setting that fits, and what gradient checkpointing is worth."
@@ -390,43 +614,82 @@ def limit_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> 
     l = load(c, s)
     most = {"batch": MOST_BATCH, "chunk_tokens": l.asked * l.longest, "score_tokens": l.rows * l.longest}
     shown = {name: "none" if value is None else f"{value:,}" for name, value in limits(c, s, gib, assumed).items()}
-    words = [f"{name} {shown[name]}{' (all there is)' if shown[name] == f'{top:,}' and name != 'batch' else ''}, now {getattr(c, name):,}" for name, top in most.items()]
-    return ["largest that fit, each alone: " + "; ".join(words) + f"; fewest micro_batches {shown['micro_batches']}, now {c.micro_batches}",
-            f"with gradient_checkpointing={str(switched.gradient_checkpointing).lower()}: {peak(switched, s, assumed) / 2**30:.1f} GiB"]
+    words = [
+        f"{name} {shown[name]}{' (all there is)' if shown[name] == f'{top:,}' and name != 'batch' else ''}, now {getattr(c, name):,}"
+        for name, top in most.items()
+    ]
+    return [
+        "largest that fit, each alone: "
+        + "; ".join(words)
+        + f"; fewest micro_batches {shown['micro_batches']}, now {c.micro_batches}",
+        f"with gradient_checkpointing={str(switched.gradient_checkpointing).lower()}: {peak(switched, s, assumed) / 2**30:.1f} GiB",
+    ]
 
 def time_lines(c: Config, gpu: Gpu, assumed: Assumptions = Assumptions()) -> list[str]:
     "Tokens and seconds of a step, and what they rest on."
     s, one = shape_of(c.model), cost(c, shape_of(c.model), gpu, assumed)
     l, total = load(c, s), sum(one.seconds.values())
-    return [f"a step: {one.read:,} prompt tokens read, {one.written:,} written, {one.trained:,} trained on",
-            f"about {duration(total)} a step ({', '.join(f'{name} {duration(seconds)}' for name, seconds in one.seconds.items())}), {duration(total * c.steps)} for {c.steps} steps, executor and evaluations aside",
-            f"assumed: {gpu.tflops:g} TFLOP/s at MFU {assumed.mfu:g}, {gpu.gb_second:g} GB/s at {assumed.bandwidth:g}, {assumed.layer_ms:g} ms a layer and written token, every proposal valid, "
-            f"{assumed.prompt_tokens or (l.prompt + 1) // 2} prompt and {assumed.completion_tokens or (c.max_completion_tokens + 1) // 2} completion tokens on average"]
+    return [
+        f"a step: {one.read:,} prompt tokens read, {one.written:,} written, {one.trained:,} trained on",
+        f"about {duration(total)} a step ({', '.join(f'{name} {duration(seconds)}' for name, seconds in one.seconds.items())}), {duration(total * c.steps)} for {c.steps} steps, executor and evaluations aside",
+        f"assumed: {gpu.tflops:g} TFLOP/s at MFU {assumed.mfu:g}, {gpu.gb_second:g} GB/s at {assumed.bandwidth:g}, {assumed.layer_ms:g} ms a layer and written token, every proposal valid, "
+        f"{assumed.prompt_tokens or (l.prompt + 1) // 2} prompt and {assumed.completion_tokens or (c.max_completion_tokens + 1) // 2} completion tokens on average",
+    ]
 
 def duration(seconds: float) -> str: # "1.5 h"
     "Seconds in the unit that a person would take."
-    size, unit = next(((size, unit) for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")) if seconds >= 2 * size), (1, "s"))
+    size, unit = next(
+        ((size, unit) for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")) if seconds >= 2 * size), (1, "s")
+    )
     return f"{seconds / size:,.1f} {unit}"
 
 def plan_text(c: Config, gpu: Gpu, assumed: Assumptions = Assumptions()) -> str:
     "The whole plan."
     s, gib = shape_of(c.model), left(c, gpu.gib)
     fits, words = verdict(c, gib, assumed)
-    how = f"adapter of rank {c.lora_rank} ({adapter_parameters(s, c.lora_rank):,} weights)" + (" on 4 bits" if c.quantization else "") if c.lora_rank else "all weights trained"
+    how = (
+        f"adapter of rank {c.lora_rank} ({adapter_parameters(s, c.lora_rank):,} weights)"
+        + (" on 4 bits" if c.quantization else "")
+        if c.lora_rank
+        else "all weights trained"
+    )
     l = load(c, s)
     taken = f", beside the {gpu.gib - gib:.1f} GiB that vLLM takes" if gib < gpu.gib else ""
-    others = [f"counted as if transformers' generate wrote: what backend {c.backend!r} holds and how fast it is, is not planned{taken}"] if c.backend != "transformers" else []
-    return "\n".join([f"{c.model}: {sum(parameters(s).values()):,} weights, {how}, on {gpu.name}", words, *others, "", memory_table(memory(c, s, assumed)),
-                      f"counted at the longest texts: {l.prompt} prompt and {c.max_completion_tokens} completion tokens, {l.writing} written at once, {l.rows} in a micro-batch", "",
-                      *([] if fits else remedy_lines(c, gib, assumed)), *(limit_lines(c, gib, assumed) if fits else []), "", *time_lines(c, gpu, assumed)])
+    others = (
+        [
+            f"counted as if transformers' generate wrote: what backend {c.backend!r} holds and how fast it is, is not planned{taken}"
+        ]
+        if c.backend != "transformers"
+        else []
+    )
+    return "\n".join(
+        [
+            f"{c.model}: {sum(parameters(s).values()):,} weights, {how}, on {gpu.name}",
+            words,
+            *others,
+            "",
+            memory_table(memory(c, s, assumed)),
+            f"counted at the longest texts: {l.prompt} prompt and {c.max_completion_tokens} completion tokens, {l.writing} written at once, {l.rows} in a micro-batch",
+            "",
+            *([] if fits else remedy_lines(c, gib, assumed)),
+            *(limit_lines(c, gib, assumed) if fits else []),
+            "",
+            *time_lines(c, gpu, assumed),
+        ]
+    )
 
 # %% ../nbs/3a_plan.ipynb #c046
 def smallest_change(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> str:
     "In one word what a run needs to fit."
     s, rank = shape_of(c.model), c.lora_rank or 16
     if peak(c, s, assumed) <= gib * 2**30: return "yes"
-    for word, changes in (("parts", {}), ("LoRA", {"lora_rank": rank}), ("QLoRA", {"lora_rank": rank, "quantization": "nf4"})):
-        if (c.lora_rank == 0 or word != "LoRA") and tuned(replace(c, **changes), s, gib, assumed) is not None: return word
+    for word, changes in (
+        ("parts", {}),
+        ("LoRA", {"lora_rank": rank}),
+        ("QLoRA", {"lora_rank": rank, "quantization": "nf4"}),
+    ):
+        if (c.lora_rank == 0 or word != "LoRA") and tuned(replace(c, **changes), s, gib, assumed) is not None:
+            return word
     return "no"
 
 # %% ../nbs/3a_plan.ipynb #c049
@@ -438,6 +701,15 @@ def check_device(
     "That a run fits the GPU that is there. Raises ValueError with the plan's verdict and remedies; asks nothing without a GPU, nor of one process of several."
     if not torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1: return
     gib = left(c, *(size / 2**30 for size in torch.cuda.mem_get_info()))   # what other processes hold is not ours
-    try: fits, words = verdict(c, gib, assumed)
+    try:fits, words = verdict(c, gib, assumed)
     except ValueError as error: return say(f"memory was not planned: {error}")
-    if not fits: raise ValueError("\n".join([f"{c.model} on the free memory of {torch.cuda.get_device_name()} {words}", *remedy_lines(c, gib, assumed), "or --anyway, to try it as it is"]))
+    if not fits:
+        raise ValueError(
+            "\n".join(
+                [
+                    f"{c.model} on the free memory of {torch.cuda.get_device_name()} {words}",
+                    *remedy_lines(c, gib, assumed),
+                    "or --anyway, to try it as it is",
+                ]
+            )
+        )

@@ -39,16 +39,49 @@ def measure(
     name: str,                 # the last part of the metric's path
 ) -> pd.DataFrame:             # one column a task type
     "One measure of every task type."
-    paths = {path: parts[1] for path in frame.columns if len(parts := path.split("/")) == 3 and (parts[0], parts[2]) == (prefix, name)}
+    paths = {
+        path: parts[1]
+        for path in frame.columns
+        if len(parts := path.split("/")) == 3 and (parts[0], parts[2]) == (prefix, name)
+    }
     return frame[list(paths)].rename(columns=paths).dropna(how="all")
 
 # %% ../nbs/34_plots.ipynb #c010
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#999999"
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+    "#999999",
+)
 COLOURS = {Role.PROPOSE: BLUE, Role.SOLVE: ORANGE}
-LINES = {"deduction": ("-", "o"), "abduction": ("--", "s"), "induction": (":", "^")}   # line style and marker of a task type
+LINES = {
+    "deduction": ("-", "o"),
+    "abduction": ("--", "s"),
+    "induction": (":", "^"),
+}  # line style and marker of a task type
 _OTHER_LINES = [("-.", "D"), ((0, (4, 1, 1, 1, 1, 1)), "v"), ((0, (6, 2)), "P")]
-STYLE = {"figure.dpi": 72, "savefig.dpi": 150, "font.size": 9, "axes.titlesize": 9, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.labelsize": 9, "xtick.labelsize": 8,
-         "ytick.labelsize": 8, "legend.fontsize": 8, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1, "figure.constrained_layout.use": True}
+STYLE = {
+    "figure.dpi": 72,
+    "savefig.dpi": 150,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1,
+    "figure.constrained_layout.use": True,
+}
 
 def figure(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     "Draw in the project's style, and hand the figure over without leaving it open: a notebook shows it once."
@@ -78,9 +111,21 @@ def draw_measure(
     "Thin lines by task type, a thick one for their mean."
     for name, (line, marker) in lines(values.columns).items():
         column = values[name].dropna().rolling(window, min_periods=1).mean()
-        axes.plot(column.index, column, linestyle=line, color=colour, lw=1, marker=marker if marked else None, ms=3, alpha=.8, label=name)
+        axes.plot(
+            column.index,
+            column,
+            linestyle=line,
+            color=colour,
+            lw=1,
+            marker=marker if marked else None,
+            ms=3,
+            alpha=0.8,
+            label=name,
+        )
     middle = values.mean(axis=1).rolling(window, min_periods=1).mean()
-    axes.plot(middle.index, middle, color=colour, lw=2.8, marker="o" if marked and len(middle) == 1 else None, label=label)
+    axes.plot(
+        middle.index, middle, color=colour, lw=2.8, marker="o" if marked and len(middle) == 1 else None, label=label
+    )
 
 def finish(
     axes: plt.Axes,
@@ -107,7 +152,9 @@ def _accuracy_panel(axes: plt.Axes, frame: pd.DataFrame, tasks: int | None) -> N
     curve = next((split for split in ("validation", "heldout") if len(measure(frame, split, "accuracy"))), None)
     if curve: draw_measure(axes, measure(frame, curve, "accuracy"), COLOURS[Role.SOLVE], marked=True)
     if curve == "validation" and len(ends := measure(frame, "heldout", "accuracy").mean(axis=1)):
-        axes.plot(ends.index, ends, "D", color=BLACK, ms=6, mfc="white", mew=1.5, label="test set", zorder=3, clip_on=False)
+        axes.plot(
+            ends.index, ends, "D", color=BLACK, ms=6, mfc="white", mew=1.5, label="test set", zorder=3, clip_on=False
+        )
     finish(axes, "Held-out tasks", "solved, greedy" + (f" (n = {tasks} a type)" if tasks else ""), share=True)
 
 @figure
@@ -120,20 +167,36 @@ def learning_curve(
     frame = table(records)
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8.4, 3.1), sharex=True)
     _accuracy_panel(left, frame, tasks)
-    valid, unique = measure(frame, "propose", "valid_rate"), measure(frame, "propose", "unique_rate").mean(axis=1).rolling(window, min_periods=1).mean()
+    valid, unique = (
+        measure(frame, "propose", "valid_rate"),
+        measure(frame, "propose", "unique_rate").mean(axis=1).rolling(window, min_periods=1).mean(),
+    )
     if len(valid): draw_measure(middle, valid, COLOURS[Role.PROPOSE], window)
-    if len(unique): middle.plot(unique.index, unique, color=GREY, lw=2, linestyle=(0, (1, 1)), label="distinct among valid")
+    if len(unique):
+        middle.plot(unique.index, unique, color=GREY, lw=2, linestyle=(0, (1, 1)), label="distinct among valid")
     finish(middle, "Proposals that are valid", "share", share=True)
     middle.set_ylim(0, 1.02)
     for role in COLOURS:
-        if len(rewards := measure(frame, role, "reward")): draw_measure(right, rewards, COLOURS[role], window, label=f"{role}, mean")
+        if len(rewards := measure(frame, role, "reward")):
+            draw_measure(right, rewards, COLOURS[role], window, label=f"{role}, mean")
     right.axhline(0, color=GREY, lw=.6, zorder=0)
     finish(right, "Rewards", "mean reward")
     for axes, role in ((middle, Role.PROPOSE), (right, Role.SOLVE)):
-        axes.set_xlabel("self-play step" + (f", mean of {window}" if window > 1 else "") + (f"\n({role}: {note})" if (note := _counts(frame, role)) else ""))
-    handles = {label: handle for axes in (left, middle, right) for handle, label in zip(*axes.get_legend_handles_labels()) if label not in LINES}
+        axes.set_xlabel(
+            "self-play step"
+            + (f", mean of {window}" if window > 1 else "")
+            + (f"\n({role}: {note})" if (note := _counts(frame, role)) else "")
+        )
+    handles = {
+        label: handle
+        for axes in (left, middle, right)
+        for handle, label in zip(*axes.get_legend_handles_labels())
+        if label not in LINES
+    }
     handles = {label: handle for label, handle in handles.items() if label != "mean of types"}
-    for name, (line, marker) in lines(dict.fromkeys([*measure(frame, "propose", "valid_rate"), *measure(frame, "validation", "accuracy")])).items():
+    for name, (line, marker) in lines(
+        dict.fromkeys([*measure(frame, "propose", "valid_rate"), *measure(frame, "validation", "accuracy")])
+    ).items():
         handles[name] = plt.Line2D([], [], color=BLACK, linestyle=line, marker=marker, ms=3)
     if handles: fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4)
     return fig
@@ -142,25 +205,33 @@ def learning_curve(
 _ENDS = (SKY, VERMILION, YELLOW, PURPLE)            # of failures, by frequency: neighbours differ in grey too
 _FIRST = {"ok": "valid and new", "duplicate": "valid, known"}
 
+
 def funnel_shares(
-    records: Sequence[dict],     # of one run, or of several one after the other
+    records: Sequence[dict],  # of one run, or of several one after the other
     role: str = Role.PROPOSE,
-    bars: int = 40,              # at most
-    kinds: int = 6,              # statuses that are told apart, the rest is "other"
-) -> pd.DataFrame:               # index: first step of the bar; columns: statuses, the most frequent first; rows sum to 1
+    bars: int = 40,  # at most
+    kinds: int = 6,  # statuses that are told apart, the rest is "other"
+) -> pd.DataFrame:  # index: first step of the bar; columns: statuses, the most frequent first; rows sum to 1
     "The share of every status, over all task types."
     frame = table(records)
     paths = [path for path in frame.columns if path.startswith(f"{role}/") and "/status/" in path]
-    counts = frame[paths].rename(columns=lambda path: path.split("/")[-1]).T.groupby(level=0).sum().T if paths else pd.DataFrame()
+    counts = (
+        frame[paths].rename(columns=lambda path: path.split("/")[-1]).T.groupby(level=0).sum().T
+        if paths
+        else pd.DataFrame()
+    )
     counts = counts[counts.sum(axis=1) > 0].groupby(level=0).sum() if paths else counts
     if counts.empty: return counts
     width = -(-len(counts) // bars)
     first = counts.index[[i // width * width for i in range(len(counts))]]
     pooled = counts.groupby(first).sum()
-    order = [name for name in _FIRST if name in pooled] + list(pooled.drop(columns=[*_FIRST], errors="ignore").sum().sort_values(ascending=False, kind="stable").index)
+    order = [name for name in _FIRST if name in pooled] + list(
+        pooled.drop(columns=[*_FIRST], errors="ignore").sum().sort_values(ascending=False, kind="stable").index
+    )
     shares = pooled[order].div(pooled.sum(axis=1), axis=0)
     if len(order) > kinds: shares = shares[order[:kinds - 1]].assign(other=shares[order[kinds - 1:]].sum(axis=1))
     return shares
+
 
 @figure
 def validity_funnel(
@@ -172,15 +243,36 @@ def validity_funnel(
     fig, axes = plt.subplots(figsize=(6.5, 2.8))
     below, colours = pd.Series(0.0, shares.index), cycle(_ENDS)
     width = float(shares.index.diff()[1:].min()) if len(shares) > 1 else 1.0
-    measured = {record["step"] for record in records if any(key.startswith(f"{role}/") and "/status/" in key for key in record)}
-    align = "center" if len(measured) == len(shares) else "edge"   # a bar of one step stands on it, a bar of several begins with its first
+    measured = {
+        record["step"] for record in records if any(key.startswith(f"{role}/") and "/status/" in key for key in record)
+    }
+    align = (
+        "center" if len(measured) == len(shares) else "edge"
+    )  # a bar of one step stands on it, a bar of several begins with its first
     for name in shares:
         colour = COLOURS[Role(role)] if name in _FIRST else GREY if name == "other" else next(colours)
-        axes.bar(shares.index, shares[name], width, bottom=below, align=align, color=colour, edgecolor="white", lw=.4, hatch="////" if name == "duplicate" else None,
-                 label=_FIRST.get(name, name.replace("_", " ")) if role == Role.PROPOSE else name.replace("_", " "))
+        axes.bar(
+            shares.index,
+            shares[name],
+            width,
+            bottom=below,
+            align=align,
+            color=colour,
+            edgecolor="white",
+            lw=0.4,
+            hatch="////" if name == "duplicate" else None,
+            label=_FIRST.get(name, name.replace("_", " ")) if role == Role.PROPOSE else name.replace("_", " "),
+        )
         below = below + shares[name]
-    total = sum(value for record in records for key, value in record.items() if key.startswith(f"{role}/") and "/status/" in key)
-    finish(axes, f"What became of {'proposals' if role == Role.PROPOSE else 'answers'} (n = {total:.0f})", "share", share=True)
+    total = sum(
+        value for record in records for key, value in record.items() if key.startswith(f"{role}/") and "/status/" in key
+    )
+    finish(
+        axes,
+        f"What became of {'proposals' if role == Role.PROPOSE else 'answers'} (n = {total:.0f})",
+        "share",
+        share=True,
+    )
     axes.set_ylim(0, 1)
     handles, labels = axes.get_legend_handles_labels()
     if handles: fig.legend(handles[::-1], labels[::-1], loc="outside right center")
@@ -190,13 +282,15 @@ def validity_funnel(
 @figure
 def learnability_histogram(
     rollouts: Iterable[Rollout] | dict[str, list[float]],  # rollouts of any steps, or solve rates by task type
-    attempts: int = 8,                                     # n: a solve rate is a multiple of 1/n
-    curve: str | Callable[[float], float] = "azr",         # the reward drawn over it; a name of azr.rewards, or a function
+    attempts: int = 8,  # n: a solve rate is a multiple of 1/n
+    curve: str | Callable[[float], float] = "azr",  # the reward drawn over it; a name of azr.rewards, or a function
 ) -> Figure:
     "How many of the attempted proposals were solved how often, by task type."
     rates = rollouts if isinstance(rollouts, dict) else solve_rates(rollouts)
     grid, pay = [k / attempts for k in range(attempts + 1)], curve_function(curve)
-    fig, row = plt.subplots(1, max(1, len(rates)), figsize=(2.4 * max(1, len(rates)) + .6, 2.4), sharey=True, squeeze=False)
+    fig, row = plt.subplots(
+        1, max(1, len(rates)), figsize=(2.4 * max(1, len(rates)) + 0.6, 2.4), sharey=True, squeeze=False
+    )
     for axes, (name, values) in zip(row[0], rates.items()):
         shares = [sum(round(value * attempts) == k for value in values) / len(values) for k in range(attempts + 1)]
         axes.bar(grid, shares, .8 / attempts, color=COLOURS[Role.PROPOSE])
@@ -208,23 +302,40 @@ def learnability_histogram(
         other.tick_params(right=axes is row[0][-1], labelright=axes is row[0][-1])
         if axes is row[0][-1]: other.set_ylabel("reward (line)")
         axes.set(title=f"{name} (n = {len(values)})", xlabel=f"solved, of {attempts} attempts")
-        axes.set_xticks(grid[::2] if attempts > 4 else grid, [str(round(p * attempts)) for p in (grid[::2] if attempts > 4 else grid)])
+        axes.set_xticks(
+            grid[::2] if attempts > 4 else grid,
+            [str(round(p * attempts)) for p in (grid[::2] if attempts > 4 else grid)],
+        )
     row[0][0].set_ylabel("share of proposals (bars)")
     row[0][0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return fig
 
 # %% ../nbs/34_plots.ipynb #c026
-ARMS = {"self-play": (BLACK, "o"), "frozen proposer": (GREEN, "s"), "shuffled rewards": (PURPLE, "^"), "clean base": (GREY, "D")}   # colour and marker
+ARMS = {
+    "self-play": (BLACK, "o"),
+    "frozen proposer": (GREEN, "s"),
+    "shuffled rewards": (PURPLE, "^"),
+    "clean base": (GREY, "D"),
+}  # colour and marker
+
 
 def arm_gains(
     runs: pd.DataFrame | Sequence[dict],  # a row for each run: arm, seed, before, after (fractions)
-    clean: float = float("nan"),          # accuracy of the clean base, whose lead over the base may be regained
-) -> pd.DataFrame:                        # a row for each arm: n, before, after, gain, half (of the 95 % interval of the gain), regained (share of the lead)
+    clean: float = float("nan"),  # accuracy of the clean base, whose lead over the base may be regained
+) -> (
+    pd.DataFrame
+):  # a row for each arm: n, before, after, gain, half (of the 95 % interval of the gain), regained (share of the lead)
     "What each arm gained, over its seeds."
     runs, rows = pd.DataFrame(runs), {}
     for arm, group in runs.groupby("arm", sort=False):
         gain, half = interval(list(group["after"] - group["before"]))
-        rows[arm] = {"n": len(group), "before": group["before"].mean(), "after": group["after"].mean(), "gain": gain, "half": float("nan") if half is None else half}
+        rows[arm] = {
+            "n": len(group),
+            "before": group["before"].mean(),
+            "after": group["after"].mean(),
+            "gain": gain,
+            "half": float("nan") if half is None else half,
+        }
         rows[arm]["regained"] = gain / (clean - rows[arm]["before"])
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -242,16 +353,52 @@ def headline(
     places = [1.3 * number for number in range(len(gains))]   # room for the numbers between the arms
     for place, (arm, row) in zip(places, gains.iterrows()):
         colour, marker = ARMS.get(arm) or next(spare)
-        for _, run in runs[runs["arm"] == arm].iterrows(): axes.plot([place, place + .55], [100 * run["before"], 100 * run["after"]], color=colour, lw=.8, alpha=.6)
-        axes.errorbar([place, place + .55], [100 * row["before"], 100 * row["after"]], yerr=[0, 0 if pd.isna(row["half"]) else 100 * row["half"]], color=colour, lw=3, marker=marker, ms=6, capsize=4, elinewidth=1.5)
+        for _, run in runs[runs["arm"] == arm].iterrows():
+            axes.plot([place, place + .55], [100 * run["before"], 100 * run["after"]], color=colour, lw=.8, alpha=.6)
+        axes.errorbar(
+            [place, place + 0.55],
+            [100 * row["before"], 100 * row["after"]],
+            yerr=[0, 0 if pd.isna(row["half"]) else 100 * row["half"]],
+            color=colour,
+            lw=3,
+            marker=marker,
+            ms=6,
+            capsize=4,
+            elinewidth=1.5,
+        )
         sure = "" if pd.isna(row["half"]) else f" ± {100 * row['half']:.1f}"
         lead = "" if clean is None else f"\n{100 * row['regained']:.0f} % of the lead"
-        axes.annotate(f"{100 * row['gain']:+.1f}{sure}{lead}", (place + .55, 100 * row["after"]), (11, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(
+            f"{100 * row['gain']:+.1f}{sure}{lead}",
+            (place + 0.55, 100 * row["after"]),
+            (11, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     if clean is not None:
         axes.axhline(100 * clean, color=GREY, lw=1.5, linestyle="--")
-        axes.annotate("clean base", (1, 100 * clean), (2, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center", color="#555555", fontsize=8)
-    axes.set_xticks([place + .28 for place in places], [f"{arm}\n(n = {row['n']:.0f} seed{'' if row['n'] == 1 else 's'})" for arm, row in gains.iterrows()])
-    axes.set(xlim=(-.3, places[-1] + 1.1), ylabel="held-out accuracy (%)", title="Before and after self-play, test set" + (f" ({tasks} tasks)" if tasks else "") + ": gain in points, 95 % interval")
+        axes.annotate(
+            "clean base",
+            (1, 100 * clean),
+            (2, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            color="#555555",
+            fontsize=8,
+        )
+    axes.set_xticks(
+        [place + 0.28 for place in places],
+        [f"{arm}\n(n = {row['n']:.0f} seed{'' if row['n'] == 1 else 's'})" for arm, row in gains.iterrows()],
+    )
+    axes.set(
+        xlim=(-0.3, places[-1] + 1.1),
+        ylabel="held-out accuracy (%)",
+        title="Before and after self-play, test set"
+        + (f" ({tasks} tasks)" if tasks else "")
+        + ": gain in points, 95 % interval",
+    )
     return fig
 
 # %% ../nbs/34_plots.ipynb #c033
@@ -262,18 +409,57 @@ def ablation_rows(
 ) -> Figure:
     "Differences from the base, row by row."
     published, families = published or {}, list(dict.fromkeys(row.get("family") for row in rows))
-    shown = [line for family in families for line in [family, *(row for row in rows if row.get("family") == family and row["difference"] is not None)] if line][::-1]
+    shown = [
+        line
+        for family in families
+        for line in [family, *(row for row in rows if row.get("family") == family and row["difference"] is not None)]
+        if line
+    ][::-1]
     fig, axes = plt.subplots(figsize=(6.5, .8 + .26 * max(1, len(shown))))
     for place, row in enumerate(shown):
         if isinstance(row, str): continue
-        if row["detectable"] is not None: axes.barh(place, 2 * row["detectable"], left=-row["detectable"], color="#dddddd", height=.6, label="too small to find, corrected", zorder=0)
-        axes.errorbar(row["difference"], place, xerr=row["difference_half"], fmt="o", color=ORANGE, ecolor=BLACK, ms=5, capsize=2.5, label="ours, 95 %")
-        if row["setting"] in published: axes.plot(published[row["setting"]], place, "D", color=BLACK, mfc="none", ms=5, label="the paper (another model)")
-    ends = [0.0, *published.values(), *(row["difference"] + side * (row["difference_half"] or 0) for row in shown if not isinstance(row, str) for side in (-1, 1))]
+        if row["detectable"] is not None:
+            axes.barh(
+                place,
+                2 * row["detectable"],
+                left=-row["detectable"],
+                color="#dddddd",
+                height=0.6,
+                label="too small to find, corrected",
+                zorder=0,
+            )
+        axes.errorbar(
+            row["difference"],
+            place,
+            xerr=row["difference_half"],
+            fmt="o",
+            color=ORANGE,
+            ecolor=BLACK,
+            ms=5,
+            capsize=2.5,
+            label="ours, 95 %",
+        )
+        if row["setting"] in published:
+            axes.plot(
+                published[row["setting"]], place, "D", color=BLACK, mfc="none", ms=5, label="the paper (another model)"
+            )
+    ends = [
+        0.0,
+        *published.values(),
+        *(
+            row["difference"] + side * (row["difference_half"] or 0)
+            for row in shown
+            if not isinstance(row, str)
+            for side in (-1, 1)
+        ),
+    ]
     axes.set_xlim(min(ends) - 1, max(ends) + 1)   # what is too small to find may reach beyond
     axes.axvline(0, color=BLACK, lw=.6)
-    axes.set_yticks(range(len(shown)), [row if isinstance(row, str) else f"{row['setting']} (n = {row['pairs']})" for row in shown])
-    for label, row in zip(axes.get_yticklabels(), shown): label.set_fontweight("bold" if isinstance(row, str) else "normal")
+    axes.set_yticks(
+        range(len(shown)), [row if isinstance(row, str) else f"{row['setting']} (n = {row['pairs']})" for row in shown]
+    )
+    for label, row in zip(axes.get_yticklabels(), shown):
+        label.set_fontweight("bold" if isinstance(row, str) else "normal")
     axes.set(xlabel="difference from full AZR, points of held-out accuracy", ylim=(-.6, max(1, len(shown)) - .4))
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1]))
     if handles: fig.legend(handles.values(), handles, loc="outside lower center", ncols=3)
@@ -298,11 +484,31 @@ def accuracy_by_tokens(
 ) -> Figure:
     "Accuracy on the validation set against generated tokens: every seed thin, the mean with its 95 % interval thick."
     fig, axes = plt.subplots(figsize=(5, 3))
-    for (name, runs), (colour, line, marker) in zip(settings.items(), ((ORANGE, "-", "o"), (BLUE, "--", "s"), (BLACK, ":", "^"))):
+    for (name, runs), (colour, line, marker) in zip(
+        settings.items(), ((ORANGE, "-", "o"), (BLUE, "--", "s"), (BLACK, ":", "^"))
+    ):
         grid = np.linspace(0, min(records[-1]["tokens"] for records in runs), len(exams_by_tokens(runs[0])))
-        for records in runs: axes.plot(*zip(*((tokens / 1e6, solved) for tokens, solved in exams_by_tokens(records))), color=colour, lw=.5, alpha=.4)
+        for records in runs:
+            axes.plot(
+                *zip(*((tokens / 1e6, solved) for tokens, solved in exams_by_tokens(records))),
+                color=colour,
+                lw=0.5,
+                alpha=0.4,
+            )
         spread = [interval(column) for column in zip(*(at_tokens(records, grid) for records in runs))]
-        axes.errorbar(grid / 1e6, [mean for mean, _ in spread], yerr=None if len(runs) < 2 else [half for _, half in spread], color=colour, linestyle=line, marker=marker, lw=2, ms=4, capsize=2, elinewidth=1, label=f"{name} (n = {len(runs)})")
+        axes.errorbar(
+            grid / 1e6,
+            [mean for mean, _ in spread],
+            yerr=None if len(runs) < 2 else [half for _, half in spread],
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            lw=2,
+            ms=4,
+            capsize=2,
+            elinewidth=1,
+            label=f"{name} (n = {len(runs)})",
+        )
     finish(axes, "Validation tasks", "solved, greedy" + (f" (n = {tasks} a type)" if tasks else ""), share=True)
     axes.set_xlabel("generated tokens, millions")
     axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -310,10 +516,17 @@ def accuracy_by_tokens(
     return fig
 
 # %% ../nbs/34_plots.ipynb #c039
-PROPOSAL_PANELS = {"complexity": "cognitive complexity", "halstead": "Halstead score", "tree_distance": "distance to references (tree)", "text_distance": "distance to references (text)",
-                   "answer_diversity": "answer diversity", "novel_rate": "programs of no earlier step"}   # measure -> title
+PROPOSAL_PANELS = {
+    "complexity": "cognitive complexity",
+    "halstead": "Halstead score",
+    "tree_distance": "distance to references (tree)",
+    "text_distance": "distance to references (text)",
+    "answer_diversity": "answer diversity",
+    "novel_rate": "programs of no earlier step",
+}  # measure -> title
 
-def seeds_measure(runs: Sequence[Sequence[dict]], prefix: str, name: str) -> dict[str, pd.DataFrame]: # task type -> a column for each seed
+def seeds_measure(runs: Sequence[Sequence[dict]], prefix: str, name: str) -> dict[str, pd.DataFrame]:
+    # task type -> a column for each seed
     "One measure of several runs, by task type."
     columns = {}
     for number, records in enumerate(runs):
@@ -325,7 +538,16 @@ def draw_seeds(axes: plt.Axes, by_type: dict[str, pd.DataFrame], colour: str) ->
     "Every seed thin, the mean of each task type thick."
     for kind, (line, marker) in lines(by_type).items():
         for seed in by_type[kind]: axes.plot(by_type[kind].index, by_type[kind][seed], color=colour, lw=.5, alpha=.35)
-        axes.plot(by_type[kind].index, by_type[kind].mean(axis=1), linestyle=line, marker=marker, color=colour, lw=2, ms=4, label=kind)
+        axes.plot(
+            by_type[kind].index,
+            by_type[kind].mean(axis=1),
+            linestyle=line,
+            marker=marker,
+            color=colour,
+            lw=2,
+            ms=4,
+            label=kind,
+        )
 
 @figure
 def proposal_curves(
@@ -335,13 +557,35 @@ def proposal_curves(
     fig, grid = plt.subplots(2, 3, figsize=(8.4, 4.4), sharex=True)
     for axes, (name, title) in zip(grid.flat, PROPOSAL_PANELS.items()):
         draw_seeds(axes, seeds_measure(runs, Role.PROPOSE, name), COLOURS[Role.PROPOSE])
-        finish(axes, title, "mean of proposals" if name in ("complexity", "halstead") else "share of proposals" if name == "novel_rate" else "0 (alike) to 1")
+        finish(
+            axes,
+            title,
+            (
+                "mean of proposals"
+                if name in ("complexity", "halstead")
+                else "share of proposals" if name == "novel_rate" else "0 (alike) to 1"
+            ),
+        )
         axes.set_ylim(bottom=0, top=1.05 if name in ("answer_diversity", "novel_rate") else None)
     for axes in grid[0]: axes.set_xlabel("")
-    counts = [sum(solved) for records in runs for record in records for key, solved in record.items() if key.endswith("/solved")]
+    counts = [
+        sum(solved)
+        for records in runs
+        for record in records
+        for key, solved in record.items()
+        if key.endswith("/solved")
+    ]
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
     note = f"thin: a seed, n = {min(counts)} to {max(counts)} valid proposals of a type in a step" if counts else ""
-    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=3, title=note, title_fontsize=8)
+    if handles:
+        fig.legend(
+            handles.values(),
+            [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles],
+            loc="outside lower center",
+            ncols=3,
+            title=note,
+            title_fontsize=8,
+        )
     return fig
 
 @figure
@@ -350,44 +594,75 @@ def roles_by_type(
 ) -> Figure:
     "Reward and completion length of both roles, by task type, against the step."
     kinds = list(dict.fromkeys(kind for role in COLOURS for kind in seeds_measure(runs, role, "reward")))
-    fig, grid = plt.subplots(2, max(1, len(kinds)), figsize=(2.8 * max(1, len(kinds)), 4.2), sharex=True, sharey="row", squeeze=False)
+    fig, grid = plt.subplots(
+        2, max(1, len(kinds)), figsize=(2.8 * max(1, len(kinds)), 4.2), sharex=True, sharey="row", squeeze=False
+    )
     for row, (name, quantity) in zip(grid, (("reward", "mean reward"), ("completion_length", "tokens, mean"))):
         for axes, kind in zip(row, kinds):
             for role, line in zip(COLOURS, ("--", "-")):
                 values = seeds_measure(runs, role, name).get(kind, pd.DataFrame())
-                for seed in values: axes.plot(values.index, values[seed], color=COLOURS[role], lw=.5, alpha=.4, linestyle=line)
-                if len(values): axes.plot(values.index, values.mean(axis=1), color=COLOURS[role], lw=2.4, linestyle=line, label=role)
+                for seed in values:
+                    axes.plot(values.index, values[seed], color=COLOURS[role], lw=.5, alpha=.4, linestyle=line)
+                if len(values):
+                    axes.plot(
+                        values.index, values.mean(axis=1), color=COLOURS[role], lw=2.4, linestyle=line, label=role
+                    )
             finish(axes, kind if name == "reward" else "", quantity if kind == kinds[0] else "")
     for axes in grid[0]: axes.set_xlabel("")
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
-    if handles: fig.legend(handles.values(), [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles], loc="outside lower center", ncols=2)
+    if handles:
+        fig.legend(
+            handles.values(),
+            [f"{name}, mean of {len(runs)} seed{'s' * (len(runs) > 1)}" for name in handles],
+            loc="outside lower center",
+            ncols=2,
+        )
     return fig
 
 # %% ../nbs/34_plots.ipynb #c043
 @figure
 def learnability_over_training(
-    runs: Sequence[Sequence[dict]],   # the records of each seed, with propose/<task type>/solved: proposals solved by 0, 1 ... n attempts
+    runs: Sequence[
+        Sequence[dict]
+    ],  # the records of each seed, with propose/<task type>/solved: proposals solved by 0, 1 ... n attempts
 ) -> Figure:
     "The distribution of solve rates, step by step, by task type; all seeds together."
     pooled = {}
     for records in runs:
         for record in records:
             for key, counts in record.items():
-                if key.endswith("/solved"): pooled.setdefault(key.split("/")[1], {}).setdefault(record["step"], []).append(counts)
+                if key.endswith("/solved"):
+                    pooled.setdefault(key.split("/")[1], {}).setdefault(record["step"], []).append(counts)
     fig, row = plt.subplots(1, max(1, len(pooled)), figsize=(8.4, 2.9), sharey=True, squeeze=False)
     for axes, (kind, steps) in zip(row[0], pooled.items()):
         counts = np.array([np.sum(steps[step], axis=0) for step in sorted(steps)])
         shares, below = counts / counts.sum(axis=1, keepdims=True), np.zeros(len(counts))
         for k in range(counts.shape[1]):
             ends = k in (0, counts.shape[1] - 1)
-            axes.bar(range(len(counts)), shares[:, k], .85, bottom=below, edgecolor="white", lw=.3, color=plt.get_cmap("cividis")(k / (counts.shape[1] - 1)), hatch="////" if ends else None, label=f"{k}")
+            axes.bar(
+                range(len(counts)),
+                shares[:, k],
+                0.85,
+                bottom=below,
+                edgecolor="white",
+                lw=0.3,
+                color=plt.get_cmap("cividis")(k / (counts.shape[1] - 1)),
+                hatch="////" if ends else None,
+                label=f"{k}",
+            )
             below = below + shares[:, k]
         axes.set_xticks(range(len(counts)), [str(step) for step in sorted(steps)])
         axes.set(title=f"{kind} (n = {counts.sum()})", xlabel="self-play step", ylim=(0, 1))
     row[0][0].set_ylabel("share of proposals")
     row[0][0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     handles, labels = row[0][-1].get_legend_handles_labels()
-    if handles: fig.legend(handles[::-1], labels[::-1], loc="outside right center", title=f"solved, of {len(labels) - 1}\n(hatched: pays 0)")
+    if handles:
+        fig.legend(
+            handles[::-1],
+            labels[::-1],
+            loc="outside right center",
+            title=f"solved, of {len(labels) - 1}\n(hatched: pays 0)",
+        )
     return fig
 
 # %% ../nbs/34_plots.ipynb #c046
@@ -405,15 +680,31 @@ def program_map(
     runs: Sequence[Sequence[dict]],   # the records of each seed, with propose/<task type>/programs
 ) -> Figure:
     "Every recorded program (the first few of a type and step) by the shares of its syntax nodes, coloured by the step that proposed it."
-    found = [(record["step"], features) for records in runs for record in records for key, programs in record.items() if key.endswith("/programs") for program in programs if (features := program_features(program))]
+    found = [
+        (record["step"], features)
+        for records in runs
+        for record in records
+        for key, programs in record.items()
+        if key.endswith("/programs")
+        for program in programs
+        if (features := program_features(program))
+    ]
     fig, axes = plt.subplots(figsize=(6.5, 3.6))
     names = sorted({name for _, features in found for name in features})
     if len(found) < 3 or len(names) < 2: return fig
     places, share = principal_plane(np.array([[features.get(name, 0.0) for name in names] for _, features in found]))
-    spread = np.random.default_rng(0).normal(0, .006, places.shape)     # equal programs lie on one point: a little apart they can be counted
-    points = axes.scatter(*(places + spread).T, c=[step for step, _ in found], cmap="cividis", s=11, alpha=.75, linewidths=0)
+    spread = np.random.default_rng(0).normal(
+        0, 0.006, places.shape
+    )  # equal programs lie on one point: a little apart they can be counted
+    points = axes.scatter(
+        *(places + spread).T, c=[step for step, _ in found], cmap="cividis", s=11, alpha=0.75, linewidths=0
+    )
     fig.colorbar(points, label="self-play step")
-    axes.set(title=f"Proposed programs by their syntax (n = {len(found)}, {len(runs)} seed{'s' * (len(runs) > 1)})", xlabel=f"first component ({share[0]:.0%} of the variance)", ylabel=f"second component ({share[1]:.0%})")
+    axes.set(
+        title=f"Proposed programs by their syntax (n = {len(found)}, {len(runs)} seed{'s' * (len(runs) > 1)})",
+        xlabel=f"first component ({share[0]:.0%} of the variance)",
+        ylabel=f"second component ({share[1]:.0%})",
+    )
     return fig
 
 # %% ../nbs/34_plots.ipynb #c049
@@ -424,21 +715,65 @@ def beside_the_paper(
     tasks: int | None = None,             # held-out tasks behind each of our accuracies
 ) -> Figure:
     "Average score before and after self-play: ours full, the paper's hollow."
-    row = arm_gains([run for run in pd.DataFrame(runs).to_dict("records") if run["arm"] == "self-play"]).loc["self-play"]
+    row = arm_gains([run for run in pd.DataFrame(runs).to_dict("records") if run["arm"] == "self-play"]).loc[
+        "self-play"
+    ]
     average = {(entry["model"], entry["base"]): entry["avg"] for entry in published.to_dict("records")}
-    pairs = [("embedded model,\n0.2M weights", 100 * row["before"], 100 * row["after"]), ("AZR-Base-7B\n(table 1)", average["Qwen2.5-7B", "-"], average["AZR", "Base"]),
-             ("AZR-Coder-7B\n(table 1)", average["Qwen2.5-7B-Coder", "-"], average["AZR", "Coder"])]
+    pairs = [
+        ("embedded model,\n0.2M weights", 100 * row["before"], 100 * row["after"]),
+        ("AZR-Base-7B\n(table 1)", average["Qwen2.5-7B", "-"], average["AZR", "Base"]),
+        ("AZR-Coder-7B\n(table 1)", average["Qwen2.5-7B-Coder", "-"], average["AZR", "Coder"]),
+    ]
     fig, axes = plt.subplots(figsize=(6.5, 3))
     for place, (_, before, after) in enumerate(pairs):
         for shift, value, colour in ((-.19, before, GREY), (.19, after, ORANGE)):
-            axes.bar(place + shift, value, .36, color=colour if place == 0 else "none", edgecolor=BLACK if place == 0 else colour, lw=.6 if place == 0 else 1.8)
-        axes.annotate(f"{after - before:+.1f}" + (f" ± {100 * row['half']:.1f}" if place == 0 and pd.notna(row["half"]) else ""), (place + .19, after + (100 * row["half"] if place == 0 and pd.notna(row["half"]) else 0)), (0, 4),
-                      textcoords="offset points", ha="center", fontsize=8)
-    if pd.notna(row["half"]): axes.errorbar(.19, 100 * row["after"], yerr=100 * row["half"], color=BLACK, capsize=3, lw=1)
+            axes.bar(
+                place + shift,
+                value,
+                0.36,
+                color=colour if place == 0 else "none",
+                edgecolor=BLACK if place == 0 else colour,
+                lw=0.6 if place == 0 else 1.8,
+            )
+        axes.annotate(
+            f"{after - before:+.1f}" + (f" ± {100 * row['half']:.1f}" if place == 0 and pd.notna(row["half"]) else ""),
+            (place + 0.19, after + (100 * row["half"] if place == 0 and pd.notna(row["half"]) else 0)),
+            (0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    if pd.notna(row["half"]):
+        axes.errorbar(.19, 100 * row["after"], yerr=100 * row["half"], color=BLACK, capsize=3, lw=1)
     axes.set_xticks(range(len(pairs)), [name for name, _, _ in pairs])
-    axes.set(ylabel="average score (%)", ylim=(0, 1.18 * max(after for _, _, after in pairs)), xlabel=f"ours (full): our held-out tasks, n = {row['n']:.0f} seeds" + (f", {tasks} tasks" if tasks else "") + "\nthe paper's (hollow): nine code and maths tests, one run each")
-    names = (("before self-play", GREY, True), ("after", ORANGE, True), ("published, before", GREY, False), ("published, after", ORANGE, False))
-    fig.legend(handles=[plt.Rectangle((0, 0), 1, 1, fc=colour if full else "none", ec=BLACK if full else colour, lw=.6 if full else 1.8, label=name) for name, colour, full in names], loc="outside right center")
+    axes.set(
+        ylabel="average score (%)",
+        ylim=(0, 1.18 * max(after for _, _, after in pairs)),
+        xlabel=f"ours (full): our held-out tasks, n = {row['n']:.0f} seeds"
+        + (f", {tasks} tasks" if tasks else "")
+        + "\nthe paper's (hollow): nine code and maths tests, one run each",
+    )
+    names = (
+        ("before self-play", GREY, True),
+        ("after", ORANGE, True),
+        ("published, before", GREY, False),
+        ("published, after", ORANGE, False),
+    )
+    fig.legend(
+        handles=[
+            plt.Rectangle(
+                (0, 0),
+                1,
+                1,
+                fc=colour if full else "none",
+                ec=BLACK if full else colour,
+                lw=0.6 if full else 1.8,
+                label=name,
+            )
+            for name, colour, full in names
+        ],
+        loc="outside right center",
+    )
     return fig
 
 # %% ../nbs/34_plots.ipynb #c052
@@ -448,12 +783,25 @@ def depth_curves(
     after: Sequence[dict[str, dict[int, Sequence[int]]]],  # the same of each seed
 ) -> Figure:
     "Share of held-out tasks solved, by the depth of their program."
-    fig, row = plt.subplots(1, max(1, len(before)), figsize=(2.8 * max(1, len(before)), 2.9), sharey=True, squeeze=False)
-    share = lambda by_depth: pd.Series({int(depth): solved / asked for depth, (solved, asked) in by_depth.items()}).sort_index()
+    fig, row = plt.subplots(
+        1, max(1, len(before)), figsize=(2.8 * max(1, len(before)), 2.9), sharey=True, squeeze=False
+    )
+    share = lambda by_depth: pd.Series(
+        {int(depth): solved / asked for depth, (solved, asked) in by_depth.items()}
+    ).sort_index()
     for axes, (kind, by_depth) in zip(row[0], before.items()):
         first, seeds = share(by_depth), pd.DataFrame([share(own[kind]) for own in after]).T
         for seed in seeds: axes.plot(seeds.index, seeds[seed], color=COLOURS[Role.SOLVE], lw=.6, alpha=.5)
-        if len(seeds): axes.plot(seeds.index, seeds.mean(axis=1), "o-", color=COLOURS[Role.SOLVE], lw=2.4, ms=5, label=f"after, mean of {len(after)} seed{'s' * (len(after) > 1)}")
+        if len(seeds):
+            axes.plot(
+                seeds.index,
+                seeds.mean(axis=1),
+                "o-",
+                color=COLOURS[Role.SOLVE],
+                lw=2.4,
+                ms=5,
+                label=f"after, mean of {len(after)} seed{'s' * (len(after) > 1)}",
+            )
         axes.plot(first.index, first, "s--", color=BLACK, mfc="white", lw=1.6, ms=5, label="before")
         finish(axes, kind, "solved, greedy" if axes is row[0][0] else "", share=True)
         asked = {int(depth): n for depth, (_, n) in by_depth.items()}
@@ -477,9 +825,26 @@ def accuracy_by_size(
     fig, axes = plt.subplots(figsize=(5, 3))
     styles = cycle([(SKY, "--", "s"), (ORANGE, "-", "o"), (VERMILION, "-.", "^"), (PURPLE, ":", "D")])
     for (weights, runs), (colour, line, marker) in zip(sorted(sizes.items()), styles):
-        curves = pd.DataFrame({number: column for number, records in enumerate(runs) if "validation/accuracy" in (frame := table(records)) and len(column := frame["validation/accuracy"].dropna())})
+        curves = pd.DataFrame(
+            {
+                number: column
+                for number, records in enumerate(runs)
+                if "validation/accuracy" in (frame := table(records))
+                and len(column := frame["validation/accuracy"].dropna())
+            }
+        )
         for seed in curves: axes.plot(curves.index, curves[seed], color=colour, lw=.6, alpha=.5)
-        if len(curves): axes.plot(curves.index, curves.mean(axis=1), linestyle=line, marker=marker, color=colour, lw=2.2, ms=5, label=f"{weights_text(weights)} weights, {len(runs)} seed{'s' * (len(runs) > 1)}")
+        if len(curves):
+            axes.plot(
+                curves.index,
+                curves.mean(axis=1),
+                linestyle=line,
+                marker=marker,
+                color=colour,
+                lw=2.2,
+                ms=5,
+                label=f"{weights_text(weights)} weights, {len(runs)} seed{'s' * (len(runs) > 1)}",
+            )
     finish(axes, "Validation tasks", "solved, greedy" + (f" (n = {tasks} a type)" if tasks else ""), share=True)
     handles, labels = axes.get_legend_handles_labels()
     if handles: fig.legend(handles[::-1], labels[::-1], loc="outside right center")
@@ -495,9 +860,15 @@ def scaling(
     for place, (_, gains) in enumerate(sorted(ours.items())):
         middle, half = interval(list(gains))
         left.plot([place + .12] * len(gains), gains, ".", color=GREY, ms=4, label="a seed")
-        left.errorbar(place, middle, yerr=half, fmt="o", color=ORANGE, ecolor=BLACK, ms=7, capsize=3, label="ours, mean and 95 %")
-    for place, (_, gain) in enumerate(sorted(published.items())): right.plot(place, gain, "D", color=BLACK, mfc="none", ms=7, label="the paper, one run each")
-    for axes, sizes in ((left, {weights: f"{weights_text(weights)}\n(n = {len(gains)})" for weights, gains in ours.items()}), (right, {weights: weights_text(weights) for weights in published})):
+        left.errorbar(
+            place, middle, yerr=half, fmt="o", color=ORANGE, ecolor=BLACK, ms=7, capsize=3, label="ours, mean and 95 %"
+        )
+    for place, (_, gain) in enumerate(sorted(published.items())):
+        right.plot(place, gain, "D", color=BLACK, mfc="none", ms=7, label="the paper, one run each")
+    for axes, sizes in (
+        (left, {weights: f"{weights_text(weights)}\n(n = {len(gains)})" for weights, gains in ours.items()}),
+        (right, {weights: weights_text(weights) for weights in published}),
+    ):
         axes.set_xticks(range(len(sizes)), [sizes[weights] for weights in sorted(sizes)])
         axes.set_xlim(-.5, max(1, len(sizes)) - .5)
         axes.axhline(0, color=BLACK, lw=.6)

@@ -38,15 +38,53 @@ from .values import bucket, canonical
 
 # %% ../nbs/1a_tiny.ipynb #c006
 OPERATIONS = {  # kind of x -> (template, kind of the result)
-    "list": (("x[::-1]", "list"), ("sorted(x)", "list"), ("x[1:]", "list"), ("x[:-1]", "list"), ("x + [{digit}]", "list"), ("[{digit}] + x", "list"),
-             ("[y + {small} for y in x]", "list"), ("[y for y in x if y > {digit}]", "list"), ("len(x)", "int"), ("sum(x)", "int"), ("max(x)", "int"), ("min(x)", "int"),
-             ("x[0]", "int"), ("x[-1]", "int"), ("x.count({digit})", "int")),
-    "int": (("x + {digit}", "int"), ("x - {digit}", "int"), ("x * {small}", "int"), ("x // {small}", "int"), ("x % {small}", "int"), ("abs(x - {digit})", "int"), ("12 // x", "int"),
-            ("[x, {digit}]", "list")),
-    "str": (("x[::-1]", "str"), ("x[1:]", "str"), ("x[:-1]", "str"), ("x[0]", "str"), ("x[-1]", "str"), ("x + '{letter}'", "str"), ("'{letter}' + x", "str"), ("x + x", "str"),
-            ("x.replace('{letter}', '{letter}')", "str"), ("''.join(sorted(x))", "str"), ("len(x)", "int"), ("x.count('{letter}')", "int")),
+    "list": (
+        ("x[::-1]", "list"),
+        ("sorted(x)", "list"),
+        ("x[1:]", "list"),
+        ("x[:-1]", "list"),
+        ("x + [{digit}]", "list"),
+        ("[{digit}] + x", "list"),
+        ("[y + {small} for y in x]", "list"),
+        ("[y for y in x if y > {digit}]", "list"),
+        ("len(x)", "int"),
+        ("sum(x)", "int"),
+        ("max(x)", "int"),
+        ("min(x)", "int"),
+        ("x[0]", "int"),
+        ("x[-1]", "int"),
+        ("x.count({digit})", "int"),
+    ),
+    "int": (
+        ("x + {digit}", "int"),
+        ("x - {digit}", "int"),
+        ("x * {small}", "int"),
+        ("x // {small}", "int"),
+        ("x % {small}", "int"),
+        ("abs(x - {digit})", "int"),
+        ("12 // x", "int"),
+        ("[x, {digit}]", "list"),
+    ),
+    "str": (
+        ("x[::-1]", "str"),
+        ("x[1:]", "str"),
+        ("x[:-1]", "str"),
+        ("x[0]", "str"),
+        ("x[-1]", "str"),
+        ("x + '{letter}'", "str"),
+        ("'{letter}' + x", "str"),
+        ("x + x", "str"),
+        ("x.replace('{letter}', '{letter}')", "str"),
+        ("''.join(sorted(x))", "str"),
+        ("len(x)", "int"),
+        ("x.count('{letter}')", "int"),
+    ),
 }
-GUARDS = {"list": ("len(x) > {small}", "x[0] > {digit}"), "int": ("x > {digit}", "x % 2 == 0"), "str": ("len(x) > {small}", "'{letter}' in x")}  # kind of x -> conditions
+GUARDS = {
+    "list": ("len(x) > {small}", "x[0] > {digit}"),
+    "int": ("x > {digit}", "x % 2 == 0"),
+    "str": ("len(x) > {small}", "'{letter}' in x"),
+}  # kind of x -> conditions
 HOLES = {"digit": "0123456789", "small": "234", "letter": "ABCDE"}
 
 def fill(template: str, rng: Random) -> str: # an expression
@@ -67,7 +105,10 @@ class Program:
 
     @property
     def source(self) -> str:
-        lines = [f"    if {condition}:\n        x = {expression}" if condition else f"    x = {expression}" for condition, expression in self.steps[:-1]]
+        lines = [
+            f"    if {condition}:\n        x = {expression}" if condition else f"    x = {expression}"
+            for condition, expression in self.steps[:-1]
+        ]
         return "\n".join(["def f(x):", *lines, f"    return {self.steps[-1][1]}"])
 
     def run(self, x, steps: int | None = None):
@@ -99,19 +140,33 @@ def generate_input(rng: Random, kind: str): # a value
     return "".join(items) if kind == "str" else items
 
 # %% ../nbs/1a_tiny.ipynb #c015
-SPLITS = {"train": range(10, 100), "validation": range(5, 10), "test": range(0, 5), "distinct": range(0, 5), "shifted": range(0, 5)}  # name -> buckets of program space
+SPLITS = {
+    "train": range(10, 100),
+    "validation": range(5, 10),
+    "test": range(0, 5),
+    "distinct": range(0, 5),
+    "shifted": range(0, 5),
+}  # name -> buckets of program space
 SHIFTED_DEPTHS = (4, 5)  # longer than anything in pre-training
 
 def program_bucket(program: Program) -> int: # 0 to 99
     "`azr.values.bucket` of its source, thirty times faster: the canonical text of a grammar program is known without parsing it."
     lines, own = re.sub(r"\bx\b", "v0", program.source).split("\n"), count(1)
-    canonical_text = "\n".join(re.sub(r"\by\b", f"v{next(own)}", line) if " y " in line else line for line in lines)  # each comprehension names its own variable
+    canonical_text = "\n".join(
+        re.sub(r"\by\b", f"v{next(own)}", line) if " y " in line else line for line in lines
+    )  # each comprehension names its own variable
     return int(hashlib.sha256(canonical_text.encode()).hexdigest()[:15], 16) % 100
 
 def belongs(program: Program, split: str) -> bool: return program_bucket(program) in SPLITS[split]
 
 # %% ../nbs/1a_tiny.ipynb #c018
-RAISED = (IndexError, ValueError, ZeroDivisionError, TypeError, AttributeError)  # what a program of the grammar can raise
+RAISED = (
+    IndexError,
+    ValueError,
+    ZeroDivisionError,
+    TypeError,
+    AttributeError,
+)  # what a program of the grammar can raise
 INPUTS = 6  # N of the embedded model's recipe: an induction task gives 3 pairs and hides 3
 
 class Sample(NamedTuple):
@@ -134,13 +189,16 @@ def generate_sample(rng: Random, split: str = "train", depth: int | None = None,
             if len(values) == inputs: break
         try: results = [program.run(value) for value in values]
         except RAISED: continue
-        if len(values) == inputs and all(map(small, results)) and belongs(program, split): return Sample(program, tuple(values), tuple(results))
+        if len(values) == inputs and all(map(small, results)) and belongs(program, split):
+            return Sample(program, tuple(values), tuple(results))
 
 # %% ../nbs/1a_tiny.ipynb #c023
 def as_task(task_type: str, # "deduction", "abduction" or "induction"
             sample: Sample) -> Task:
     "A sample with something covered up."
-    source, pairs = sample.program.source, [(canonical(value), canonical(result)) for value, result in zip(sample.values, sample.results)]
+    source, pairs = sample.program.source, [
+        (canonical(value), canonical(result)) for value, result in zip(sample.values, sample.results)
+    ]
     return induction_task(source, pairs) if task_type == "induction" else program_task(task_type, source, *pairs[0])
 
 @lru_cache(maxsize=None)
@@ -148,7 +206,9 @@ def _held_out_samples(split: str, number: int, seed: int) -> tuple[Sample, ...]:
     rng, found = Random(f"{split} {seed}"), {}
     while len(found) < number:
         sample = generate_sample(rng, split, rng.choice(SHIFTED_DEPTHS) if split == "shifted" else None, INPUTS)
-        found.setdefault(sample.program.source if split == "distinct" else (sample.program.source, repr(sample.values[0])), sample)
+        found.setdefault(
+            sample.program.source if split == "distinct" else (sample.program.source, repr(sample.values[0])), sample
+        )
     return tuple(found.values())
 
 def held_out_tasks(split: str, # "validation", "test", "distinct" or "shifted"
@@ -156,7 +216,10 @@ def held_out_tasks(split: str, # "validation", "test", "distinct" or "shifted"
                    task_types: Sequence[str] = ("deduction", "abduction", "induction"),
                    seed: int = 0) -> list[Task]: # by task type
     "Tasks over programs that no training has seen, all different; the same on every machine."
-    if split not in SPLITS or split == "train": raise ValueError(f"no held-out set {split!r}: there are {', '.join(name for name in SPLITS if name != 'train')}.")
+    if split not in SPLITS or split == "train":
+        raise ValueError(
+            f"no held-out set {split!r}: there are {', '.join(name for name in SPLITS if name != 'train')}."
+        )
     kinds = [kind for kind in task_types if kind in ("deduction", "abduction", "induction")]
     return [as_task(kind, sample) for kind in kinds for sample in _held_out_samples(split, per_type, seed)]
 
@@ -173,7 +236,8 @@ def error_task(rng: Random, split: str = "train") -> Task:
         if wanted and rng.random() < .4: value = EMPTY[program.takes]
         try: error = "NoError" if small(program.run(value)) else "large"
         except RAISED as raised: error = type(raised).__name__
-        if error != "large" and (error != "NoError") == wanted: return program_task("error", program.source, canonical(value), error)
+        if error != "large" and (error != "NoError") == wanted:
+            return program_task("error", program.source, canonical(value), error)
 
 # %% ../nbs/1a_tiny.ipynb #c031
 class Example(NamedTuple):
@@ -186,7 +250,9 @@ def solve_example(task: Task, answer: str) -> Example: return Example(solve_prom
 
 def answer_of(task: Task) -> str: # literal text, arguments or program
     "What the solver is meant to find."
-    return task.hidden[{"deduction": "output", "abduction": "input", "induction": "program", "error": "error"}[task.task_type]]
+    return task.hidden[
+        {"deduction": "output", "abduction": "input", "induction": "program", "error": "error"}[task.task_type]
+    ]
 
 # %% ../nbs/1a_tiny.ipynb #c034
 def shifted_constant(source: str, rng: Random) -> str | None: # None: there is no constant
@@ -204,7 +270,9 @@ def mistake(task_type: str, sample: Sample, rng: Random) -> str: # an answer
     if task_type == "abduction": return canonical(sample.results[0])
     wrong = [Program(program.takes, (*program.steps[:-1], ("", "x"))).source, shifted_constant(program.source, rng)]
     rng.shuffle(wrong)
-    return next((source for source in wrong if source and bucket(source) in SPLITS["train"]), program.source)  # not even a wrong answer may be a held-out program
+    return next(
+        (source for source in wrong if source and bucket(source) in SPLITS["train"]), program.source
+    )  # not even a wrong answer may be a held-out program
 
 # %% ../nbs/1a_tiny.ipynb #c037
 def other_input(rng: Random, kind: str) -> str: # literal text
@@ -232,7 +300,10 @@ def reference(task_type: str, rng: Random) -> list[Task]: # none or one
     "What a propose prompt shows: nothing, the program that every run starts from, or a task."
     draw = rng.random()
     if draw < .15: return []
-    if draw < .22: return [program_task(task_type, ZERO_PROGRAM, ZERO_INPUTS[0], "NoError" if task_type == "error" else ZERO_INPUTS[0])]
+    if draw < .22:
+        return [
+            program_task(task_type, ZERO_PROGRAM, ZERO_INPUTS[0], "NoError" if task_type == "error" else ZERO_INPUTS[0])
+        ]
     return [error_task(rng) if task_type == "error" else as_task(task_type, generate_sample(rng))]
 
 def propose_program(task_type: str, rng: Random, broken: float) -> Example:
@@ -245,7 +316,11 @@ def propose_program(task_type: str, rng: Random, broken: float) -> Example:
         sample = generate_sample(rng)
         source, text = sample.program.source, canonical(sample.values[0])
         if rng.random() < broken: source, text = broken_program(source, text, sample.program.takes, rng)
-    return Example(propose_prompt(task_type, shown, "terse").text, proposal_text(task_type, {"program": source, "input": text}, "terse"), PROPOSAL_WEIGHT)
+    return Example(
+        propose_prompt(task_type, shown, "terse").text,
+        proposal_text(task_type, {"program": source, "input": text}, "terse"),
+        PROPOSAL_WEIGHT,
+    )
 
 def propose_inputs(rng: Random, broken: float) -> Example:
     "Six inputs for a program."
@@ -255,11 +330,23 @@ def propose_inputs(rng: Random, broken: float) -> Example:
     source = ZERO_PROGRAM if rng.random() < .05 else sample.program.source
     if rng.random() < broken: texts = broken_inputs(texts, sample.program.takes, rng)
     shown = program_task("deduction", source, "0", "0")
-    return Example(propose_prompt("induction", [shown], "terse", INPUTS).text, proposal_text("induction", {"inputs": texts, "message": ""}, "terse"), PROPOSAL_WEIGHT)
+    return Example(
+        propose_prompt("induction", [shown], "terse", INPUTS).text,
+        proposal_text("induction", {"inputs": texts, "message": ""}, "terse"),
+        PROPOSAL_WEIGHT,
+    )
 
 # %% ../nbs/1a_tiny.ipynb #c043
-MIX = {"solve/deduction": .40, "solve/abduction": .21, "solve/induction": .23, "solve/error": .03,
-       "propose/deduction": .045, "propose/abduction": .03, "propose/induction": .04, "propose/error": .015}  # slot -> share of the examples
+MIX = {
+    "solve/deduction": 0.40,
+    "solve/abduction": 0.21,
+    "solve/induction": 0.23,
+    "solve/error": 0.03,
+    "propose/deduction": 0.045,
+    "propose/abduction": 0.03,
+    "propose/induction": 0.04,
+    "propose/error": 0.015,
+}  # slot -> share of the examples
 
 @dataclass(frozen=True)
 class Corpus:
@@ -270,7 +357,12 @@ class Corpus:
 def generate_example(rng: Random, corpus: Corpus) -> Example:
     "A line of the corpus."
     role, task_type = rng.choices(list(MIX), list(MIX.values()))[0].split("/")
-    if role == "propose": return propose_inputs(rng, corpus.broken) if task_type == "induction" else propose_program(task_type, rng, corpus.broken)
+    if role == "propose":
+        return (
+            propose_inputs(rng, corpus.broken)
+            if task_type == "induction"
+            else propose_program(task_type, rng, corpus.broken)
+        )
     if task_type == "error":
         task = error_task(rng)
         return solve_example(task, answer_of(task))
@@ -283,20 +375,44 @@ HEADS = ("def f(x):", "\n    return ", "\n    x = ", "\n    if ", ":\n        x 
 
 def pieces() -> list[str]: # without repeats
     "The grammar's text between its holes, where longer than one character."
-    templates = [template for row in OPERATIONS.values() for template, _ in row] + [template for row in GUARDS.values() for template in row]
+    templates = [template for row in OPERATIONS.values() for template, _ in row] + [
+        template for row in GUARDS.values() for template in row
+    ]
     between = [piece for template in templates for piece in re.split(r"\{\w+\}", template)]
-    return [piece for piece in dict.fromkeys((*HEADS, *between, *(kind.__name__ for kind in RAISED), "NoError")) if len(piece) > 1]
+    return [
+        piece
+        for piece in dict.fromkeys((*HEADS, *between, *(kind.__name__ for kind in RAISED), "NoError"))
+        if len(piece) > 1
+    ]
 
 def new_tokenizer(words: Sequence[str] | None = None # one token each; None: `pieces()`
                  ) -> PreTrainedTokenizerFast:
     "Markers, pieces of the grammar, bytes. Only <pad> and <end> are special, so decoding keeps the markers."
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate((*SPECIAL_TOKENS[:2], *alphabet))}, merges=[]))
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
+    tokenizer = Tokenizer(
+        models.BPE(vocab={word: i for i, word in enumerate((*SPECIAL_TOKENS[:2], *alphabet))}, merges=[])
+    )
+    tokenizer.pre_tokenizer, tokenizer.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        decoders.ByteLevel(),
+    )
     tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_TOKENS[:2]])
-    tokenizer.add_tokens([AddedToken(word, special=False, normalized=False) for word in (*SPECIAL_TOKENS[2:], *(pieces() if words is None else words))])
+    tokenizer.add_tokens(
+        [
+            AddedToken(word, special=False, normalized=False)
+            for word in (*SPECIAL_TOKENS[2:], *(pieces() if words is None else words))
+        ]
+    )
     # an unknown token must be named or the loader invents one; with all bytes there none is ever met
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=SPECIAL_TOKENS[0], eos_token=SPECIAL_TOKENS[1], unk_token=SPECIAL_TOKENS[0], padding_side="left", model_max_length=256, clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=SPECIAL_TOKENS[0],
+        eos_token=SPECIAL_TOKENS[1],
+        unk_token=SPECIAL_TOKENS[0],
+        padding_side="left",
+        model_max_length=256,
+        clean_up_tokenization_spaces=False,
+    )
 
 # %% ../nbs/1a_tiny.ipynb #c051
 WIDTH = 64   # of the embedded model
@@ -305,9 +421,23 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0, width: int = WI
     "An untrained model. Raises ValueError for a width that its four heads cannot share."
     if width < 8 or width % 8: raise ValueError(f"width is {width}: give a multiple of 8, for four heads of even size")
     torch.manual_seed(seed)
-    return Qwen2ForCausalLM(Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4, intermediate_size=3 * width, max_position_embeddings=256,
-        tie_word_embeddings=True, initializer_range=.1, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, use_sliding_window=False))
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            intermediate_size=3 * width,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            initializer_range=0.1,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+            use_sliding_window=False,
+        )
+    )
 
 # %% ../nbs/1a_tiny.ipynb #c056
 class Batch(NamedTuple):
@@ -322,20 +452,36 @@ def first_fit(lengths: Sequence[int], room: int) -> list[list[int]]: # rows of i
     rows: list[tuple[int, list[int]]] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         place = next((n for n, (used, _) in enumerate(rows) if used + lengths[i] <= room), None)
-        if place is None: rows.append((lengths[i], [i]))
+        if place is None:rows.append((lengths[i], [i]))
         else: rows[place] = (rows[place][0] + lengths[i], [*rows[place][1], i])
     return [row for _, row in rows]
 
-def pack(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, prompt_weight: float = .02, room: int = 208) -> Batch:
+
+def pack(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, prompt_weight: float = 0.02, room: int = 208
+) -> Batch:
     "Examples in as few rows as they fit."
-    halves = [tokenizer([e.prompt for e in examples])["input_ids"], tokenizer([e.response + tokenizer.eos_token for e in examples])["input_ids"]]
+    halves = [
+        tokenizer([e.prompt for e in examples])["input_ids"],
+        tokenizer([e.response + tokenizer.eos_token for e in examples])["input_ids"],
+    ]
     tokens = [prompt + response for prompt, response in zip(*halves)]
-    weights = [[0.0] + [prompt_weight] * (len(prompt) - 1) + [e.weight] * len(response) for e, prompt, response in zip(examples, *halves)]
+    weights = [
+        [0.0] + [prompt_weight] * (len(prompt) - 1) + [e.weight] * len(response)
+        for e, prompt, response in zip(examples, *halves)
+    ]
     rows = first_fit([len(t) for t in tokens], room)
-    stack = lambda lists, fill: torch.nn.utils.rnn.pad_sequence([torch.tensor([x for i in row for x in lists[i]]) for row in rows], batch_first=True, padding_value=fill)
+    stack = lambda lists, fill: torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor([x for i in row for x in lists[i]]) for row in rows], batch_first=True, padding_value=fill
+    )
     owner = stack([[i] * len(t) for i, t in enumerate(tokens)], -1)
     mask = (owner[:, :, None] == owner[:, None, :]).tril()
-    return Batch(stack(tokens, tokenizer.pad_token_id), stack([list(range(len(t))) for t in tokens], 0), mask[:, None], stack(weights, 0.0))
+    return Batch(
+        stack(tokens, tokenizer.pad_token_id),
+        stack([list(range(len(t))) for t in tokens], 0),
+        mask[:, None],
+        stack(weights, 0.0),
+    )
 
 # %% ../nbs/1a_tiny.ipynb #c061
 @dataclass(frozen=True)
@@ -356,7 +502,9 @@ def learning_rate(phase: Phase, step: int) -> float: # of the optimizer, at this
 def token_loss(model: Qwen2ForCausalLM, batch: Batch) -> torch.Tensor: # scalar
     "Weighted mean of the negative log-probability of the next token."
     logits = model(input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False).logits
-    losses = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch.ids[:, 1:].flatten(), reduction="none")
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), batch.ids[:, 1:].flatten(), reduction="none"
+    )
     weights = batch.weights[:, 1:].flatten()
     return (losses * weights).sum() / weights.sum()
 
@@ -371,7 +519,9 @@ class Training:
     def step(self) -> float: # loss
         "One batch, one update."
         for group in self.optimizer.param_groups: group["lr"] = learning_rate(self.phase, self.step_number)
-        loss = token_loss(self.model, pack([generate_example(self.rng, self.phase.corpus) for _ in range(BATCH)], self.tokenizer))
+        loss = token_loss(
+            self.model, pack([generate_example(self.rng, self.phase.corpus) for _ in range(BATCH)], self.tokenizer)
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -382,12 +532,24 @@ class Training:
     def save(self, path: Path, seed: int):
         "Everything, written aside and then renamed."
         with written_aside(path) as aside:
-            torch.save({"phase": asdict(self.phase), "seed": seed, "width": self.model.config.hidden_size, "step": self.step_number, "rng": self.rng.getstate(), "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, aside)
+            torch.save(
+                {
+                    "phase": asdict(self.phase),
+                    "seed": seed,
+                    "width": self.model.config.hidden_size,
+                    "step": self.step_number,
+                    "rng": self.rng.getstate(),
+                    "model": self.model.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                },
+                aside,
+            )
 
     def load(self, path: Path, seed: int):
         "Go on where `save` was called. Raises ValueError for a checkpoint of another phase or seed."
         state = torch.load(path, weights_only=True)
-        if (state["phase"], state["seed"], state["width"]) != (asdict(self.phase), seed, self.model.config.hidden_size): raise ValueError(f"{path} is a checkpoint of other settings: remove it, or choose another output folder")
+        if (state["phase"], state["seed"], state["width"]) != (asdict(self.phase), seed, self.model.config.hidden_size):
+            raise ValueError(f"{path} is a checkpoint of other settings: remove it, or choose another output folder")
         self.step_number = state["step"]
         self.rng.setstate(state["rng"])
         self.model.load_state_dict(state["model"])
@@ -430,7 +592,9 @@ TINY = WEIGHTS["tiny"]
 def load_tiny(name: str = "tiny") -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]: # float32, ready to generate
     "An embedded model and its tokenizer."
     if name not in WEIGHTS: raise ValueError(f"no embedded model {name!r}: there are {', '.join(WEIGHTS)}.")
-    return AutoModelForCausalLM.from_pretrained(WEIGHTS[name], dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(WEIGHTS[name])
+    return AutoModelForCausalLM.from_pretrained(
+        WEIGHTS[name], dtype=torch.float32
+    ).eval(), AutoTokenizer.from_pretrained(WEIGHTS[name])
 
 # %% ../nbs/1a_tiny.ipynb #c079
 def main(arguments: Sequence[str] | None = None) -> int: # exit status
@@ -440,7 +604,8 @@ def main(arguments: Sequence[str] | None = None) -> int: # exit status
     parser.add_argument("--output", type=Path, default=Path("runs/tiny"), help="folder for the checkpoints and, one folder each, the models")
     parser.add_argument("--seed", type=int, default=0, help="of the initial weights and of the corpus")
     parser.add_argument("--width", type=int, default=WIDTH, help="of the model: 64 is the embedded one; 32 and 112 have 0.05 and 0.5 million parameters")
-    for phase in PHASES: parser.add_argument(f"--{phase.name.replace('_', '-')}-steps", type=int, default=phase.steps, help=f"steps of the phase that ends in {phase.name}")
+    for phase in PHASES:
+        parser.add_argument(f"--{phase.name.replace('_', '-')}-steps", type=int, default=phase.steps, help=f"steps of the phase that ends in {phase.name}")
     options = parser.parse_args(arguments)
     phases = [replace(phase, steps=getattr(options, f"{phase.name}_steps")) for phase in PHASES]
     if any(phase.steps < 1 for phase in phases): parser.error("every phase needs at least 1 step")

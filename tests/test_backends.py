@@ -1,4 +1,5 @@
 "Who writes the completions, what the trackers get, and the warnings: at the seams where a GPU, a server or an account would be."
+
 import json
 import sys
 from dataclasses import replace
@@ -16,7 +17,17 @@ from azr.plan import from_config, state_bytes
 from azr.run import Alarm, Watch, collapses, config, push, rollout_table, rollout_text, train, warning_line
 from azr.sampling import Sampling
 from azr.selfplay import Step
-from azr.trainer import Config, SelfPlayTrainer, backend_arguments, changed, check_packages, generator, load_policy, merge_adapter, untouched
+from azr.trainer import (
+    Config,
+    SelfPlayTrainer,
+    backend_arguments,
+    changed,
+    check_packages,
+    generator,
+    load_policy,
+    merge_adapter,
+    untouched,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 IDS = [[2, 3, 4], [5, 6], [7, 8, 9, 10]]
@@ -26,14 +37,22 @@ class FakeVLLM:
     "TRL's `VLLMGeneration` as far as the trainer sees it: one set of weights and attributes that a call reads. It writes as transformers does, and says what it was asked."
     def __init__(self, model, processing_class, **settings):
         self.model, self.tokenizer, self.settings, self.synced, self.asked = model, processing_class, settings, 0, []
-        self.vllm_client = SimpleNamespace(get_server_info=lambda: {"model_config": {"logprobs_mode": "processed_logprobs"}})
-        self.temperature, self.top_p, self.max_completion_length = settings["temperature"], settings["top_p"], settings["max_completion_length"]
+        self.vllm_client = SimpleNamespace(
+            get_server_info=lambda: {"model_config": {"logprobs_mode": "processed_logprobs"}}
+        )
+        self.temperature, self.top_p, self.max_completion_length = (
+            settings["temperature"],
+            settings["top_p"],
+            settings["max_completion_length"],
+        )
 
     def sync_weights(self): self.synced += 1
 
     def generate(self, prompts, images, num_generations, profiler):
         self.asked.append((len(prompts), self.temperature, self.top_p, self.max_completion_length, num_generations))
-        written, _ = generator(self.model, self.tokenizer)(prompts, Sampling(self.temperature, self.top_p, self.max_completion_length), "default")
+        written, _ = generator(self.model, self.tokenizer)(
+            prompts, Sampling(self.temperature, self.top_p, self.max_completion_length), "default"
+        )
         return prompts, written, [[[-0.5] for _ in tokens] for tokens in written], None
 
 
@@ -48,12 +67,22 @@ def vllm(monkeypatch):
 def test_a_vllm_backend_is_trls_own_and_gets_our_sampling(tmp_path, vllm, backend):
     trainer = make(tmp_path, backend=backend, vllm_server="http://there:9", vllm_memory=0.4, max_completion_tokens=8)
     fake = trainer.vllm_generation
-    wanted = {"mode": "server", "server_base_url": "http://there:9"} if backend == "vllm_server" else {"mode": "colocate", "gpu_memory_utilization": 0.4, "max_model_length": trainer.config.max_prompt_tokens + 8}
+    wanted = (
+        {"mode": "server", "server_base_url": "http://there:9"}
+        if backend == "vllm_server"
+        else {
+            "mode": "colocate",
+            "gpu_memory_utilization": 0.4,
+            "max_model_length": trainer.config.max_prompt_tokens + 8,
+        }
+    )
     assert {k: fake.settings[k] for k in wanted} == wanted
     before = fake.temperature, fake.top_p, fake.max_completion_length
     written, logprobs = trainer._write(IDS, Sampling(0.0, max_tokens=3), "default")
     assert fake.asked == [(3, 0.0, 1.0, 3, 1)] and (fake.temperature, fake.top_p, fake.max_completion_length) == before
-    assert written == generator(trainer.model, trainer.processing_class)(IDS, Sampling(0.0, max_tokens=3), "default")[0] and logprobs == [[-0.5] * len(w) for w in written]
+    assert written == generator(trainer.model, trainer.processing_class)(IDS, Sampling(0.0, max_tokens=3), "default")[
+        0
+    ] and logprobs == [[-0.5] * len(w) for w in written]
 
 
 def test_training_through_vllm_sends_the_weights_once_a_step_and_the_logprobs_on(tmp_path, vllm):
@@ -62,37 +91,55 @@ def test_training_through_vllm_sends_the_weights_once_a_step_and_the_logprobs_on
     play = trainer.rollout_func
     trainer.rollout_func = lambda prompts, one: seen.append(play(prompts, one)) or seen[-1]
     trainer.train()
-    assert not torch.equal(before, weights(trainer)) and trainer.vllm_generation.synced == 3   # before each step's first completion
-    assert all(len(lp) == len(ids) and all(v in (0.0, -0.5) for v in lp) for one in seen for lp, ids in zip(one["logprobs"], one["completion_ids"], strict=True))
+    assert (
+        not torch.equal(before, weights(trainer)) and trainer.vllm_generation.synced == 3
+    )  # before each step's first completion
+    assert all(
+        len(lp) == len(ids) and all(v in (0.0, -0.5) for v in lp)
+        for one in seen
+        for lp, ids in zip(one["logprobs"], one["completion_ids"], strict=True)
+    )
     assert any(-0.5 in lp for one in seen for lp in one["logprobs"])
     assert any("sampling/" in k for record in trainer.state.log_history for k in record)   # TRL's correction saw them
 
 
 def test_a_base_policy_beside_vllm_is_written_by_transformers_or_refused(tmp_path, vllm):
     trainer = make(tmp_path, backend="vllm_colocate", control="frozen_proposer")
-    assert trainer._write(IDS, Sampling(0.0, max_tokens=3), "base")[0] == generator(trainer.frozen, trainer.processing_class)(IDS, Sampling(0.0, max_tokens=3), "base")[0]
+    assert (
+        trainer._write(IDS, Sampling(0.0, max_tokens=3), "base")[0]
+        == generator(trainer.frozen, trainer.processing_class)(IDS, Sampling(0.0, max_tokens=3), "base")[0]
+    )
     assert trainer.vllm_generation.asked == []
-    with pytest.raises(ValueError, match="vLLM holds one set of weights"): Config(backend="vllm_server", control="frozen_proposer", lora_rank=4)
+    with pytest.raises(ValueError, match="vLLM holds one set of weights"):
+        Config(backend="vllm_server", control="frozen_proposer", lora_rank=4)
 
 
 def test_a_backend_without_its_package_or_gpu_is_refused_before_the_model_is_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr("azr.run.load_policy", lambda *_: pytest.fail("loaded"))
-    with pytest.raises(ValueError, match="backend 'vllm_colocate' needs the package vllm: pip install vllm"): train(config("demo", backend="vllm_colocate"), tmp_path / "run")
+    with pytest.raises(ValueError, match="backend 'vllm_colocate' needs the package vllm: pip install vllm"):
+        train(config("demo", backend="vllm_colocate"), tmp_path / "run")
     monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: None)
-    for changes, package in (({"report_to": ["wandb"]}, "wandb"), ({"quantization": "nf4", "lora_rank": 4}, "bitsandbytes")):
-        with pytest.raises(ValueError, match=f"needs the package {package}: pip install {package}"): train(config("demo", **changes), tmp_path / "run")
+    for changes, package in (
+        ({"report_to": ["wandb"]}, "wandb"),
+        ({"quantization": "nf4", "lora_rank": 4}, "bitsandbytes"),
+    ):
+        with pytest.raises(ValueError, match=f"needs the package {package}: pip install {package}"):
+            train(config("demo", **changes), tmp_path / "run")
     monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: True)
     monkeypatch.setattr("azr.trainer.torch.cuda.is_available", lambda: False)
     for backend in ("vllm_server", "paged"):
-        with pytest.raises(ValueError, match=f"backend is '{backend}' and this machine has no GPU"): train(config("demo", backend=backend), tmp_path / "run")
-    with pytest.raises(ValueError, match="backend is 'turbo': choose one of transformers, paged"): Config(backend="turbo")
+        with pytest.raises(ValueError, match=f"backend is '{backend}' and this machine has no GPU"):
+            train(config("demo", backend=backend), tmp_path / "run")
+    with pytest.raises(ValueError, match="backend is 'turbo': choose one of transformers, paged"):
+        Config(backend="turbo")
     with pytest.raises(ValueError, match="vllm_memory is 1.5"): Config(vllm_memory=1.5)
     assert not (tmp_path / "run").exists()
 
 
 def test_every_backend_is_a_field_that_trl_has():
     from trl import GRPOConfig
-    for backend in ("transformers", "paged", "vllm_colocate", "vllm_server"): assert set(backend_arguments(Config(backend=backend))) <= {*GRPOConfig.__dataclass_fields__}
+    for backend in ("transformers", "paged", "vllm_colocate", "vllm_server"):
+        assert set(backend_arguments(Config(backend=backend))) <= {*GRPOConfig.__dataclass_fields__}
 
 
 class Paged:
@@ -112,10 +159,17 @@ def test_paged_generation_leaves_the_float32_weights_as_they_were(tmp_path, monk
     before, kinds, paged = weights(trainer), [b.dtype for b in trainer.model.buffers()], Paged(trainer.model)
     monkeypatch.setattr(trainer.model, "generate_batch", paged, raising=False)
     trainer.args.bf16 = True   # as on a GPU: TRL casts the model in place
-    assert trainer._write(IDS, Sampling(max_tokens=3), "default") == ([[2, 1]] * 3, None) and paged.kinds == [{torch.bfloat16}]
-    assert torch.equal(before, weights(trainer)) and weights(trainer).dtype is torch.float32 and kinds == [b.dtype for b in trainer.model.buffers()]
+    assert trainer._write(IDS, Sampling(max_tokens=3), "default") == ([[2, 1]] * 3, None) and paged.kinds == [
+        {torch.bfloat16}
+    ]
+    assert (
+        torch.equal(before, weights(trainer))
+        and weights(trainer).dtype is torch.float32
+        and kinds == [b.dtype for b in trainer.model.buffers()]
+    )
     paged.lost = 1
-    with pytest.raises(RuntimeError, match="backend 'paged' answered 2 of 3 prompts"): trainer._write(IDS, Sampling(max_tokens=3), "default")
+    with pytest.raises(RuntimeError, match="backend 'paged' answered 2 of 3 prompts"):
+        trainer._write(IDS, Sampling(max_tokens=3), "default")
     assert torch.equal(before, weights(trainer))
 
 
@@ -131,7 +185,7 @@ def test_changed_and_untouched_put_back_after_an_error():
 def test_every_recorded_demo_run_is_healthy():
     for path in sorted((DATA / "demo").glob("demo*.json")):
         records = json.loads(path.read_text())["metrics"]
-        assert collapses(records, window=3) == [], path.name   # every tenth step is kept: three of them are thirty steps
+        assert collapses(records, window=3) == [], path.name  # every tenth step is kept: three of them are thirty steps
 
 
 def test_the_recorded_collapse_is_noticed_once_and_early():
@@ -140,10 +194,17 @@ def test_the_recorded_collapse_is_noticed_once_and_early():
     assert set(found) == {"valid_rate", "entropy"} and len(collapses(records)) == 2
     assert 10 < found["valid_rate"]["step"] < 15 and found["valid_rate"]["value"] < 0.5 * found["valid_rate"]["start"]
     line = warning_line(found["valid_rate"])
-    assert line.startswith(f"warning, step {found['valid_rate']['step']}: valid_rate fell to") and "learning_rate" in line and "proposer_weight" in line
+    assert (
+        line.startswith(f"warning, step {found['valid_rate']['step']}: valid_rate fell to")
+        and "learning_rate" in line
+        and "proposer_weight" in line
+    )
 
 
-@pytest.mark.parametrize("measure, setting", [("unique_rate", "duplicate_reward"), ("new_rate", "references"), ("valid_rate", "learning_rate")])
+@pytest.mark.parametrize(
+    "measure, setting",
+    [("unique_rate", "duplicate_reward"), ("new_rate", "references"), ("valid_rate", "learning_rate")],
+)
 def test_each_fall_names_its_settings(measure, setting):
     records = [{"step": n, f"propose/deduction/{measure}": 0.9 if n <= 20 else 0.1} for n in range(1, 60)]
     one, = collapses(records)
@@ -158,15 +219,32 @@ def test_a_resumed_run_does_not_warn_again(tmp_path):
 
 
 def a_step(count=5):
-    rollouts = tuple(Rollout(Prompt("deduction", role, "ask | me\nnow " * 20), Completion(f"answer\n{i}" * 30), Verdict(Status.OK, 1.0), 0.5, {}, advantage=float(i)) for role in (Role.PROPOSE, Role.SOLVE) for i in range(count))
+    rollouts = tuple(
+        Rollout(
+            Prompt("deduction", role, "ask | me\nnow " * 20),
+            Completion(f"answer\n{i}" * 30),
+            Verdict(Status.OK, 1.0),
+            0.5,
+            {},
+            advantage=float(i),
+        )
+        for role in (Role.PROPOSE, Role.SOLVE)
+        for i in range(count)
+    )
     return Step(20, rollouts)
 
 
 def test_the_table_of_rollouts_takes_slots_in_turn_and_fits_a_line():
     rows = rollout_table(a_step(), 3)
-    assert [(r["role"], r["advantage"]) for r in rows] == [("propose", 0.0), ("solve", 0.0), ("propose", 1.0)] and len(rows[0]["prompt"]) == 60
+    assert [(r["role"], r["advantage"]) for r in rows] == [("propose", 0.0), ("solve", 0.0), ("propose", 1.0)] and len(
+        rows[0]["prompt"]
+    ) == 60
     lines = rollout_text(rows).split("\n")
-    assert len(lines) == 5 and all(line.count(" | ") == lines[0].count(" | ") for line in lines) and max(map(len, lines)) < 260
+    assert (
+        len(lines) == 5
+        and all(line.count(" | ") == lines[0].count(" | ") for line in lines)
+        and max(map(len, lines)) < 260
+    )
     assert rollout_table(a_step(), 0) == [] and rollout_text([]) == "" and len(rollout_table(a_step(2), 99)) == 4
 
 
@@ -174,10 +252,16 @@ def test_the_table_of_rollouts_takes_slots_in_turn_and_fits_a_line():
 def test_trackers_that_know_tables_get_one(monkeypatch, writes):
     told, said = [], []
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(Table=lambda dataframe: dataframe, log=told.append))
-    watch = Watch(Config(report_to=("wandb",), rollouts_shown=2), SimpleNamespace(writes=writes, append_rollouts=lambda step: None), lambda step: {}, said.append, lambda records: None)
+    watch = Watch(
+        Config(report_to=("wandb",), rollouts_shown=2),
+        SimpleNamespace(writes=writes, append_rollouts=lambda step: None),
+        lambda step: {},
+        said.append,
+        lambda records: None,
+    )
     watch.on_play(a_step())
     watch.show_table()
-    if not writes: assert told == []   # of several processes one has its trackers open: a log without them raises
+    if not writes:assert told == []   # of several processes one has its trackers open: a log without them raises
     else: assert list(told[0]["rollouts"]["role"]) == ["propose", "solve"]
     assert said[0].startswith("| step | role |") and "rollouts" not in watch.numbers()
 
@@ -185,14 +269,29 @@ def test_trackers_that_know_tables_get_one(monkeypatch, writes):
 def test_tensorboard_gets_the_held_out_accuracy_the_funnel_and_the_table(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    small = dict(task_types=["deduction", "abduction"], batch=4, attempts=2, steps=2, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, rollouts_shown=3, workers=1)
+    small = dict(
+        task_types=["deduction", "abduction"],
+        batch=4,
+        attempts=2,
+        steps=2,
+        seed_factor=1,
+        evaluate_tasks=4,
+        test_tasks=4,
+        evaluate_every=2,
+        rollouts_shown=3,
+        workers=1,
+    )
     said = []
     train(config("demo", report_to=["tensorboard"], **small), tmp_path / "run", say=said.append)
     events = EventAccumulator(str(next((tmp_path / "run" / "checkpoints" / "runs").iterdir())))
     events.Reload()
-    scalars, metrics = set(events.Tags()["scalars"]), [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    scalars, metrics = set(events.Tags()["scalars"]), [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     for name in ("heldout/accuracy", "validation/accuracy", "proposer/valid_rate"):
-        assert [(e.step, pytest.approx(e.value, abs=1e-6)) for e in events.Scalars(f"train/{name}")] == [(r["step"], r[name]) for r in metrics if name in r], name
+        assert [(e.step, pytest.approx(e.value, abs=1e-6)) for e in events.Scalars(f"train/{name}")] == [
+            (r["step"], r[name]) for r in metrics if name in r
+        ], name
     for name in ("propose/deduction/valid_rate", "solve/deduction/accuracy", "propose/abduction/status/ok"):
         assert [e.step for e in events.Scalars(f"train/{name}")] == [r["step"] for r in metrics if name in r], name
     assert {"train/loss", "train/grad_norm"} <= scalars and any("rollouts" in name for name in events.Tags()["tensors"])
@@ -205,9 +304,13 @@ def test_the_final_model_is_pushed_and_a_failing_network_costs_nothing(monkeypat
         def create_repo(self, name, exist_ok): return SimpleNamespace(repo_id=f"{name}-there")
         def upload_folder(self, **what): pushed.append(what)
     monkeypatch.setattr("azr.run.HfApi", Hub)
-    trainer = SimpleNamespace(config=Config(push_to_hub="me/azr"), args=SimpleNamespace(output_dir=str(tmp_path / "checkpoints")))
+    trainer = SimpleNamespace(
+        config=Config(push_to_hub="me/azr"), args=SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
+    )
     push(trainer, said.append)
-    assert pushed == [{"repo_id": "me/azr-there", "folder_path": tmp_path / "model", "ignore_patterns": ["training_args.bin"]}] and said == ["pushed to me/azr"]
+    assert pushed == [
+        {"repo_id": "me/azr-there", "folder_path": tmp_path / "model", "ignore_patterns": ["training_args.bin"]}
+    ] and said == ["pushed to me/azr"]
     def refuse(self, **what): raise ConnectionError("no network")
     monkeypatch.setattr(Hub, "upload_folder", refuse)
     push(trainer, said.append)
@@ -220,14 +323,26 @@ def test_qlora_trains_float32_adapters_on_four_bits_and_merges_into_a_plain_mode
     toy_tokenizer().save_pretrained(tmp_path / "base")
     model, tokenizer = load_policy(str(tmp_path / "base"), "bfloat16", "", "nf4")
     made = make(tmp_path / "aside")
-    trainer = SelfPlayTrainer(model, tokenizer, made.selfplay, replace(made.config, lora_rank=4, quantization="nf4", learning_rate=0.05, steps=2), tmp_path / "run")
+    trainer = SelfPlayTrainer(
+        model,
+        tokenizer,
+        made.selfplay,
+        replace(made.config, lora_rank=4, quantization="nf4", learning_rate=0.05, steps=2),
+        tmp_path / "run",
+    )
     trained = [p for p in trainer.model.parameters() if p.requires_grad]
     before = [p.detach().clone() for p in trained]
-    assert {type(m).__name__ for m in trainer.model.modules()} >= {"Linear4bit"} and {p.dtype for p in trained} == {torch.float32}
+    assert {type(m).__name__ for m in trainer.model.modules()} >= {"Linear4bit"} and {p.dtype for p in trained} == {
+        torch.float32
+    }
     trainer.train()
     assert all(not torch.equal(p, q) for p, q in zip(trained, before, strict=True))
     planned = state_bytes(trainer.config, from_config(model.config))
-    assert sum(p.nbytes for p in trained) == planned["adapter"] and sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step") == planned["optimiser"]
+    assert (
+        sum(p.nbytes for p in trained) == planned["adapter"]
+        and sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")
+        == planned["optimiser"]
+    )
     trainer.save_model(str(tmp_path / "model"))
     tokenizer.save_pretrained(str(tmp_path / "model"))
     merge_adapter(tmp_path / "model", tmp_path / "merged")

@@ -7,12 +7,36 @@ from conftest import ROOT, data_folder
 import notebooks
 
 PAGE = ROOT / "nbs/runs/bench_executor.ipynb"
-SECTIONS = {"settings", "machine", "calls a second", "share of the limit", "times pebble", "start, seconds", "recovery, seconds", "slow neighbour"}
+SECTIONS = {
+    "settings",
+    "machine",
+    "calls a second",
+    "share of the limit",
+    "times pebble",
+    "start, seconds",
+    "recovery, seconds",
+    "slow neighbour",
+}
 
 def run(folder, *parameters, page=PAGE):
     "Executes a page with parameters, given as name and value in turn."
     options = [word for name, value in zip(parameters[::2], parameters[1::2]) for word in ("-p", name, str(value))]
-    done = subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(page), str(folder / "out.ipynb"), *options], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            str(page),
+            str(folder / "out.ipynb"),
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 def spreads(value):
@@ -31,14 +55,25 @@ def smoke(tmp_path_factory):
 def test_record_is_whole(smoke):
     _, found = smoke
     assert SECTIONS | {"endurance"} <= set(found) and len(json.dumps(found, indent=1)) < 30_000
-    assert found["settings"]["work"] == ("CRUXEval" if (data_folder() / "cruxeval.jsonl").exists() else "azr.tiny's grammar")
+    assert found["settings"]["work"] == (
+        "CRUXEval" if (data_folder() / "cruxeval.jsonl").exists() else "azr.tiny's grammar"
+    )
     for isolation in found["start, seconds"]:
-        for size in (1, 32, 1000): assert {f"{isolation}/first sight/{size}", f"{isolation}/repeats/{size}"} <= set(found["share of the limit"])
-    assert {"pebble/mapped", "pebble/one at a time", "bare loops at once"} <= set(found["share of the limit"]) and "limit" in found["calls a second"]
+        for size in (1, 32, 1000):
+            assert {f"{isolation}/first sight/{size}", f"{isolation}/repeats/{size}"} <= set(
+                found["share of the limit"]
+            )
+    assert {"pebble/mapped", "pebble/one at a time", "bare loops at once"} <= set(
+        found["share of the limit"]
+    ) and "limit" in found["calls a second"]
 
 def test_ratios_are_positive_and_in_order(smoke):
     _, found = smoke
-    values = [s for section in ("calls a second", "share of the limit", "times pebble", "start, seconds") for s in spreads(found[section])]
+    values = [
+        s
+        for section in ("calls a second", "share of the limit", "times pebble", "start, seconds")
+        for s in spreads(found[section])
+    ]
     assert len(values) > 20 and all(0 < s["low"] <= s["median"] <= s["high"] and s["n"] > 0 for s in values)
 
 def test_hostile_programs_cost_nobody_else(smoke):
@@ -59,9 +94,25 @@ def test_figure_is_redrawn_from_the_record_alone(smoke, tmp_path):
 
 @pytest.mark.slow   # the other tests take this way where the files are missing
 def test_without_the_files_the_grammar_gives_the_calls(tmp_path):
-    run(tmp_path, "data", tmp_path, "record", tmp_path / "record.json", "rounds", 1, "repeated", 1, "endurance", 0, "calls", 4)
+    run(
+        tmp_path,
+        "data",
+        tmp_path,
+        "record",
+        tmp_path / "record.json",
+        "rounds",
+        1,
+        "repeated",
+        1,
+        "endurance",
+        0,
+        "calls",
+        4,
+    )
     found = json.loads((tmp_path / "record.json").read_text())
-    assert set(found) == SECTIONS and found["settings"]["work"] == "azr.tiny's grammar" and found["settings"]["calls"] == 4
+    assert (
+        set(found) == SECTIONS and found["settings"]["work"] == "azr.tiny's grammar" and found["settings"]["calls"] == 4
+    )
 
 def test_make_bench_sets_parameters_that_exist():
     cell = next(c for c in notebooks.read(PAGE).cells if "parameters" in c.metadata.get("tags", []))
@@ -75,4 +126,8 @@ def test_committed_record():
     if not path.exists(): pytest.skip("no data/bench/executor.json: `make bench` writes it")
     found = json.loads(path.read_text())
     assert path.stat().st_size < 30_000 and SECTIONS | {"endurance", "mbpp+"} <= set(found)
-    assert found["endurance"]["programs"] >= 100_000 and found["endurance"]["wrong"] == 0 and found["endurance"]["processes left at the end"] == 0
+    assert (
+        found["endurance"]["programs"] >= 100_000
+        and found["endurance"]["wrong"] == 0
+        and found["endurance"]["processes left at the end"] == 0
+    )

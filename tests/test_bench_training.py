@@ -1,4 +1,5 @@
 "The benchmarks of the trainer and of a GPU at their smallest: they run, their records are whole, and figures come from the record alone. Nothing here is timed."
+
 import ast, json, re
 
 import pytest
@@ -14,7 +15,8 @@ def run(page, folder, *parameters): run_page(folder, *parameters, page=PAGES[pag
 
 def committed(section: str = "machine") -> dict:
     found = json.loads(COMMITTED.read_text()) if COMMITTED.exists() else {}
-    if section not in found: pytest.skip(f"data/bench/training.json has no {section!r}: `make bench-training` measures it")
+    if section not in found:
+        pytest.skip(f"data/bench/training.json has no {section!r}: `make bench-training` measures it")
     return found
 
 @pytest.mark.parametrize("page, target", [("bench_training", "bench-training"), ("bench_gpu", "bench-gpu")])
@@ -27,11 +29,20 @@ def test_make_sets_parameters_that_exist(page, target):
 
 def test_committed_long_run_is_flat_and_its_parts_add_up():
     found = committed("flat")["flat"]
-    assert found["steps"] == 1000 and found["settings"]["learning_rate"] == 0 and found["steps compared"] == [[101, 200], [901, 999]]
+    assert (
+        found["steps"] == 1000
+        and found["settings"]["learning_rate"] == 0
+        and found["steps compared"] == [[101, 200], [901, 999]]
+    )
     late_over_early = found["late over early"]
     assert late_over_early["low"] <= late_over_early["ratio"] <= late_over_early["high"]
     assert late_over_early["ratio"] == pytest.approx(found["ms per token"][1] / found["ms per token"][0], rel=1e-3)
-    assert len(found["samples"]["step"]) == len(found["samples"]["ms per token"]) == len(found["samples"]["memory, MB"]) == 50
+    assert (
+        len(found["samples"]["step"])
+        == len(found["samples"]["ms per token"])
+        == len(found["samples"]["memory, MB"])
+        == 50
+    )
 
 def test_committed_kills_changed_nothing():
     found = committed("crash")["crash"]
@@ -44,14 +55,19 @@ def test_record_is_small(): assert committed() and COMMITTED.stat().st_size < 30
 def test_figure_is_redrawn_from_the_record_alone(tmp_path):
     committed()
     run("bench_training", tmp_path, "record", COMMITTED, "measure", False, "figures", tmp_path)
-    for name in ("training_cost.png", "training_cost.svg"): assert (tmp_path / name).read_bytes() == (ROOT / "figures" / name).read_bytes()
+    for name in ("training_cost.png", "training_cost.svg"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "figures" / name).read_bytes()
 
 @pytest.mark.slow
 def test_training_page_by_its_defaults(tmp_path):
     run("bench_training", tmp_path, "record", tmp_path / "record.json", "figures", tmp_path, "work", tmp_path / "work")
     found = json.loads((tmp_path / "record.json").read_text())
     assert {"machine", "flat", "tax", "crash"} <= set(found)
-    assert found["crash"]["kills"] == 1 and set(found["crash"]["runs that ended as the undisturbed one"].values()) == {1} and found["crash"]["processes left"] == 0
+    assert (
+        found["crash"]["kills"] == 1
+        and set(found["crash"]["runs that ended as the undisturbed one"].values()) == {1}
+        and found["crash"]["processes left"] == 0
+    )
     assert found["tax"]["ours over raw"]["cpu"]["n"] == 2 and found["flat"]["steps"] == 8
 
 @pytest.mark.slow
@@ -60,14 +76,23 @@ def test_gpu_page_by_its_defaults(tmp_path):
     found = json.loads((tmp_path / "record.json").read_text())
     for how in ("full", "lora"):
         step, speed = found[f"step/toy/{how}"], found["results"][f"toy/{how}"]["our speed over TRL's"]
-        assert step["proposals"] == 4 and step["attempts"] > 0 and set(step["phases"]) == {"propose", "validate", "attempt", "verify", "reward", "update"}
+        assert (
+            step["proposals"] == 4
+            and step["attempts"] > 0
+            and set(step["phases"]) == {"propose", "validate", "attempt", "verify", "reward", "update"}
+        )
         assert set(speed) == {"at once", "two portions"} and all(value > 0 for value in speed.values())
     assert found["writing/toy/transformers"]["tokens a second"] > 0
     assert (tmp_path / "gpu.png").exists() and (tmp_path / "gpu.svg").exists()
 
 @pytest.mark.slow
 def test_gpu_page_names_what_failed_and_goes_on(tmp_path):
-    run("bench_gpu", tmp_path, "record", tmp_path / "record.json", "prompt_tokens", 9)   # no prompt fits, so no step can be played
+    run(
+        "bench_gpu", tmp_path, "record", tmp_path / "record.json", "prompt_tokens", 9
+    )  # no prompt fits, so no step can be played
     found = json.loads((tmp_path / "record.json").read_text())
-    assert "prompt_tokens is 9" in found["step/toy/full"]["error"] and "prompt_tokens is 9" in found["step/toy/lora"]["error"]
+    assert (
+        "prompt_tokens is 9" in found["step/toy/full"]["error"]
+        and "prompt_tokens is 9" in found["step/toy/lora"]["error"]
+    )
     assert found["writing/toy/transformers"]["tokens a second"] > 0 and found["device"]["TFLOP a second"] > 0

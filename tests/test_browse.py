@@ -13,12 +13,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.browse import View, browser, entries, entry_view, main, open_run, recorded_slots, rollouts_of, run_view, slot_view, views, visible
+from azr.browse import (
+    View,
+    browser,
+    entries,
+    entry_view,
+    main,
+    open_run,
+    recorded_slots,
+    rollouts_of,
+    run_view,
+    slot_view,
+    views,
+    visible,
+)
 from conftest import ROOT
 
 SAMPLE = ROOT / "data" / "browse" / "demo-s0"
-HOSTILE = ["<script>alert(1)</script>", "</pre></code></div><img src=x onerror=alert(1)>", "\x1b[31mred\x1b[2J", "\u202edesrever\u2066x\u2069\u200f", "a\x00b\x07\x7f\x9b", "x" * 200_000, "\n" * 50_000, "\ud800 \udfff",
-           "$\\href{javascript:alert(1)}{x}$ \\(x\\) $$y$$", "'\"><svg/onload=alert(1)>", "&lt;b&gt; &#60;script&#62;", "]]><!-- -->", "\u2028\u2029\x85\r\r\n", "\U000e0041\ufeff\u200b", "<style>*{display:none}</style>"]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</pre></code></div><img src=x onerror=alert(1)>",
+    "\x1b[31mred\x1b[2J",
+    "\u202edesrever\u2066x\u2069\u200f",
+    "a\x00b\x07\x7f\x9b",
+    "x" * 200_000,
+    "\n" * 50_000,
+    "\ud800 \udfff",
+    "$\\href{javascript:alert(1)}{x}$ \\(x\\) $$y$$",
+    "'\"><svg/onload=alert(1)>",
+    "&lt;b&gt; &#60;script&#62;",
+    "]]><!-- -->",
+    "\u2028\u2029\x85\r\r\n",
+    "\U000e0041\ufeff\u200b",
+    "<style>*{display:none}</style>",
+]
 ALLOWED = {"style", "div", "h4", "p", "table", "tr", "th", "td", "pre", "code", "details", "summary"}
 
 
@@ -47,7 +75,8 @@ def check(view, *texts):
     assert page.tags <= ALLOWED and page.attributes <= {"class"}
     outside = "".join(page.outside)
     assert not [text for text in texts if len(text.strip()) > 1 and text.strip()[:20] in outside]
-    for text in (plain, "".join(page.inside), outside): assert not [c for c in text if c != "\n" and c != "\t" and not c.isprintable()]
+    for text in (plain, "".join(page.inside), outside):
+        assert not [c for c in text if c != "\n" and c != "\t" and not c.isprintable()]
     assert len(plain) < 60_000 and len(view._repr_html_()) < 300_000
     plain.encode()
     return page
@@ -55,9 +84,27 @@ def check(view, *texts):
 
 def rollout(role, text, task_id="t1", kind="deduction", **changes):
     "One line of a rollouts file."
-    made = {"prompt": {"task_type": kind, "role": role, "text": text, "messages": [], "references": [text[:50]], "task_id": None, "context": {}}, "completion": {"text": text, "finished": True},
-            "verdict": {"status": "ok", "score": 1.0, "truth": None, "detail": text, "seconds": 0.0}, "reward": .5, "reward_parts": {"solve_rate": .5}, "advantage": [.1, -.2], "weight": 1.0, "clip_high": None,
-            "action_mask": None, "task_id": task_id, "policy": "default"}
+    made = {
+        "prompt": {
+            "task_type": kind,
+            "role": role,
+            "text": text,
+            "messages": [],
+            "references": [text[:50]],
+            "task_id": None,
+            "context": {},
+        },
+        "completion": {"text": text, "finished": True},
+        "verdict": {"status": "ok", "score": 1.0, "truth": None, "detail": text, "seconds": 0.0},
+        "reward": 0.5,
+        "reward_parts": {"solve_rate": 0.5},
+        "advantage": [0.1, -0.2],
+        "weight": 1.0,
+        "clip_high": None,
+        "action_mask": None,
+        "task_id": task_id,
+        "policy": "default",
+    }
     return {"step": 1, "use": "trained", "rollout": made | changes}
 
 
@@ -66,7 +113,9 @@ def write_run(folder, *members, style="terse"):
     folder.mkdir(exist_ok=True)
     (folder / "params.yaml").write_text(f"config: {{style: {style}, model: tiny}}\n")
     (folder / "metrics.jsonl").write_text('{"step": 0}\n{"step": 1, "propose/deduction/valid_rate": 0.5}\n')
-    (folder / "rollouts.jsonl.gz").write_bytes(b"".join(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()) for lines in members))
+    (folder / "rollouts.jsonl.gz").write_bytes(
+        b"".join(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()) for lines in members)
+    )
     return open_run(folder)
 
 
@@ -85,7 +134,15 @@ def every_view(run):
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_stays_in_its_box(tmp_path, text):
-    run = write_run(tmp_path / text[:0], [rollout("propose", text), rollout("solve", text), rollout("propose", text, None, "induction"), rollout("propose", text, "t2", text[:60])])
+    run = write_run(
+        tmp_path / text[:0],
+        [
+            rollout("propose", text),
+            rollout("solve", text),
+            rollout("propose", text, None, "induction"),
+            rollout("propose", text, "t2", text[:60]),
+        ],
+    )
     for view in every_view(run): check(view, text)
     check(View(text, {text: text}, {text: text}, (text,), ((text,),), {text: text}, (text,)))
 
@@ -98,8 +155,13 @@ def test_any_text_is_visible_and_stays_in_its_box(text):
 
 def test_what_is_harmless_stays_as_it_is():
     assert visible("def f(x):\n\treturn 'é 漢字 🙂'") == "def f(x):\n\treturn 'é 漢字 🙂'"
-    assert visible("\u202ea\x00") == "\\u202ea\\x00" and visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
-    assert "1 &lt; 2" in View("t", texts={"p": "1 < 2"})._repr_html_() and "1 < 2" in repr(View("t", texts={"p": "1 < 2"}))
+    assert (
+        visible("\u202ea\x00") == "\\u202ea\\x00"
+        and visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
+    )
+    assert "1 &lt; 2" in View("t", texts={"p": "1 < 2"})._repr_html_() and "1 < 2" in repr(
+        View("t", texts={"p": "1 < 2"})
+    )
 
 
 # ---- what belongs together
@@ -115,7 +177,11 @@ def test_the_sample_reads_as_it_was_played():
             rate = sum(r["verdict"]["status"] == "ok" for r in entry.attempts) / 8
             assert rate == entry.proposal["reward_parts"]["solve_rate"]
     view = entry_view(run, 60, "propose", "deduction", 1)
-    assert view.texts["program (given)"].startswith("def f(x):") and "output (hidden from the solver)" in view.texts and len(view.rows) == 8
+    assert (
+        view.texts["program (given)"].startswith("def f(x):")
+        and "output (hidden from the solver)" in view.texts
+        and len(view.rows) == 8
+    )
     assert any(title.startswith("reference") for title in view.folded)
 
 
@@ -123,24 +189,51 @@ def test_both_roles_show_the_same_group():
     run = open_run(SAMPLE)
     rollouts = rollouts_of(run, 120)
     for entry in entries(rollouts, "solve", "abduction"):
-        assert entry.proposal["task_id"] == entry.task_id and entry.attempts in [e.attempts for e in entries(rollouts, "propose", "abduction")]
+        assert entry.proposal["task_id"] == entry.task_id and entry.attempts in [
+            e.attempts for e in entries(rollouts, "propose", "abduction")
+        ]
 
 
 def test_attempts_that_only_measured_are_told_apart(tmp_path):
-    run = write_run(tmp_path, [rollout("propose", "def f(x):\n    return x<in>1"), rollout("solve", "1"), {**rollout("solve", "2"), "use": "estimate"}])
+    run = write_run(
+        tmp_path,
+        [
+            rollout("propose", "def f(x):\n    return x<in>1"),
+            rollout("solve", "1"),
+            {**rollout("solve", "2"), "use": "estimate"},
+        ],
+    )
     view = entry_view(run, 1, "propose", "deduction")
-    assert [row[-1] for row in view.rows] == ["yes", "no"] and view.texts == {"program (proposed)": "def f(x):\n    return x", "input (proposed)": "1"}
+    assert [row[-1] for row in view.rows] == ["yes", "no"] and view.texts == {
+        "program (proposed)": "def f(x):\n    return x",
+        "input (proposed)": "1",
+    }
     assert view.facts["advantage"] == "-0.200 to 0.100 (2 tokens)"
 
 
 # ---- folders in any state
 
-@pytest.mark.parametrize("spoil, said", [(lambda f: (f / "metrics.jsonl").unlink(), "there is no metrics.jsonl"), (lambda f: (f / "params.yaml").unlink(), "there is no params.yaml"),
-                                         (lambda f: (f / "params.yaml").write_text("- 1"), "params.yaml holds no settings"), (lambda f: (f / "params.yaml").write_text("{"), "params.yaml cannot be read"),
-                                         (lambda f: (f / "rollouts.jsonl.gz").unlink(), "there is no rollouts.jsonl.gz"), (lambda f: (f / "summary.json").unlink(), "the run is not finished"),
-                                         (lambda f: shutil.rmtree(f / "checkpoints"), "there is no checkpoint"), (lambda f: next(f.glob("checkpoints/*/*.gz")).write_bytes(b"x"), "cannot read the task buffers"),
-                                         (lambda f: (f / "metrics.jsonl").open("a").write('{"step": 9, "lo'), "the last line of metrics.jsonl is not whole"), (lambda f: (f / "metrics.jsonl").write_text("nonsense\n{}\n"), "lines that cannot be read: 1"),
-                                         (lambda f: (f / "rollouts.jsonl.gz").write_bytes(b"no gzip"), "damaged after the beginning"), (lambda f: (f / "rollouts.jsonl.gz").open("ab").write(b"\x1f\x8b\x08"), "ends torn after step 120")])
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (lambda f: (f / "metrics.jsonl").unlink(), "there is no metrics.jsonl"),
+        (lambda f: (f / "params.yaml").unlink(), "there is no params.yaml"),
+        (lambda f: (f / "params.yaml").write_text("- 1"), "params.yaml holds no settings"),
+        (lambda f: (f / "params.yaml").write_text("{"), "params.yaml cannot be read"),
+        (lambda f: (f / "rollouts.jsonl.gz").unlink(), "there is no rollouts.jsonl.gz"),
+        (lambda f: (f / "summary.json").unlink(), "the run is not finished"),
+        (lambda f: shutil.rmtree(f / "checkpoints"), "there is no checkpoint"),
+        (lambda f: next(f.glob("checkpoints/*/*.gz")).write_bytes(b"x"), "cannot read the task buffers"),
+        (
+            lambda f: (f / "metrics.jsonl").open("a").write('{"step": 9, "lo'),
+            "the last line of metrics.jsonl is not whole",
+        ),
+        (lambda f: (f / "metrics.jsonl").write_text("nonsense\n{}\n"), "lines that cannot be read: 1"),
+        (lambda f: (f / "rollouts.jsonl.gz").write_bytes(b"no gzip"), "damaged after the beginning"),
+        (lambda f: (f / "rollouts.jsonl.gz").open("ab").write(b"\x1f\x8b\x08"), "ends torn after step 120"),
+    ],
+)
 def test_what_is_missing_is_said_and_the_rest_is_shown(tmp_path, spoil, said):
     folder = tmp_path / "run"
     shutil.copytree(SAMPLE, folder)
@@ -184,7 +277,11 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 def test_a_wrong_choice_names_the_right_ones():
     run = open_run(SAMPLE)
-    for choice, said in (({"step": 7}, "step 7 is not recorded: choose one of 1, 60, 120"), ({"task_type": "bug"}, "no propose/bug: it has propose/abduction"), ({"number": 9}, "no number 9: it has 1 to 4")):
+    for choice, said in (
+        ({"step": 7}, "step 7 is not recorded: choose one of 1, 60, 120"),
+        ({"task_type": "bug"}, "no propose/bug: it has propose/abduction"),
+        ({"number": 9}, "no number 9: it has 1 to 4"),
+    ):
         with pytest.raises(ValueError, match=said): views(run, **choice)
 
 
@@ -194,10 +291,20 @@ def test_another_version_and_another_recipe(tmp_path):
     old["rollout"]["mood"] = "good"
     run = write_run(tmp_path / "old", [old])
     notes = slot_view(run, 1, "propose", "deduction").notes
-    assert notes == ("the rollouts have no policy, reward_parts, weight: they were written by another version", "the rollouts have fields that are not shown: mood: they were written by another version")
+    assert notes == (
+        "the rollouts have no policy, reward_parts, weight: they were written by another version",
+        "the rollouts have fields that are not shown: mood: they were written by another version",
+    )
     check(entry_view(run, 1, "propose", "deduction"))
-    other = write_run(tmp_path / "other", [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")], style="mine")
-    assert entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"} and entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
+    other = write_run(
+        tmp_path / "other",
+        [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")],
+        style="mine",
+    )
+    assert (
+        entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
+        and entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
+    )
 
 
 JUNK = [None, 0, -1.5, "", "text", [], {}, [1, [2]], {"a": {"b": None}}, True, float("inf")]
@@ -214,8 +321,19 @@ def mutated(value, rng):
 def test_records_of_any_shape_are_survived(tmp_path):
     rng = random.Random(1)
     for _ in range(25):
-        lines = [rollout("propose", "def f(x):\n    return x<in>1"), rollout("solve", "1"), rollout("propose", "'a'<in>'b'", "t2", "induction")]
-        lines = [{"step": 1, "use": "trained", "rollout": mutated(line["rollout"], rng) if rng.random() < .7 else line["rollout"]} for line in lines * 4]
+        lines = [
+            rollout("propose", "def f(x):\n    return x<in>1"),
+            rollout("solve", "1"),
+            rollout("propose", "'a'<in>'b'", "t2", "induction"),
+        ]
+        lines = [
+            {
+                "step": 1,
+                "use": "trained",
+                "rollout": mutated(line["rollout"], rng) if rng.random() < 0.7 else line["rollout"],
+            }
+            for line in lines * 4
+        ]
         for view in every_view(write_run(tmp_path, lines)): check(view)
 
 
@@ -253,7 +371,27 @@ def test_the_terminal_says_the_same(capsys, tmp_path):
 
 
 def test_the_notebook_opens_a_run(tmp_path):
-    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/browse.ipynb"), str(tmp_path / "out.ipynb"), "-p", "step", "7", "-p", "role", "solve"], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            str(ROOT / "nbs/runs/browse.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            "-p",
+            "step",
+            "7",
+            "-p",
+            "role",
+            "solve",
+        ],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
     text = (tmp_path / "out.ipynb").read_text()
     assert "step 7 is not recorded; recorded are: 1, 60, 120" in text and "step 120, solve, deduction, 1 of" in text
 
@@ -261,4 +399,8 @@ def test_the_notebook_opens_a_run(tmp_path):
 def test_no_value_of_a_damaged_record_becomes_markup():
     evil = "<img src=x onerror=alert(1)>"
     view = View("t", {"a": [evil], "b": {evil: 1}, "c": 1.5}, columns=("d",), rows=(([evil],), (3,)))
-    assert "<img" not in view._repr_html_() and "&lt;img" in view._repr_html_() and "<td class='number'>1.500</td>" in view._repr_html_()
+    assert (
+        "<img" not in view._repr_html_()
+        and "&lt;img" in view._repr_html_()
+        and "<td class='number'>1.500</td>" in view._repr_html_()
+    )

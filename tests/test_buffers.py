@@ -14,7 +14,14 @@ TYPES = ("deduction", "abduction", "induction")
 
 
 def task(number, task_type="deduction", step=0, **info):
-    return Task(task_type, {"program": f"def f(x): return {number}", "input": "0"}, {"output": str(number)}, f"{task_type}/{number}", step=step, info=info)
+    return Task(
+        task_type,
+        {"program": f"def f(x): return {number}", "input": "0"},
+        {"output": str(number)},
+        f"{task_type}/{number}",
+        step=step,
+        info=info,
+    )
 
 
 def filled(cap=64, count=30):
@@ -107,7 +114,13 @@ def test_every_damage_is_one_clear_sentence(tmp_path, name):
     filled().save(path)
     whole = path.read_bytes()
     rng = Random(0)
-    damaged = [whole[:n] for n in range(0, len(whole), max(1, len(whole) // 40))] + [whole + b"x", b"", b"null\n", b"{}\n", gzip.compress(b"[]\n")]
+    damaged = [whole[:n] for n in range(0, len(whole), max(1, len(whole) // 40))] + [
+        whole + b"x",
+        b"",
+        b"null\n",
+        b"{}\n",
+        gzip.compress(b"[]\n"),
+    ]
     for _ in range(60):
         at = rng.randrange(len(whole))
         damaged.append(whole[:at] + bytes([whole[at] ^ (1 << rng.randrange(8))]) + whole[at + 1:])
@@ -140,5 +153,6 @@ def test_a_crash_while_saving_leaves_the_former_file(tmp_path, monkeypatch):
 
 
 def test_unknown_task_type_names_the_known_ones():
-    with pytest.raises(ValueError, match="'geometry'.*deduction, abduction, induction"): filled().solver_batch("geometry", 2, Random(0))
+    with pytest.raises(ValueError, match="'geometry'.*deduction, abduction, induction"):
+        filled().solver_batch("geometry", 2, Random(0))
     with pytest.raises(ValueError, match="cap is 0"): Buffers(TYPES, cap=0)

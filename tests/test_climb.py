@@ -12,8 +12,38 @@ import yaml
 from hypothesis import given, strategies as st
 
 from azr.buffers import Buffers
-from azr.climb import (DEEP, DEEPEST, OPERATIONS, SHARES, SPLITS, Climb, Crowding, FlooredAdvantage, Replay, Trace, apply_edit, base_example, bucket_of, climb, climb_recipe, climbing, costs_of, deep_at, draw_chain, draw_edit, exam_tasks,
-                       lead_at_equal_cost, listing, pretrain, propose_text, source_of, statements_of, states_of, trace_task, words)
+from azr.climb import (
+    DEEP,
+    DEEPEST,
+    OPERATIONS,
+    SHARES,
+    SPLITS,
+    Climb,
+    Crowding,
+    FlooredAdvantage,
+    Replay,
+    Trace,
+    apply_edit,
+    base_example,
+    bucket_of,
+    climb,
+    climb_recipe,
+    climbing,
+    costs_of,
+    deep_at,
+    draw_chain,
+    draw_edit,
+    exam_tasks,
+    lead_at_equal_cost,
+    listing,
+    pretrain,
+    propose_text,
+    source_of,
+    statements_of,
+    states_of,
+    trace_task,
+    words,
+)
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Call, Executor
 from azr.rewards import Proposed
@@ -29,10 +59,22 @@ def env():
     with Executor(workers=1) as executor: yield Environment(executor)
 
 def proposed(env, text, chain=CHAIN):
-    (result,) = Trace().validate([Proposal(Prompt("trace", Role.PROPOSE, context={"program": source_of(chain)}), text)], env)
+    (result,) = Trace().validate(
+        [Proposal(Prompt("trace", Role.PROPOSE, context={"program": source_of(chain)}), text)], env
+    )
     return result
 
-@given(st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=DEEPEST), st.text(max_size=20) | st.builds("{} {}{}".format, st.sampled_from(["add", "replace", "remove"]), st.integers(0, 11), st.sampled_from(["", ": x[1:]"])))
+
+@given(
+    st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=DEEPEST),
+    st.text(max_size=20)
+    | st.builds(
+        "{} {}{}".format,
+        st.sampled_from(["add", "replace", "remove"]),
+        st.integers(0, 11),
+        st.sampled_from(["", ": x[1:]"]),
+    ),
+)
 def test_an_edit_changes_one_statement_or_is_none(chain, edit):
     changed = apply_edit(chain, edit)
     if changed is None: return
@@ -54,10 +96,26 @@ def test_the_executor_lists_the_values_that_the_grammar_knows(env):
     outcomes = env.executor.run([Call(listing(statements), str(states[0])) for statements, states in chains])
     assert [parse_literal(o.value) for o in outcomes] == [states for _, states in chains]
 
-@pytest.mark.parametrize("text, status", [
-    ("add 2: x[1:]", Status.MALFORMED), ("add 2: x[1:]<in>", Status.RAISED), ("add 9: x[1:]<in>[4, 2]", Status.MALFORMED), ("x[1:]<in>[4, 2]", Status.MALFORMED), ("add 1: x[<in>[4, 2]", Status.SYNTAX),
-    ("add 1: x); y = (x<in>[4, 2]", Status.SYNTAX), ("add 3: x[::-1]<in>[4, 2]<in>[1]", Status.BAD_ARGUMENTS), ("add 1: x<in>[4, 2]", Status.DUPLICATE), ("add 1: x[9:]<in>[4, 2]", Status.TOO_LARGE), ("add 1: 3<in>[4, 2]", Status.RAISED),
-    ("add 1: x + [10]<in>[4, 2]", Status.TOO_LARGE), ("add 1: x.append(1)<in>[4, 2]", Status.RAISED), ("add 1: x.__class__.__mro__<in>[4, 2]", Status.UNSAFE), ("add 3: states[0][:1]<in>[4, 2]", Status.RAISED)])
+
+@pytest.mark.parametrize(
+    "text, status",
+    [
+        ("add 2: x[1:]", Status.MALFORMED),
+        ("add 2: x[1:]<in>", Status.RAISED),
+        ("add 9: x[1:]<in>[4, 2]", Status.MALFORMED),
+        ("x[1:]<in>[4, 2]", Status.MALFORMED),
+        ("add 1: x[<in>[4, 2]", Status.SYNTAX),
+        ("add 1: x); y = (x<in>[4, 2]", Status.SYNTAX),
+        ("add 3: x[::-1]<in>[4, 2]<in>[1]", Status.BAD_ARGUMENTS),
+        ("add 1: x<in>[4, 2]", Status.DUPLICATE),
+        ("add 1: x[9:]<in>[4, 2]", Status.TOO_LARGE),
+        ("add 1: 3<in>[4, 2]", Status.RAISED),
+        ("add 1: x + [10]<in>[4, 2]", Status.TOO_LARGE),
+        ("add 1: x.append(1)<in>[4, 2]", Status.RAISED),
+        ("add 1: x.__class__.__mro__<in>[4, 2]", Status.UNSAFE),
+        ("add 3: states[0][:1]<in>[4, 2]", Status.RAISED),
+    ],
+)
 def test_what_is_no_task_is_refused(env, text, status):
     open_env = replace(env, held_out=lambda program: False)
     result = proposed(open_env, text)
@@ -74,13 +132,27 @@ def test_too_deep_is_refused(env):
 def test_every_value_is_checked(env):
     task = trace_task(CHAIN, states_of(CHAIN, [4, 2]))
     right = task.hidden["trace"]
-    answers = [right, right.splitlines()[-1], right.replace("[2, 4] ", "").replace("# [2, 4]\n", "# [4, 2]\n"), right + "\n" + right, right.replace("sorted(x)", "x[::-1]")]
-    assert [v.score for v in Trace().verify([(task, [Attempt(task.id, text) for text in answers])], env)[0]] == [1, 0, 0, 0, 0]
+    answers = [
+        right,
+        right.splitlines()[-1],
+        right.replace("[2, 4] ", "").replace("# [2, 4]\n", "# [4, 2]\n"),
+        right + "\n" + right,
+        right.replace("sorted(x)", "x[::-1]"),
+    ]
+    assert [v.score for v in Trace().verify([(task, [Attempt(task.id, text) for text in answers])], env)[0]] == [
+        1,
+        0,
+        0,
+        0,
+        0,
+    ]
 
 def test_the_exam_is_held_out_and_the_same_twice():
     tasks = exam_tasks("test", 4)
     assert tasks == exam_tasks("test", 4) and len({t.id for t in tasks}) == 4 * max(DEEP)
-    assert all(bucket(t.given["program"]) in SPLITS["test"] for t in tasks) and [t.info["depth"] for t in tasks] == [d for d in range(1, max(DEEP) + 1) for _ in range(4)]
+    assert all(bucket(t.given["program"]) in SPLITS["test"] for t in tasks) and [t.info["depth"] for t in tasks] == [
+        d for d in range(1, max(DEEP) + 1) for _ in range(4)
+    ]
 
 def test_the_deep_exam_asks_what_no_solving_example_shows():
     rng = Random(0)
@@ -91,7 +163,10 @@ def test_the_deep_exam_asks_what_no_solving_example_shows():
 def test_text_survives_the_tokenizer():
     tokenizer, rng = new_tokenizer(words()), Random(1)
     for example in (base_example(rng) for _ in range(200)):
-        assert tokenizer.decode(tokenizer(example.prompt + example.response)["input_ids"]) == example.prompt + example.response
+        assert (
+            tokenizer.decode(tokenizer(example.prompt + example.response)["input_ids"])
+            == example.prompt + example.response
+        )
 
 def edited(edit, p):
     "A proposal that was solved so often."
@@ -99,9 +174,24 @@ def edited(edit, p):
     return Proposed(Verdict(Status.OK, 1.0), p, trace_task(statements, states_of(statements, [4, 2]), edit))
 
 def test_equal_edits_share_their_pay():
-    assert Crowding()([edited("add 2: x + [7]", .5), edited("add 2: x + [6]", .25), edited("add 1: x[1:]", .5), Proposed(Verdict(Status.SYNTAX))]) == [-.25, -.375, 0.0, 0.0]
-    assert Crowding()([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [0.0, 0.0]     # nothing was earned
-    assert Crowding()([edited("add 2: x[1:]", .5)] * 4) == [-.375] * 4 and Crowding()([edited("add 2: x[1:]", .5), edited("add 1: x[1:]", .5)]) == [0.0, 0.0]   # the place counts
+    assert Crowding()(
+        [
+            edited("add 2: x + [7]", 0.5),
+            edited("add 2: x + [6]", 0.25),
+            edited("add 1: x[1:]", 0.5),
+            Proposed(Verdict(Status.SYNTAX)),
+        ]
+    ) == [-0.25, -0.375, 0.0, 0.0]
+    assert Crowding()([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [
+        0.0,
+        0.0,
+    ]  # nothing was earned
+    assert Crowding()([edited("add 2: x[1:]", 0.5)] * 4) == [-0.375] * 4 and Crowding()(
+        [edited("add 2: x[1:]", 0.5), edited("add 1: x[1:]", 0.5)]
+    ) == [
+        0.0,
+        0.0,
+    ]  # the place counts
 
 def test_pay_is_shared_over_batches_and_forgotten():
     crowding, many, one = Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
@@ -114,7 +204,9 @@ def test_the_floor_keeps_small_differences_small():
     assert np.allclose(tiny_spread, [-.1, .1]) and np.allclose(wide, [-1, 1])
 
 def rollout(depth, reward, token):
-    return Rollout(Prompt("trace", Role.SOLVE, "\n" * depth), Completion("", (1,), (token,)), Verdict(Status.OK), reward)
+    return Rollout(
+        Prompt("trace", Role.SOLVE, "\n" * depth), Completion("", (1,), (token,)), Verdict(Status.OK), reward
+    )
 
 def test_replay_takes_what_was_paid_in_proportion():
     replay = Replay(keep=4)
@@ -126,13 +218,25 @@ def test_replay_takes_what_was_paid_in_proportion():
 
 def test_what_nobody_solved_is_no_reference():
     remember, task = climb_recipe(Climb()).remember, trace_task(CHAIN, states_of(CHAIN, [4, 2]))
-    assert remember(task, [], [Verdict(Status.OK, 0.0), Verdict(Status.OK, 1.0)]) is task and remember(task, [], [Verdict(Status.OK, 0.0)] * 2) is None
+    assert (
+        remember(task, [], [Verdict(Status.OK, 0.0), Verdict(Status.OK, 1.0)]) is task
+        and remember(task, [], [Verdict(Status.OK, 0.0)] * 2) is None
+    )
 
 def test_runs_are_compared_at_equal_cost():
-    run = lambda deep, tokens: {"steps": [{"exam": {d: 0 for d in range(1, 7)}, "step": 0}, {"step": 1, "tokens": tokens}, {"step": 2, "tokens": tokens, "exam": {d: deep for d in range(1, 7)}}], "cpu_seconds": [0, tokens / 10]}
+    run = lambda deep, tokens: {
+        "steps": [
+            {"exam": {d: 0 for d in range(1, 7)}, "step": 0},
+            {"step": 1, "tokens": tokens},
+            {"step": 2, "tokens": tokens, "exam": {d: deep for d in range(1, 7)}},
+        ],
+        "cpu_seconds": [0, tokens / 10],
+    }
     slow, quick = run(.8, 200), run(.4, 100)
     assert costs_of(slow, "tokens") == [0, 400] and deep_at(slow, 100, "tokens") == pytest.approx(.2)
-    assert [lead_at_equal_cost(slow, quick, unit) for unit in ("steps", "tokens", "CPU seconds")] == pytest.approx([.4, 0, 0])
+    assert [lead_at_equal_cost(slow, quick, unit) for unit in ("steps", "tokens", "CPU seconds")] == pytest.approx(
+        [0.4, 0, 0]
+    )
 
 def test_the_preset_is_what_the_page_describes():
     preset = yaml.safe_load((Path(__file__).parents[1] / "nbs" / "runs" / "climb.yaml").read_text())
@@ -159,18 +263,48 @@ def base(tmp_path_factory): return pretrain(tmp_path_factory.mktemp("climb"), st
 def test_a_run_repeats_and_is_not_made_twice(base, tmp_path):
     record = climb(Climb(**SMALL), base, tmp_path / "a.json", progress=False)
     again = climb(Climb(**SMALL), base, progress=False)
-    assert again | {"cpu_seconds": record["cpu_seconds"]} == record == json.loads((tmp_path / "a.json").read_text()) == climb(Climb(**SMALL), "nowhere", tmp_path / "a.json")
+    assert (
+        again | {"cpu_seconds": record["cpu_seconds"]}
+        == record
+        == json.loads((tmp_path / "a.json").read_text())
+        == climb(Climb(**SMALL), "nowhere", tmp_path / "a.json")
+    )
     assert record["setting"] == asdict(Climb(**SMALL)) and [s["step"] for s in record["steps"]] == [0, 1, 2]
     with pytest.raises(ValueError, match="other settings"): climb(Climb(seed=1, **SMALL), base, tmp_path / "a.json")
 
 def test_the_figure_has_a_line_for_each_arm(base):
     records = [climb(Climb(control=control, **SMALL), base, progress=False) for control in ("none", "frozen_proposer")]
     drawn = climbing(records)
-    assert len(drawn.axes) == 4 and [t.get_text() for t in drawn.legends[0].get_texts()] == ["base", "self-play (n = 1)", "frozen proposer (n = 1)"]
+    assert len(drawn.axes) == 4 and [t.get_text() for t in drawn.legends[0].get_texts()] == [
+        "base",
+        "self-play (n = 1)",
+        "frozen proposer (n = 1)",
+    ]
 
 
 def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
     before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
-    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs" / "runs" / "climb.ipynb"), str(tmp_path / "out.ipynb"), "-p", "measure", "True"], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            str(ROOT / "nbs" / "runs" / "climb.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            "-p",
+            "measure",
+            "True",
+        ],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
     text = (tmp_path / "out.ipynb").read_text()
-    assert "self-play (n = 1)" in text and "shuffled rewards (n = 1)" in text and before == {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
+    assert (
+        "self-play (n = 1)" in text
+        and "shuffled rewards (n = 1)" in text
+        and before == {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
+    )

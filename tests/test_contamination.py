@@ -1,4 +1,5 @@
 "A planted copy of an exam is found, respelt or not; what is not there is not found; files that are missing or damaged are named."
+
 import json
 import subprocess
 import sys
@@ -11,18 +12,34 @@ from azr.run import config, overlap_record
 from azr.tiny import held_out_tasks
 from conftest import ROOT
 
-EXAM = {"a": "def f(numbers):\n    total = 0\n    for number in numbers:\n        total += number * 2\n    return total", "b": "def f(text):\n    words = text.split()\n    return ' '.join(sorted(words, key=len))",
-        "c": "def f(x, y):\n    while y:\n        x, y = y, x % y\n    return x"}
-RESPELT = "def f(xs: list) -> int:\n    '''Twice the sum.'''\n    t=0\n    for x in xs: t += (x*2)   # twice\n    return t"
+EXAM = {
+    "a": "def f(numbers):\n    total = 0\n    for number in numbers:\n        total += number * 2\n    return total",
+    "b": "def f(text):\n    words = text.split()\n    return ' '.join(sorted(words, key=len))",
+    "c": "def f(x, y):\n    while y:\n        x, y = y, x % y\n    return x",
+}
+RESPELT = (
+    "def f(xs: list) -> int:\n    '''Twice the sum.'''\n    t=0\n    for x in xs: t += (x*2)   # twice\n    return t"
+)
 UNRELATED = "def f(s):\n    return {c: s.count(c) for c in set(s)}"
 
 
 def test_controls():
-    found = {name: overlap([program], EXAM.values()) for name, program in (("copy", EXAM["a"]), ("respelt", RESPELT), ("unrelated", UNRELATED))}
-    assert [one["equal"] for one in found.values()] == [1, 1, 0] and found["copy"]["ngram_share"] == found["respelt"]["ngram_share"] == pytest.approx(1 / 3, abs=.05)
-    assert found["unrelated"]["ngram_share"] < .1 and found["unrelated"]["mostly_seen"] == 0 and found["copy"]["mostly_seen"] == 1
+    found = {
+        name: overlap([program], EXAM.values())
+        for name, program in (("copy", EXAM["a"]), ("respelt", RESPELT), ("unrelated", UNRELATED))
+    }
+    assert [one["equal"] for one in found.values()] == [1, 1, 0] and found["copy"]["ngram_share"] == found["respelt"][
+        "ngram_share"
+    ] == pytest.approx(1 / 3, abs=0.05)
+    assert (
+        found["unrelated"]["ngram_share"] < 0.1
+        and found["unrelated"]["mostly_seen"] == 0
+        and found["copy"]["mostly_seen"] == 1
+    )
     assert equal_rows([RESPELT, UNRELATED], EXAM) == {"a": RESPELT}
-    assert overlap([EXAM["a"].replace("* 2", "* 3")], EXAM.values())["equal"] == 0          # another constant is another program
+    assert (
+        overlap([EXAM["a"].replace("* 2", "* 3")], EXAM.values())["equal"] == 0
+    )  # another constant is another program
 
 
 def test_a_part_is_found_by_ngrams_alone():
@@ -38,26 +55,60 @@ def test_each_question_counts():
 
 
 def test_no_hash_seed_changes_a_digit():
-    program = f"from azr.metrics import overlap\nprint(overlap([{RESPELT!r}, {UNRELATED!r}], {list(EXAM.values())!r}, 4))"
-    said = {subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT, env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "PATH": ""}).stdout for seed in "12"}
+    program = (
+        f"from azr.metrics import overlap\nprint(overlap([{RESPELT!r}, {UNRELATED!r}], {list(EXAM.values())!r}, 4))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "PATH": ""},
+        ).stdout
+        for seed in "12"
+    }
     assert len(said) == 1
 
 
 # ---- benchmarks
 
 def test_programs_of_benchmarks_are_called_f(tmp_path):
-    rows = [{"task_id": "HumanEval/0", "prompt": "import math\n\ndef area(f):\n    '''Of a circle.'''\n", "canonical_solution": "    return math.pi * f * f\n"}]
+    rows = [
+        {
+            "task_id": "HumanEval/0",
+            "prompt": "import math\n\ndef area(f):\n    '''Of a circle.'''\n",
+            "canonical_solution": "    return math.pi * f * f\n",
+        }
+    ]
     (tmp_path / "HumanEvalPlus-v0.1.10.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rows = [{"task_id": "Mbpp/1", "prompt": "\"\"\"\nWrite a function.\n\"\"\"", "canonical_solution": "\ndef add_all(f):\n  return sum(f)\n"}]
+    rows = [
+        {
+            "task_id": "Mbpp/1",
+            "prompt": "\"\"\"\nWrite a function.\n\"\"\"",
+            "canonical_solution": "\ndef add_all(f):\n  return sum(f)\n",
+        }
+    ]
     (tmp_path / "MbppPlus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found, skipped = local_benchmarks(tmp_path)
     assert equal_rows(["def f(xs): return sum(xs)"], found["MBPP+"]) == {"Mbpp/1": "def f(xs): return sum(xs)"}
-    assert list(equal_rows(["import math\ndef f(r):\n    return math.pi * r * r"], found["HumanEval+"])) == ["HumanEval/0"]
+    assert list(equal_rows(["import math\ndef f(r):\n    return math.pi * r * r"], found["HumanEval+"])) == [
+        "HumanEval/0"
+    ]
     assert list(skipped) == ["CRUXEval"] and "AZR_DATA" in skipped["CRUXEval"]
     assert local_benchmarks(None)[0] == {} and set(local_benchmarks(None)[1]) == {"CRUXEval", "MBPP+", "HumanEval+"}
 
 
-@pytest.mark.parametrize("text, said", [('{"id": "1"}', "cruxeval.jsonl, row 1 has no text 'code'"), ('{"id": "1", "code": 3}', "has no text 'code'"), ('{"id": "1", "code": "x"}\n\n{"id', "cruxeval.jsonl, line 3 is no JSON"), ("[1]", "has no text 'id'")])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('{"id": "1"}', "cruxeval.jsonl, row 1 has no text 'code'"),
+        ('{"id": "1", "code": 3}', "has no text 'code'"),
+        ('{"id": "1", "code": "x"}\n\n{"id', "cruxeval.jsonl, line 3 is no JSON"),
+        ("[1]", "has no text 'id'"),
+    ],
+)
 def test_a_damaged_file_is_named_with_row_and_field(tmp_path, text, said):
     (tmp_path / "cruxeval.jsonl").write_text(text)
     with pytest.raises(ValueError, match=said): benchmark_programs("CRUXEval", tmp_path)
@@ -77,35 +128,91 @@ def test_real_benchmarks_are_read_whole(azr_data):
 def test_a_planted_exam_shows_in_the_summary():
     settings = config("demo", test_tasks=10, evaluate_tasks=10)
     exam = held_out_tasks("test", 500, ("deduction",))[:10]
-    answers = [Rollout(Prompt("induction", Role.SOLVE, "..."), Completion(task.given["program"].replace("x", "value")), Verdict(Status.WRONG)) for task in exam[:4]]
+    answers = [
+        Rollout(
+            Prompt("induction", Role.SOLVE, "..."),
+            Completion(task.given["program"].replace("x", "value")),
+            Verdict(Status.WRONG),
+        )
+        for task in exam[:4]
+    ]
     harmless = Task("deduction", {"program": UNRELATED, "input": "'a'"}, {"output": "{'a': 1}"}, "u")
     clean, leaked = overlap_record([harmless], [], settings), overlap_record([*exam, harmless], answers, settings)
-    assert clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"] and leaked["proposals"]["test"]["equal"] == 10
+    assert (
+        clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"]
+        and leaked["proposals"]["test"]["equal"] == 10
+    )
     asked = [task.given["program"] for task in exam]
     assert leaked["answers"]["test"]["equal"] == sum(program in asked[:4] for program in asked)
     assert leaked["proposals"]["test"]["asked"] == 10 and set(leaked["skipped"]) == {"CRUXEval", "MBPP+", "HumanEval+"}
 
 
 def test_answers_that_are_no_programs_do_not_count():
-    answer = lambda text, kind="induction", role=Role.SOLVE, status=Status.OK: Rollout(Prompt(kind, role, "..."), Completion(text), Verdict(status))
-    rollouts = [answer(EXAM["a"]), answer("1<in>2"), answer(EXAM["b"], "abduction"), answer(EXAM["b"], role=Role.PROPOSE), answer(EXAM["c"], status=Status.WRONG)]
-    assert answered_programs(rollouts, "terse") == {EXAM["a"], EXAM["c"]} and answered_programs(rollouts, "terse", right=True) == {EXAM["a"]}
+    answer = lambda text, kind="induction", role=Role.SOLVE, status=Status.OK: Rollout(
+        Prompt(kind, role, "..."), Completion(text), Verdict(status)
+    )
+    rollouts = [
+        answer(EXAM["a"]),
+        answer("1<in>2"),
+        answer(EXAM["b"], "abduction"),
+        answer(EXAM["b"], role=Role.PROPOSE),
+        answer(EXAM["c"], status=Status.WRONG),
+    ]
+    assert answered_programs(rollouts, "terse") == {EXAM["a"], EXAM["c"]} and answered_programs(
+        rollouts, "terse", right=True
+    ) == {EXAM["a"]}
 
 
 def test_committed_records_hold_counts_and_names_only():
     for name in ("demo", "azr_seeds"):
         path = ROOT / "data" / "contamination" / f"{name}.json"
         found = json.loads(path.read_text())
-        assert path.stat().st_size < 30_000 and "def " not in path.read_text() and {"CRUXEval", "MBPP+", "test"} <= set(next(iter(found["overlap"]["proposals"].values())))
-    assert all(sets[split]["equal"] == 0 for sets in json.loads((ROOT / "data/contamination/demo.json").read_text())["overlap"]["proposals"].values() for split in ("validation", "test", "distinct", "shifted"))
+        assert (
+            path.stat().st_size < 30_000
+            and "def " not in path.read_text()
+            and {"CRUXEval", "MBPP+", "test"} <= set(next(iter(found["overlap"]["proposals"].values())))
+        )
+    assert all(
+        sets[split]["equal"] == 0
+        for sets in json.loads((ROOT / "data/contamination/demo.json").read_text())["overlap"]["proposals"].values()
+        for split in ("validation", "test", "distinct", "shifted")
+    )
 
 
 @pytest.mark.slow
 def test_the_notebook_finds_what_is_planted(tmp_path):
     exam = held_out_tasks("test", 500, ("deduction",))[:3]
-    (tmp_path / "mine.jsonl").write_text("".join(json.dumps({"program": program}) + "\n" for program in (exam[0].given["program"], RESPELT)))
+    (tmp_path / "mine.jsonl").write_text(
+        "".join(json.dumps({"program": program}) + "\n" for program in (exam[0].given["program"], RESPELT))
+    )
     (tmp_path / "cruxeval.jsonl").write_text(json.dumps({"id": "planted", "code": EXAM["a"]}) + "\n")
-    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/contamination.ipynb"), str(tmp_path / "out.ipynb"), "-p", "programs", str(tmp_path / "mine.jsonl"),
-                    "-p", "data", str(tmp_path), "-p", "record", str(tmp_path / "found.json")], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            str(ROOT / "nbs/runs/contamination.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            "-p",
+            "programs",
+            str(tmp_path / "mine.jsonl"),
+            "-p",
+            "data",
+            str(tmp_path),
+            "-p",
+            "record",
+            str(tmp_path / "found.json"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
     found = json.loads((tmp_path / "found.json").read_text())
-    assert found["overlap"]["proposals"]["mine"]["test"]["equal"] >= 1 and found["equal_rows"]["proposals"]["CRUXEval"] == ["planted"] and found["skipped"] == ["HumanEval+", "MBPP+"]
+    assert (
+        found["overlap"]["proposals"]["mine"]["test"]["equal"] >= 1
+        and found["equal_rows"]["proposals"]["CRUXEval"] == ["planted"]
+        and found["skipped"] == ["HumanEval+", "MBPP+"]
+    )

@@ -11,18 +11,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, to_json
-from azr.metrics import gzip_members, gzip_parts, interval, program_shape, read_metrics, read_rollouts, solve_rates, step_metrics
+from azr.metrics import (
+    gzip_members,
+    gzip_parts,
+    interval,
+    program_shape,
+    read_metrics,
+    read_rollouts,
+    solve_rates,
+    step_metrics,
+)
 
 TYPES = ("deduction", "abduction", "induction")
 
 
 def rollout(role, task_type, status=Status.OK, number=0, **parts):
     task_id = f"t{number}" if status in (Status.OK, Status.DUPLICATE) or role is Role.SOLVE else None
-    return Rollout(Prompt(task_type, role, text="?"), Completion("text\u2028\ud800", completion_ids=(1,) * (number + 1)), Verdict(status, float(status is Status.OK)),
-                   reward=number / 7, reward_parts=parts, task_id=task_id)
+    return Rollout(
+        Prompt(task_type, role, text="?"),
+        Completion("text\u2028\ud800", completion_ids=(1,) * (number + 1)),
+        Verdict(status, float(status is Status.OK)),
+        reward=number / 7,
+        reward_parts=parts,
+        task_id=task_id,
+    )
 
 
-rollouts_strategy = st.lists(st.builds(rollout, st.sampled_from(list(Role)), st.sampled_from(TYPES), st.sampled_from(list(Status)), st.integers(0, 4)), max_size=40)
+rollouts_strategy = st.lists(
+    st.builds(
+        rollout, st.sampled_from(list(Role)), st.sampled_from(TYPES), st.sampled_from(list(Status)), st.integers(0, 4)
+    ),
+    max_size=40,
+)
 
 
 @given(rollouts_strategy)
@@ -32,7 +52,11 @@ def test_every_number_is_defined_and_rates_are_rates(rollouts):
     assert list(metrics) == sorted(metrics) and all(math.isfinite(value) for value in metrics.values())
     assert all(0 <= value <= 1 for name, value in metrics.items() if name.endswith(("_rate", "accuracy")))
     for slot in {r.slot for r in rollouts}:
-        assert sum(v for k, v in metrics.items() if k.startswith(f"{slot}/status/")) == metrics[f"{slot}/count"] == sum(r.slot == slot for r in rollouts)
+        assert (
+            sum(v for k, v in metrics.items() if k.startswith(f"{slot}/status/"))
+            == metrics[f"{slot}/count"]
+            == sum(r.slot == slot for r in rollouts)
+        )
     assert {"/".join(k.split("/")[:2]) for k in metrics} == {r.slot for r in rollouts}
     json.dumps(metrics, allow_nan=False)
 
@@ -40,14 +64,23 @@ def test_every_number_is_defined_and_rates_are_rates(rollouts):
 def test_nothing_valid_leaves_no_key():
     metrics = step_metrics([rollout(Role.PROPOSE, "induction", Status.RAISED)])
     assert metrics["propose/induction/valid_rate"] == 0
-    assert not {"unique_rate", "new_rate", "learnability", "solve_rate", "statements"} & {k.split("/")[-1] for k in metrics}
+    assert not {"unique_rate", "new_rate", "learnability", "solve_rate", "statements"} & {
+        k.split("/")[-1] for k in metrics
+    }
     assert not any(k.startswith("solve/") for k in metrics)
 
 
 def test_valid_unique_and_new_are_three_things():
     P = Role.PROPOSE
-    metrics = step_metrics([rollout(P, "deduction", Status.OK, 1), rollout(P, "deduction", Status.DUPLICATE, 1), rollout(P, "deduction", Status.DUPLICATE, 2),
-                            rollout(P, "deduction", Status.OK, 3), rollout(P, "deduction", Status.BANNED)])
+    metrics = step_metrics(
+        [
+            rollout(P, "deduction", Status.OK, 1),
+            rollout(P, "deduction", Status.DUPLICATE, 1),
+            rollout(P, "deduction", Status.DUPLICATE, 2),
+            rollout(P, "deduction", Status.OK, 3),
+            rollout(P, "deduction", Status.BANNED),
+        ]
+    )
     assert metrics["propose/deduction/valid_rate"] == 4 / 5       # a known task is still a valid program
     assert metrics["propose/deduction/unique_rate"] == 3 / 4      # 1, 2, 3 among four
     assert metrics["propose/deduction/new_rate"] == 2 / 4
@@ -60,18 +93,32 @@ def test_a_duplicate_without_a_task_is_not_valid():
 
 
 def test_truth_is_reported_beside_the_score():
-    vote = lambda score, truth: Rollout(Prompt("vote", Role.SOLVE, text="?"), Completion(""), Verdict(Status.OK, score, truth))
+    vote = lambda score, truth: Rollout(
+        Prompt("vote", Role.SOLVE, text="?"), Completion(""), Verdict(Status.OK, score, truth)
+    )
     metrics = step_metrics([vote(1.0, False), vote(1.0, True), vote(0.0, None)])
     assert metrics["solve/vote/accuracy"] == 2 / 3 and metrics["solve/vote/truth"] == 1 / 2
 
 
-@pytest.mark.parametrize("program, shape", [
-    ("def f(x): return x", (1, 0)),
-    ("import math\n\ndef g(x):\n    'doc'\n    return x\n\nclass A:\n    y: int = 0\n\ndef f(x):\n    return [g(i) for i in x]", (3, 0)),
-    ("def f(x):\n    if x:\n        return 1\n    elif x > 2:\n        return 2\n    elif x > 3:\n        return 3\n    else:\n        return 4", (7, 1)),
-    ("def f(x):\n    while x:\n        try:\n            with x as y: pass\n        except ValueError:\n            for i in x:\n                if i: break\n    return x", (8, 4)),
-    ("def f(x):\n    match x:\n        case 1:\n            if x: return 1\n    return 2", (4, 2)),
-])
+@pytest.mark.parametrize(
+    "program, shape",
+    [
+        ("def f(x): return x", (1, 0)),
+        (
+            "import math\n\ndef g(x):\n    'doc'\n    return x\n\nclass A:\n    y: int = 0\n\ndef f(x):\n    return [g(i) for i in x]",
+            (3, 0),
+        ),
+        (
+            "def f(x):\n    if x:\n        return 1\n    elif x > 2:\n        return 2\n    elif x > 3:\n        return 3\n    else:\n        return 4",
+            (7, 1),
+        ),
+        (
+            "def f(x):\n    while x:\n        try:\n            with x as y: pass\n        except ValueError:\n            for i in x:\n                if i: break\n    return x",
+            (8, 4),
+        ),
+        ("def f(x):\n    match x:\n        case 1:\n            if x: return 1\n    return 2", (4, 2)),
+    ],
+)
 def test_program_shape(program, shape):
     assert tuple(program_shape(program).values()) == shape
 
@@ -81,9 +128,16 @@ def test_very_deep_expressions_are_no_trouble():
 
 
 def test_only_programs_that_a_task_brings_are_measured():
-    tasks = [Task("deduction", {"program": "def f(x): return x", "input": "1"}, {}, "a"), Task("induction", {"pairs": []}, {"program": "def f(x):\n    x += 1\n    return x"}, "b")]
+    tasks = [
+        Task("deduction", {"program": "def f(x): return x", "input": "1"}, {}, "a"),
+        Task("induction", {"pairs": []}, {"program": "def f(x):\n    x += 1\n    return x"}, "b"),
+    ]
     metrics = step_metrics([rollout(Role.PROPOSE, name) for name in TYPES], tasks)
-    assert metrics["propose/deduction/statements"] == 1 and "propose/induction/statements" not in metrics and "propose/abduction/statements" not in metrics
+    assert (
+        metrics["propose/deduction/statements"] == 1
+        and "propose/induction/statements" not in metrics
+        and "propose/abduction/statements" not in metrics
+    )
 
 
 def test_interval_covers_what_it_says():
@@ -92,13 +146,25 @@ def test_interval_covers_what_it_says():
         middle, half = interval([rng.gauss(0, 1) for _ in range(5)])
         hits += abs(middle) <= half
     assert abs(hits / 4000 - .95) < .015
-    assert interval([2.0]) == (2.0, None) and interval([1.0] * 3) == (1.0, 0.0) and interval([0, 1] * 30)[1] == pytest.approx(.13, abs=.01)
+    assert (
+        interval([2.0]) == (2.0, None)
+        and interval([1.0] * 3) == (1.0, 0.0)
+        and interval([0, 1] * 30)[1] == pytest.approx(0.13, abs=0.01)
+    )
 
 
 def test_reading_stops_at_what_is_whole(tmp_path):
     steps = {n: [rollout(Role.PROPOSE, "deduction", Status.OK, n, solve_rate=.5)] for n in (1, 20)}
-    members = [gzip.compress("".join(f'{{"step": {n}, "use": "{use}", "rollout": {to_json(r)}}}\n' for r in members for use in ("trained", "estimate")).encode("utf-8", "surrogatepass"))
-               for n, members in steps.items()]
+    members = [
+        gzip.compress(
+            "".join(
+                f'{{"step": {n}, "use": "{use}", "rollout": {to_json(r)}}}\n'
+                for r in members
+                for use in ("trained", "estimate")
+            ).encode("utf-8", "surrogatepass")
+        )
+        for n, members in steps.items()
+    ]
     whole = b"".join(members)
     for cut in range(0, len(whole) + 1, 7):
         (tmp_path / "rollouts.jsonl.gz").write_bytes(whole[:cut])
@@ -117,7 +183,9 @@ def test_damaged_rollouts_say_so(tmp_path):
 
 
 def test_reading_many_members_is_linear(monkeypatch):
-    texts = [b"%d\n" % i * (1 + i % 7) for i in range(4000)] + [Random(0).randbytes(100_000)]   # the last spans several chunks
+    texts = [b"%d\n" % i * (1 + i % 7) for i in range(4000)] + [
+        Random(0).randbytes(100_000)
+    ]  # the last spans several chunks
     fed, data = [], b"".join(gzip.compress(text, mtime=0) for text in texts)
 
     class Counting:
@@ -127,7 +195,11 @@ def test_reading_many_members_is_linear(monkeypatch):
 
     monkeypatch.setattr("azr.metrics.zlib", SimpleNamespace(decompressobj=Counting, error=zlib.error))
     parts = list(gzip_parts(data, 1000))
-    assert [text for _, text, _ in parts] == texts == list(gzip_members(data)) and all(whole for *_, whole in parts) and b"".join(part for part, *_ in parts) == data
+    assert (
+        [text for _, text, _ in parts] == texts == list(gzip_members(data))
+        and all(whole for *_, whole in parts)
+        and b"".join(part for part, *_ in parts) == data
+    )
     assert sum(fed) < len(texts) * (1000 + 2**14) + 2 * len(data)   # whole rests would be near 4000 * len(data) / 2
     assert [whole for *_, whole in gzip_parts(data[:-1], 1000)] == [True] * 4000 + [False]
 
@@ -140,5 +212,7 @@ def test_a_folder_without_metrics_or_with_a_damaged_line_is_named(tmp_path):
 
 def test_rollouts_of_another_version_are_named(tmp_path):
     with pytest.raises(ValueError, match="there is no .*rollouts.jsonl.gz"): read_rollouts(tmp_path)
-    (tmp_path / "rollouts.jsonl.gz").write_bytes(gzip.compress(b'{"use": "trained", "step": 1, "rollout": {"reward": 0.5}}\n'))
+    (tmp_path / "rollouts.jsonl.gz").write_bytes(
+        gzip.compress(b'{"use": "trained", "step": 1, "rollout": {"reward": 0.5}}\n')
+    )
     with pytest.raises(ValueError, match="Rollout lacks the field .*verdict"): read_rollouts(tmp_path)

@@ -1,4 +1,5 @@
 "The plan against real tensors: counts of weights, bytes of a trainer, what autograd keeps, the cache of a generation; and that what it proposes fits."
+
 import re
 import weakref
 from dataclasses import replace
@@ -15,25 +16,70 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Co
 
 from azr import plan
 from azr.cli import main
-from azr.plan import (CLASSES, GPUS, SHAPES, Assumptions, activation_bytes, adapter_parameters, check_device, cost, from_config, gpu_named, kept_by_layer, limits, load, matrices, memory, parameters,
-                      peak, plan_text, remedies, shape_of, state_bytes, totals, tuned, widths)
+from azr.plan import (
+    CLASSES,
+    GPUS,
+    SHAPES,
+    Assumptions,
+    activation_bytes,
+    adapter_parameters,
+    check_device,
+    cost,
+    from_config,
+    gpu_named,
+    kept_by_layer,
+    limits,
+    load,
+    matrices,
+    memory,
+    parameters,
+    peak,
+    plan_text,
+    remedies,
+    shape_of,
+    state_bytes,
+    totals,
+    tuned,
+    widths,
+)
 from azr.run import check_batches, config, presets
 from azr.trainer import Config, chunks, four_bits, load_policy
 
 KINDS = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
-REGIMES = {"full": {}, "full float32": {"dtype": "float32"}, "lora": {"lora_rank": 8}, "lora float32": {"lora_rank": 8, "dtype": "float32"}, "qlora": {"lora_rank": 8, "quantization": "nf4"}}
+REGIMES = {
+    "full": {},
+    "full float32": {"dtype": "float32"},
+    "lora": {"lora_rank": 8},
+    "lora float32": {"lora_rank": 8, "dtype": "float32"},
+    "qlora": {"lora_rank": 8, "quantization": "nf4"},
+}
 
 
 def made(kind="qwen2", layers=2, hidden=64, intermediate=176, heads=4, kv_heads=2, **more):
-    return KINDS[kind](vocab_size=512, hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv_heads, head_dim=hidden // heads,
-                       max_position_embeddings=512, tie_word_embeddings=False, **more)
+    return KINDS[kind](
+        vocab_size=512,
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        head_dim=hidden // heads,
+        max_position_embeddings=512,
+        tie_word_embeddings=False,
+        **more,
+    )
 
 
-def adapted(model, rank): return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"))
+def adapted(model, rank):
+    return get_peft_model(
+        model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
 
 
 def held_as_the_trainer_does(kind, c: Config, **shape):
-    model = AutoModelForCausalLM.from_config(made(kind, **shape), dtype=torch.bfloat16 if c.lora_rank and c.dtype == "auto" else torch.float32).train()
+    model = AutoModelForCausalLM.from_config(
+        made(kind, **shape), dtype=torch.bfloat16 if c.lora_rank and c.dtype == "auto" else torch.float32
+    ).train()
     if c.quantization: model = in_four_bits(model)
     return adapted(model, c.lora_rank) if c.lora_rank else model
 
@@ -42,7 +88,9 @@ def in_four_bits(model):
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is optional")
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, **four_bits("nf4", "bfloat16")).train()
+        return AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.bfloat16, **four_bits("nf4", "bfloat16")
+        ).train()
 
 
 def body(model): return getattr(model, "get_base_model", lambda: model)().model
@@ -52,8 +100,17 @@ def body(model): return getattr(model, "get_base_model", lambda: model)().model
 
 def config_of(name, s):
     kind = "qwen3" if s.head_norms else "qwen2" if s.biases else "llama"
-    return KINDS[kind](vocab_size=s.vocabulary, hidden_size=s.hidden, intermediate_size=s.intermediate, num_hidden_layers=s.layers, num_attention_heads=s.heads, num_key_value_heads=s.kv_heads,
-                       head_dim=s.head_size, max_position_embeddings=s.context, tie_word_embeddings=s.tied)
+    return KINDS[kind](
+        vocab_size=s.vocabulary,
+        hidden_size=s.hidden,
+        intermediate_size=s.intermediate,
+        num_hidden_layers=s.layers,
+        num_attention_heads=s.heads,
+        num_key_value_heads=s.kv_heads,
+        head_dim=s.head_size,
+        max_position_embeddings=s.context,
+        tie_word_embeddings=s.tied,
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in SHAPES if "Coder" not in n])
@@ -63,10 +120,16 @@ def test_weights_and_adapter_of_every_known_model_are_counted_exactly(name):
         model = AutoModelForCausalLM.from_config(config_of(name, s))
         assert sum(p.numel() for p in model.parameters()) == sum(parameters(s).values())
         assert from_config(model.config) == s
-        if s.layers == 24: assert sum(p.numel() for p in adapted(model, 16).parameters() if p.requires_grad) == adapter_parameters(s, 16)
+        if s.layers == 24:
+            assert sum(p.numel() for p in adapted(model, 16).parameters() if p.requires_grad) == adapter_parameters(
+                s, 16
+            )
 
 
-@pytest.mark.parametrize("kind, more", [("llama", {"attention_bias": True, "mlp_bias": True}), ("qwen3", {"attention_bias": True}), ("qwen2", {})])
+@pytest.mark.parametrize(
+    "kind, more",
+    [("llama", {"attention_bias": True, "mlp_bias": True}), ("qwen3", {"attention_bias": True}), ("qwen2", {})],
+)
 def test_biases_and_adapters_are_counted_exactly(kind, more):
     with torch.device("meta"): model = AutoModelForCausalLM.from_config(made(kind, **more))
     s = from_config(model.config)
@@ -75,14 +138,21 @@ def test_biases_and_adapters_are_counted_exactly(kind, more):
 
 
 def test_the_embedded_model_and_a_folder(tmp_path):
-    assert sum(p.numel() for p in load_policy(str(plan.model_path("tiny")))[0].parameters()) == sum(parameters(shape_of("tiny")).values())
+    assert sum(p.numel() for p in load_policy(str(plan.model_path("tiny")))[0].parameters()) == sum(
+        parameters(shape_of("tiny")).values()
+    )
     made("qwen3").save_pretrained(tmp_path)
-    assert shape_of(str(tmp_path)) == from_config(made("qwen3")) and shape_of("Qwen/Qwen2.5-7B-Instruct") == SHAPES["Qwen/Qwen2.5-7B"]
+    assert (
+        shape_of(str(tmp_path)) == from_config(made("qwen3"))
+        and shape_of("Qwen/Qwen2.5-7B-Instruct") == SHAPES["Qwen/Qwen2.5-7B"]
+    )
 
 
 def test_weights_in_4_bits_are_counted_exactly():
     bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is optional")
-    weight = bitsandbytes.nn.Params4bit(torch.randn(1024, 896), requires_grad=False, quant_type="nf4", compress_statistics=True).to("cpu")
+    weight = bitsandbytes.nn.Params4bit(
+        torch.randn(1024, 896), requires_grad=False, quant_type="nf4", compress_statistics=True
+    ).to("cpu")
     state = weight.quant_state
     assert weight.nbytes + state.absmax.nbytes + state.state2.absmax.nbytes == plan.NF4 * 1024 * 896
 
@@ -91,10 +161,13 @@ def test_weights_in_4_bits_are_counted_exactly():
 
 class Look(TrainerCallback):
     "Counts the bytes of the gradients before they are used up."
-    def on_pre_optimizer_step(self, args, state, control, model=None, **_): self.gradients = sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
+    def on_pre_optimizer_step(self, args, state, control, model=None, **_):
+        self.gradients = sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("changes", [{}, {"lora_rank": 2}, {"control": "frozen_proposer"}, {"lora_rank": 2, "control": "frozen_proposer"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"lora_rank": 2}, {"control": "frozen_proposer"}, {"lora_rank": 2, "control": "frozen_proposer"}]
+)
 def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
     look, trainer = Look(), make(tmp_path, steps=1, **changes)
     trainer.add_callback(look)
@@ -102,16 +175,25 @@ def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
     c, s = trainer.config, from_config(trainer.model.config)
     states = sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")
     planned = state_bytes(c, s)
-    assert sum(p.nbytes for p in trainer.model.parameters()) == planned["weights"] + planned["adapter"] and states == planned["optimiser"]
+    assert (
+        sum(p.nbytes for p in trainer.model.parameters()) == planned["weights"] + planned["adapter"]
+        and states == planned["optimiser"]
+    )
     assert look.gradients == memory(c, s)["gradients"][-1]
-    assert (sum(p.nbytes for p in trainer.frozen.parameters()) if trainer.frozen is not None else 0) == planned["copy of the base"]
+    assert (sum(p.nbytes for p in trainer.frozen.parameters()) if trainer.frozen is not None else 0) == planned[
+        "copy of the base"
+    ]
 
 
-@given(sizes=strategies.lists(strategies.integers(1, 60), min_size=1, max_size=40), score_tokens=strategies.integers(1, 300))
+@given(
+    sizes=strategies.lists(strategies.integers(1, 60), min_size=1, max_size=40),
+    score_tokens=strategies.integers(1, 300),
+)
 def test_no_part_of_the_loss_is_larger_than_planned(sizes, score_tokens):
     c = replace(config("demo"), max_prompt_tokens=20, max_completion_tokens=40, score_tokens=score_tokens)
     l = load(c, shape_of("tiny"))
-    for part in chunks(sorted(range(len(sizes)), key=sizes.__getitem__), sizes, score_tokens): assert len(part) * max(sizes[i] for i in part) <= max(score_tokens, l.longest)
+    for part in chunks(sorted(range(len(sizes)), key=sizes.__getitem__), sizes, score_tokens):
+        assert len(part) * max(sizes[i] for i in part) <= max(score_tokens, l.longest)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -123,8 +205,19 @@ def test_bytes_of_a_generations_cache_are_planned_exactly(kind, regime):
     ids = torch.randint(0, 500, (load(c, s).writing, 7))
     mask = torch.ones_like(ids)
     mask[0, :2] = 0
-    model.forward = torch.autocast("cpu", torch.bfloat16, enabled=c.dtype == "auto")(model.forward)   # as accelerate wraps it: peft's generate goes past it
-    with torch.no_grad(): written = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=6, min_new_tokens=6, do_sample=False, return_dict_in_generate=True, pad_token_id=0)
+    model.forward = torch.autocast("cpu", torch.bfloat16, enabled=c.dtype == "auto")(
+        model.forward
+    )  # as accelerate wraps it: peft's generate goes past it
+    with torch.no_grad():
+        written = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=6,
+            min_new_tokens=6,
+            do_sample=False,
+            return_dict_in_generate=True,
+            pad_token_id=0,
+        )
     cache = written.past_key_values.layers
     assert len(ids) == 3 and cache[0].keys.size(2) == 12    # the last token is never read
     assert sum(l.keys.nbytes + l.values.nbytes for l in cache) == activation_bytes(c, s)["KV cache"][1] * 12 / 13
@@ -144,7 +237,10 @@ def kept(model, rows, length, half) -> int:
     ids = torch.randint(0, 500, (rows, length))
     mask = torch.ones_like(ids)
     mask[0, :2] = 0
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), torch.autocast("cpu", torch.bfloat16, enabled=half): body(model)(input_ids=ids, attention_mask=mask, use_cache=False)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), torch.autocast(
+        "cpu", torch.bfloat16, enabled=half
+    ):
+        body(model)(input_ids=ids, attention_mask=mask, use_cache=False)
     return sum(seen.values())
 
 
@@ -192,7 +288,16 @@ WIDE = dict(hidden=224, intermediate=1216, heads=14, kv_heads=2)   # Qwen2.5-0.5
 @pytest.mark.parametrize("checkpointing", [True, False])
 @pytest.mark.parametrize("regime", ["full", "full float32", "lora", "qlora"])
 def test_peaks_of_a_models_forward_and_backward_pass_are_planned(regime, checkpointing):
-    c = Config(**REGIMES[regime], gradient_checkpointing=checkpointing, batch=2, task_types=("deduction",), micro_batches=1, max_prompt_tokens=256, max_completion_tokens=256, score_tokens=2048)
+    c = Config(
+        **REGIMES[regime],
+        gradient_checkpointing=checkpointing,
+        batch=2,
+        task_types=("deduction",),
+        micro_batches=1,
+        max_prompt_tokens=256,
+        max_completion_tokens=256,
+        score_tokens=2048,
+    )
     model = held_as_the_trainer_does("qwen2", c, **WIDE)
     s = from_config(made(**WIDE))
     if checkpointing:
@@ -203,26 +308,38 @@ def test_peaks_of_a_models_forward_and_backward_pass_are_planned(regime, checkpo
     ids, mask = torch.randint(0, 500, (4, 512)), torch.ones(4, 512, dtype=torch.long)
     mask[0, :9] = 0
     with Peak([*model.parameters(), *(p.grad for p in model.parameters() if p.grad is not None), ids, mask]) as peak_of:
-        with torch.autocast("cpu", torch.bfloat16, enabled=c.dtype == "auto"): out = body(model)(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        with torch.autocast("cpu", torch.bfloat16, enabled=c.dtype == "auto"):
+            out = body(model)(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         forward, peak_of.most = peak_of.most, peak_of.now
         out.float().sum().backward()
     parts = activation_bytes(c, s)
     head = 4 * 256 * (s.hidden * widths(c).stream + 16)          # what is kept for the head, which was not asked
-    planned = [sum(parts[name][i] for name in ("kept for backward", "passing through", "weights cast")) - head for i in (2, 4)]
-    assert max(planned) == pytest.approx(max(forward, peak_of.most), rel=0.08) and planned[0] == pytest.approx(forward, rel=0.12)
+    planned = [
+        sum(parts[name][i] for name in ("kept for backward", "passing through", "weights cast")) - head for i in (2, 4)
+    ]
+    assert max(planned) == pytest.approx(max(forward, peak_of.most), rel=0.08) and planned[0] == pytest.approx(
+        forward, rel=0.12
+    )
 
 
 @pytest.mark.parametrize("regime", ["full", "full float32", "lora", "qlora"])
 def test_the_peak_of_reading_prompts_is_planned(regime):
     c = Config(**REGIMES[regime], batch=4, max_prompt_tokens=256, max_completion_tokens=256, chunk_tokens=2048)
-    model, s = held_as_the_trainer_does("qwen2", replace(c, lora_rank=0) if "lora" not in regime else c, **WIDE), from_config(made(**WIDE))
+    model, s = held_as_the_trainer_does(
+        "qwen2", replace(c, lora_rank=0) if "lora" not in regime else c, **WIDE
+    ), from_config(made(**WIDE))
     ids, mask = torch.randint(0, 500, (4, 256)), torch.ones(4, 256, dtype=torch.long)
     mask[0, :9] = 0
     assert load(c, s).writing == 4
-    with torch.no_grad(), Peak([*model.parameters(), ids, mask]) as peak_of, torch.autocast("cpu", torch.bfloat16, enabled=regime == "full"): out = body(model)(input_ids=ids, attention_mask=mask, use_cache=True)
+    with torch.no_grad(), Peak([*model.parameters(), ids, mask]) as peak_of, torch.autocast(
+        "cpu", torch.bfloat16, enabled=regime == "full"
+    ):
+        out = body(model)(input_ids=ids, attention_mask=mask, use_cache=True)
     parts = activation_bytes(c, s)
     head = 2 * s.vocabulary * s.hidden * (regime == "full")      # the head was not asked
-    assert out.past_key_values and peak_of.most == pytest.approx(sum(column[0] for column in parts.values()) - head, rel=0.08)
+    assert out.past_key_values and peak_of.most == pytest.approx(
+        sum(column[0] for column in parts.values()) - head, rel=0.08
+    )
 
 
 # ---- fits, limits, remedies
@@ -243,8 +360,15 @@ def test_limits_are_the_last_that_fit():
     s, found = shape_of(c.model), limits(config("qwen2.5-1.5b-lora"), shape_of(c.model), gib)
     fits = lambda **changes: peak(replace(c, **changes), s) <= gib * 2**30
     longest = load(c, s).longest
-    assert fits(batch=found["batch"]) and not fits(batch=found["batch"] + 8) and fits(chunk_tokens=found["chunk_tokens"]) and not fits(chunk_tokens=found["chunk_tokens"] + longest)
-    assert fits(micro_batches=found["micro_batches"]) and not any(fits(micro_batches=d) for d in range(1, found["micro_batches"]) if 48 % d == 0)
+    assert (
+        fits(batch=found["batch"])
+        and not fits(batch=found["batch"] + 8)
+        and fits(chunk_tokens=found["chunk_tokens"])
+        and not fits(chunk_tokens=found["chunk_tokens"] + longest)
+    )
+    assert fits(micro_batches=found["micro_batches"]) and not any(
+        fits(micro_batches=d) for d in range(1, found["micro_batches"]) if 48 % d == 0
+    )
     assert set(limits(c, s, 1).values()) == {None}
 
 
@@ -253,28 +377,55 @@ def test_memory_grows_with_what_it_should(name):
     c = config(name)
     s = shape_of(c.model)
     at = lambda moment, **changes: totals(memory(replace(c, **changes), s))[moment]
-    assert at("writing", chunk_tokens=2 * c.chunk_tokens) > at("writing") and at("backward", micro_batches=1) > at("backward", micro_batches=4) and at("backward", gradient_checkpointing=False) > at("backward")
-    assert at("backward", kl=0.1) - at("backward") == pytest.approx(0 if c.lora_rank else 1.05 * 4 * sum(parameters(s).values())) and totals(memory(c, s, Assumptions(framework_gib=3)))["head"] > at("head")
+    assert (
+        at("writing", chunk_tokens=2 * c.chunk_tokens) > at("writing")
+        and at("backward", micro_batches=1) > at("backward", micro_batches=4)
+        and at("backward", gradient_checkpointing=False) > at("backward")
+    )
+    assert at("backward", kl=0.1) - at("backward") == pytest.approx(
+        0 if c.lora_rank else 1.05 * 4 * sum(parameters(s).values())
+    ) and totals(memory(c, s, Assumptions(framework_gib=3)))["head"] > at("head")
 
 
 def test_time_follows_the_device_and_the_assumptions():
     c = config("paper")
     s = shape_of(c.model)
     slow, fast = cost(c, s, GPUS["A100-80GB"]), cost(c, s, GPUS["H200"])
-    assert slow.written == 3 * 64 * (1 + 8 + 1) * 4048 and slow.trained == 384 * (3072 + 4048) and all(slow.seconds[k] > fast.seconds[k] for k in slow.seconds)
+    assert (
+        slow.written == 3 * 64 * (1 + 8 + 1) * 4048
+        and slow.trained == 384 * (3072 + 4048)
+        and all(slow.seconds[k] > fast.seconds[k] for k in slow.seconds)
+    )
     half = cost(c, s, GPUS["H200"], Assumptions(mfu=0.2))
-    assert half.seconds["update"] == pytest.approx(2 * fast.seconds["update"]) and half.seconds["writing"] == fast.seconds["writing"]
+    assert (
+        half.seconds["update"] == pytest.approx(2 * fast.seconds["update"])
+        and half.seconds["writing"] == fast.seconds["writing"]
+    )
     assert cost(c, s, GPUS["H200"], Assumptions(completion_tokens=100)).written == 1920 * 100
 
 
-def test_every_class_has_its_card(): assert all(gpu_named(f"{size}GB").tflops == GPUS[name].tflops and abs(gpu_named(f"{size}GB").gib - GPUS[name].gib) < 4 for size, name in CLASSES.items())
+def test_every_class_has_its_card():
+    assert all(
+        gpu_named(f"{size}GB").tflops == GPUS[name].tflops and abs(gpu_named(f"{size}GB").gib - GPUS[name].gib) < 4
+        for size, name in CLASSES.items()
+    )
 
 
 # ---- the command
 
-@pytest.mark.parametrize("words, said", [
-    (["--gpu", "RTX 409"], "gpu is 'RTX 409': give a size such as 24GB .* RTX 4090"), (["--gpu", "lots"], "gpu is 'lots': give a size"), (["--gpu", "24GB", "--set", "model=Qwen/Qwen2.5-8B"], "did you mean Qwen/Qwen2.5-"),
-    (["--gpu", "24GB", "--mfu", "0"], "mfu is 0.0: give a share"), (["--gpu", "24GB", "--slack", "-1"], "slack is -1.0: give 0 or more"), (["--gpu", "24GB", "--set", "lora_rnk=4"], "did you mean lora_rank"), (["--gpu", "24GB", "--config", "absent"], "choose one of .*coder-7b")])
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--gpu", "RTX 409"], "gpu is 'RTX 409': give a size such as 24GB .* RTX 4090"),
+        (["--gpu", "lots"], "gpu is 'lots': give a size"),
+        (["--gpu", "24GB", "--set", "model=Qwen/Qwen2.5-8B"], "did you mean Qwen/Qwen2.5-"),
+        (["--gpu", "24GB", "--mfu", "0"], "mfu is 0.0: give a share"),
+        (["--gpu", "24GB", "--slack", "-1"], "slack is -1.0: give 0 or more"),
+        (["--gpu", "24GB", "--set", "lora_rnk=4"], "did you mean lora_rank"),
+        (["--gpu", "24GB", "--config", "absent"], "choose one of .*coder-7b"),
+    ],
+)
 def test_wrong_words_are_refused_by_name(words, said, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(plan.AutoConfig, "from_pretrained", lambda name: (_ for _ in ()).throw(OSError("no network")))
@@ -291,36 +442,72 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(capsys):
 def test_the_plan_of_a_preset(capsys):
     assert main(["plan", "--preset", "qwen2.5-0.5b-lora", "--gpu", "24GB"]) == 0
     fits = capsys.readouterr().out
-    assert "fits: " in fits and all(word in fits for word in ("weights", "adapter", "gradients", "optimiser", "KV cache", "framework", "largest that fit", "MFU 0.4", "a step: "))
+    assert "fits: " in fits and all(
+        word in fits
+        for word in (
+            "weights",
+            "adapter",
+            "gradients",
+            "optimiser",
+            "KV cache",
+            "framework",
+            "largest that fit",
+            "MFU 0.4",
+            "a step: ",
+        )
+    )
     assert main(["plan", "--preset", "base-7b", "--gpu", "24GB", "--mfu", "0.3"]) == 0
     small = capsys.readouterr().out
     assert "does NOT fit" in small and "--set lora_rank=16 --set quantization=nf4" in small and "MFU 0.3" in small
 
 
 def on_a_gpu(monkeypatch, gib):
-    for name, value in (("is_available", True), ("mem_get_info", (int(gib * 2**30), 80 * 2**30)), ("get_device_name", "a GPU")): monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    for name, value in (
+        ("is_available", True),
+        ("mem_get_info", (int(gib * 2**30), 80 * 2**30)),
+        ("get_device_name", "a GPU"),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
 
 
 def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanned(monkeypatch):
     c, gpu = config("qwen2.5-1.5b-lora"), gpu_named("12GB")
     assert "fits: 10.6 of 12.0 GiB" in plan_text(c, gpu) and "counted as if" not in plan_text(c, gpu)
     beside = plan_text(replace(c, backend="vllm_colocate"), gpu)
-    assert "does NOT fit: 10.6 of 8.4 GiB" in beside and "backend 'vllm_colocate' holds and how fast it is, is not planned, beside the 3.6 GiB that vLLM takes" in beside
+    assert (
+        "does NOT fit: 10.6 of 8.4 GiB" in beside
+        and "backend 'vllm_colocate' holds and how fast it is, is not planned, beside the 3.6 GiB that vLLM takes"
+        in beside
+    )
     assert "fits: 10.6 of 12.0" in (paged := plan_text(replace(c, backend="paged"), gpu)) and "backend 'paged'" in paged
-    assert plan.left(replace(c, backend="vllm_colocate"), 20, 24) == pytest.approx(20 - 0.3 * 24) and plan.left(c, 20, 24) == 20
+    assert (
+        plan.left(replace(c, backend="vllm_colocate"), 20, 24) == pytest.approx(20 - 0.3 * 24)
+        and plan.left(c, 20, 24) == 20
+    )
 
 
 def test_a_run_that_does_not_fit_stops_before_it_loads(tmp_path, capsys, monkeypatch):
     import azr.run
     def loaded(*_): raise ValueError("it loads")
     monkeypatch.setattr(azr.run, "load_policy", loaded)
-    started = lambda *words: (main(["train", "--preset", "base-7b", "--run", str(tmp_path / "run"), *words]), capsys.readouterr().err)[1]
+    started = lambda *words: (
+        main(["train", "--preset", "base-7b", "--run", str(tmp_path / "run"), *words]),
+        capsys.readouterr().err,
+    )[1]
     assert "it loads" in started()                               # no GPU: nothing is asked
     on_a_gpu(monkeypatch, 20)
     stopped = started()
-    assert "on the free memory of a GPU does NOT fit: " in stopped and "--anyway" in stopped and "--set lora_rank=16" in stopped and "it loads" not in stopped and not (tmp_path / "run").exists()
+    assert (
+        "on the free memory of a GPU does NOT fit: " in stopped
+        and "--anyway" in stopped
+        and "--set lora_rank=16" in stopped
+        and "it loads" not in stopped
+        and not (tmp_path / "run").exists()
+    )
     assert "it loads" in started("--anyway")
-    assert "it loads" in started("--set", "model=tiny", "--set", "max_completion_tokens=64", "--set", "chunk_tokens=1024")
+    assert "it loads" in started(
+        "--set", "model=tiny", "--set", "max_completion_tokens=64", "--set", "chunk_tokens=1024"
+    )
 
 
 def test_what_cannot_be_planned_is_let_through(monkeypatch):

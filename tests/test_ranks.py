@@ -76,7 +76,8 @@ def test_two_samplers_together_write_what_one_writes(asked):
             return told[0] + told[1]
         return gather
 
-    with ThreadPoolExecutor(2) as pool: one, two = pool.map(lambda rank: sampler(rank, 2, gather_for(rank))(prompts), (0, 1))
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda rank: sampler(rank, 2, gather_for(rank))(prompts), (0, 1))
     assert calls[0] == calls[1] and one == two == sampler(0, 1, list)(prompts)
 
 
@@ -84,14 +85,23 @@ def test_shared_executor_alone_is_the_executor():
     with Executor(workers=1) as executor:
         calls = [Call("def f(x):\n    return x + 1", "1"), Call("def f(x):\n    return 1 / x", "0")]
         shared = SharedExecutor(executor)
-        assert [o.value for o in shared.run(iter(calls), twice=True)] == [o.value for o in executor.run(calls)] == ["2", None]
+        assert (
+            [o.value for o in shared.run(iter(calls), twice=True)]
+            == [o.value for o in executor.run(calls)]
+            == ["2", None]
+        )
         assert shared.policy is executor.policy and shared.arguments == executor.arguments
 
 
 def test_processes_that_do_not_divide_a_step_are_refused_with_the_arithmetic():
     check_batches(config("demo"), 2)
-    with pytest.raises(ValueError, match=r"5 processes: .* = 864 places, and 864 / 5 = 172.80"): check_batches(config("demo"), 5)
-    with pytest.raises(ValueError, match=r"micro_batches is 32: .* = 864 places, 432 for each of 2 processes, and 432 / 32 = 13.50: give a divisor of 432"): check_batches(config("demo", micro_batches=32), 2)
+    with pytest.raises(ValueError, match=r"5 processes: .* = 864 places, and 864 / 5 = 172.80"):
+        check_batches(config("demo"), 5)
+    with pytest.raises(
+        ValueError,
+        match=r"micro_batches is 32: .* = 864 places, 432 for each of 2 processes, and 432 / 32 = 13.50: give a divisor of 432",
+    ):
+        check_batches(config("demo", micro_batches=32), 2)
 
 
 @pytest.mark.parametrize("path", ACCELERATE, ids=lambda path: path.stem)
@@ -101,7 +111,8 @@ def test_accelerate_knows_every_line_of_our_configurations(path):
     assert inner and not set(inner) - set(options) and path.stem not in presets()
 
 
-def test_there_are_configurations_for_fsdp_and_both_stages_of_zero(): assert [path.stem for path in ACCELERATE] == ["fsdp", "zero2", "zero3"]
+def test_there_are_configurations_for_fsdp_and_both_stages_of_zero():
+    assert [path.stem for path in ACCELERATE] == ["fsdp", "zero2", "zero3"]
 
 
 def test_the_gradients_of_the_shares_add_up_to_that_of_the_whole(tmp_path, monkeypatch):
@@ -111,14 +122,27 @@ def test_the_gradients_of_the_shares_add_up_to_that_of_the_whole(tmp_path, monke
     for rank in (0, 1):
         monkeypatch.setattr(SelfPlayTrainer, "_rank", rank)
         parts.append(told_run(tmp_path / str(rank)))
-    assert all(part.norm() > 0 for part in parts) and torch.allclose(whole, parts[0] + parts[1], rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
+    assert all(part.norm() > 0 for part in parts) and torch.allclose(
+        whole, parts[0] + parts[1], rtol=1e-3, atol=1e-5 * float(whole.abs().max())
+    )
 
 
 def launched(*words): # a torchrun of two processes
     "Its output in a pipe; standalone: a free port."
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *map(str, words)], cwd=ROOT, env=environment,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *map(str, words)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def ended(process, seconds=300): # its output
@@ -148,7 +172,7 @@ def test_processes_agree_after_each_step_and_share_its_rows(diaries, name):
         assert a["weights"] == b["weights"] and a["buffers"] == b["buffers"] and a["calls"] == b["calls"]
         assert sorted(a["own"] + b["own"]) == a["all"] == b["all"]              # none lost, none twice
         assert sum(copies for *_, copies in a["all"]) == a["trained"] == b["trained"]
-        assert a["draw"] != b["draw"]                                           # each samples from random numbers of its own
+        assert a["draw"] != b["draw"]  # each samples from random numbers of its own
     assert len({entry["weights"] for entry in zero}) > 1
 
 
@@ -160,15 +184,36 @@ def test_some_steps_had_an_odd_number_of_rows_and_of_proposals(diaries):
 
 @pytest.mark.slow
 def test_two_processes_have_the_gradient_of_one(diaries, tmp_path):
-    script = subprocess.run([sys.executable, ROOT / "tests" / "ranks_script.py", tmp_path], capture_output=True, text=True, timeout=300,
-                            env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "CUDA_VISIBLE_DEVICES": ""})
+    script = subprocess.run(
+        [sys.executable, ROOT / "tests" / "ranks_script.py", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "CUDA_VISIBLE_DEVICES": ""},
+    )
     assert script.returncode == 0, script.stderr[-2000:]
-    alone, zero, one = torch.load(tmp_path / "gradients-0.pt"), *(torch.load(diaries[1] / f"gradients-{rank}.pt") for rank in (0, 1))
+    alone, zero, one = torch.load(tmp_path / "gradients-0.pt"), *(
+        torch.load(diaries[1] / f"gradients-{rank}.pt") for rank in (0, 1)
+    )
     assert torch.equal(zero, one) and alone.norm() > 0
     assert torch.allclose(alone, zero, rtol=1e-3, atol=1e-5 * float(alone.abs().max()))
 
 
-TINY = [f"--set={setting}" for setting in ("steps=5", "batch=4", "attempts=2", "seed_factor=1", "test_tasks=4", "evaluate_tasks=2", "evaluate_every=5", "save_every=1", "workers=1", "rollouts_every=1")]
+TINY = [
+    f"--set={setting}"
+    for setting in (
+        "steps=5",
+        "batch=4",
+        "attempts=2",
+        "seed_factor=1",
+        "test_tasks=4",
+        "evaluate_tasks=2",
+        "evaluate_every=5",
+        "save_every=1",
+        "workers=1",
+        "rollouts_every=1",
+    )
+]
 
 
 def azr_train(folder): return launched("-m", "--", "azr.cli", "train", "--preset", "demo", "--run", folder, *TINY)
@@ -191,14 +236,23 @@ def test_a_killed_process_and_ctrl_c_end_the_run_and_the_same_command_goes_on(tm
     killed = azr_train(tmp_path / "run")
     after_checkpoint(killed, tmp_path / "run", 1)[1].kill()
     output = ended(killed, 60)
-    assert killed.returncode != 0 and "the same command goes on after step" in output and not (tmp_path / "run" / "summary.json").exists()
+    assert (
+        killed.returncode != 0
+        and "the same command goes on after step" in output
+        and not (tmp_path / "run" / "summary.json").exists()
+    )
 
     stopped = azr_train(tmp_path / "run")
     after_checkpoint(stopped, tmp_path / "run", 3)
     stopped.send_signal(signal.SIGINT)
     output = ended(stopped, 60)
-    assert stopped.returncode != 0 and "going on after step" in output and "stopped; the same command goes on after step" in output
+    assert (
+        stopped.returncode != 0
+        and "going on after step" in output
+        and "stopped; the same command goes on after step" in output
+    )
 
     assert "going on after step" in ended(azr_train(tmp_path / "run"))
-    for name in ("metrics.jsonl", "rollouts.jsonl.gz"): assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["processes"] == 2

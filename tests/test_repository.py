@@ -29,7 +29,12 @@ def requirements(*keys: str) -> list[Requirement]:
     return [Requirement(word) for key in keys for word in settings()[key].split()]
 
 def git_files() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if listed.returncode: pytest.skip("no git checkout")
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
@@ -43,11 +48,14 @@ def imported(source: str) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import): found |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom) and node.level == 0: found |= {node.module} | ({f"azr.{alias.name}" for alias in node.names} if node.module == "azr" else set())
-        if isinstance(node, ast.ImportFrom) and node.level: found |= {f"azr.{node.module}"} if node.module else {f"azr.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {node.module} | ({f"azr.{alias.name}" for alias in node.names} if node.module == "azr" else set())
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found |= {f"azr.{node.module}"} if node.module else {f"azr.{alias.name}" for alias in node.names}
     return found
 
-def page_modules() -> dict[str, tuple[str, Path]]: # module name -> page number (of base 36: its order is that of texts), page
+def page_modules() -> dict[str, tuple[str, Path]]:
+    # module name -> page number (of base 36: its order is that of texts), page
     "What each numbered page exports to."
     found = {}
     for page in notebooks.pages():
@@ -69,7 +77,9 @@ def test_imports_point_to_lower_numbers(page):
     for dotted in imported(code(notebooks.read(page))):
         parts = dotted.split(".")
         if parts[0] != "azr" or len(parts) == 1 or parts[1] not in numbers: continue
-        assert numbers[parts[1]] < own, f"{page.name} imports {dotted}, which is on a later page or its own: the number is the import order"
+        assert (
+            numbers[parts[1]] < own
+        ), f"{page.name} imports {dotted}, which is on a later page or its own: the number is the import order"
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.name[0].isdigit() and p.name[:2] < FIRST_TORCH_PAGE], ids=name)
 def test_early_pages_name_no_torch(page):
@@ -79,27 +89,47 @@ def test_early_pages_name_no_torch(page):
 def test_early_modules_load_no_torch():
     early = sorted(module for module, (number, _) in page_modules().items() if number < FIRST_TORCH_PAGE)
     script = f"import sys\n{''.join(f'import azr.{module}{chr(10)}' for module in early)}print(sorted({TORCH_AND_FRIENDS!r} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+        == "[]"
+    )
 
 def test_export_is_in_sync(tmp_path):
     shutil.copytree(ROOT / "nbs", tmp_path / "nbs")
     for file in ("settings.ini", "pyproject.toml"): shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "azr").mkdir()
     shutil.copy(ROOT / "azr" / "__init__.py", tmp_path / "azr")
-    subprocess.run([sys.executable, "-c", "from nbdev.doclinks import nbdev_export; nbdev_export.__wrapped__()"], cwd=tmp_path, check=True, capture_output=True)
-    ours, fresh = ({path.name: path.read_text(encoding="utf-8") for path in (folder / "azr").glob("*.py")} for folder in (ROOT, tmp_path))
+    subprocess.run(
+        [sys.executable, "-c", "from nbdev.doclinks import nbdev_export; nbdev_export.__wrapped__()"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    ours, fresh = (
+        {path.name: path.read_text(encoding="utf-8") for path in (folder / "azr").glob("*.py")}
+        for folder in (ROOT, tmp_path)
+    )
     assert sorted(ours) == sorted(fresh), "azr/ holds a module that no notebook exports, or lacks one: run `make check`"
     differing = [module for module in ours if ours[module] != fresh[module]]
-    assert not differing, f"{differing} in azr/ are not what their notebooks export: edit the notebooks, and run `make check`"
+    assert (
+        not differing
+    ), f"{differing} in azr/ are not what their notebooks export: edit the notebooks, and run `make check`"
 
 def test_modules_import_what_settings_declare():
     declared = {canonicalize_name(r.name) for r in requirements("requirements", "lab_requirements")}
     development = {canonicalize_name(r.name) for r in requirements("dev_requirements")}
     for module in sorted((ROOT / "azr").glob("*.py")):
-        for top in {dotted.split(".")[0] for dotted in imported(module.read_text(encoding="utf-8"))} - set(sys.stdlib_module_names) - OPTIONAL - {"azr"}:
+        for top in (
+            {dotted.split(".")[0] for dotted in imported(module.read_text(encoding="utf-8"))}
+            - set(sys.stdlib_module_names)
+            - OPTIONAL
+            - {"azr"}
+        ):
             distribution = canonicalize_name(DISTRIBUTIONS.get(top, top))
             assert distribution not in development, f"azr/{module.name} imports {top}, a development dependency"
-            assert distribution in declared, f"azr/{module.name} imports {top}, which settings.ini's requirements do not name"
+            assert (
+                distribution in declared
+            ), f"azr/{module.name} imports {top}, which settings.ini's requirements do not name"
 
 # ---- notebooks as files
 
@@ -107,80 +137,138 @@ def test_modules_import_what_settings_declare():
 def test_notebook_is_clean(path, tmp_path):
     copy = tmp_path / path.name
     shutil.copy(path, copy)
-    assert not notebooks.write(notebooks.read(copy), copy), f"{name(path)} has other ids, metadata or counts than a clean notebook: run `make check`"
+    assert not notebooks.write(
+        notebooks.read(copy), copy
+    ), f"{name(path)} has other ids, metadata or counts than a clean notebook: run `make check`"
 
 @pytest.mark.parametrize("path", ALL, ids=name)
 def test_stored_outputs_are_the_same_everywhere(path):
     for cell in notebooks.read(path).cells:
         for output in cell.get("outputs", []):
-            texts = [output.get("text", ""), *(value for kind, value in output.get("data", {}).items() if kind.startswith("text/") and isinstance(value, str))]
+            texts = [
+                output.get("text", ""),
+                *(
+                    value
+                    for kind, value in output.get("data", {}).items()
+                    if kind.startswith("text/") and isinstance(value, str)
+                ),
+            ]
             for text in texts:
                 assert not re.search(r" at 0x[0-9a-f]{6,}", text), f"{name(path)} {cell.id} stores a memory address"
-                assert not re.search(r"(?<![\w.])/(home|root|Users|tmp|private|work|var)/", text), f"{name(path)} {cell.id} stores a path of one machine"
+                assert not re.search(
+                    r"(?<![\w.])/(home|root|Users|tmp|private|work|var)/", text
+                ), f"{name(path)} {cell.id} stores a path of one machine"
 
 @pytest.mark.parametrize("path", [p for p in ALL if p.parent.name == "runs"], ids=name)
 def test_run_notebooks_have_their_parameters(path):
     notebook = notebooks.read(path)
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    assert len(tagged) == 1, f"{name(path)} needs exactly one cell with the tag `parameters`: papermill finds it by that"
-    assert all(isinstance(node, (ast.Assign, ast.AnnAssign)) for node in ast.parse(tagged[0].source).body), "the parameters cell holds assignments only"
+    assert (
+        len(tagged) == 1
+    ), f"{name(path)} needs exactly one cell with the tag `parameters`: papermill finds it by that"
+    assert all(
+        isinstance(node, (ast.Assign, ast.AnnAssign)) for node in ast.parse(tagged[0].source).body
+    ), "the parameters cell holds assignments only"
     assert "default_exp" not in code(notebook) and "#| export" not in code(notebook), "run notebooks export nothing"
 
 def test_readme_is_current():
     if not readme.INDEX.exists(): pytest.skip("no nbs/index.ipynb yet")
-    assert readme.README.read_text(encoding="utf-8") == readme.build(notebooks.read(readme.INDEX)), "README.md is not what nbs/index.ipynb says: run `make check`"
+    assert readme.README.read_text(encoding="utf-8") == readme.build(
+        notebooks.read(readme.INDEX)
+    ), "README.md is not what nbs/index.ipynb says: run `make check`"
 
 def test_readme_honours_directives():
-    cell, output = notebooks.nbformat.v4.new_code_cell, lambda text: notebooks.nbformat.v4.new_output("stream", text=text)
-    page = notebooks.nbformat.v4.new_notebook(cells=[
-        notebooks.nbformat.v4.new_markdown_cell("# t\n[a](00_core.ipynb) ![b](../figures/b.png) [c](https://c.org) [d](#d)"),
-        cell("#| hide\nsecret = 1"), cell("#| echo: false\nprint(1)", outputs=[output("one\n")]), cell("#| output: false\nx", outputs=[output("never")])])
+    cell, output = notebooks.nbformat.v4.new_code_cell, lambda text: notebooks.nbformat.v4.new_output(
+        "stream", text=text
+    )
+    page = notebooks.nbformat.v4.new_notebook(
+        cells=[
+            notebooks.nbformat.v4.new_markdown_cell(
+                "# t\n[a](00_core.ipynb) ![b](../figures/b.png) [c](https://c.org) [d](#d)"
+            ),
+            cell("#| hide\nsecret = 1"),
+            cell("#| echo: false\nprint(1)", outputs=[output("one\n")]),
+            cell("#| output: false\nx", outputs=[output("never")]),
+        ]
+    )
     text = readme.build(page)
     assert "[a](nbs/00_core.ipynb) ![b](figures/b.png) [c](https://c.org) [d](#d)" in text
-    assert "secret" not in text and "print(1)" not in text and "```\none\n```" in text and "```python\nx\n```" in text and "never" not in text
+    assert (
+        "secret" not in text
+        and "print(1)" not in text
+        and "```\none\n```" in text
+        and "```python\nx\n```" in text
+        and "never" not in text
+    )
 
 # ---- facts
 
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines()
-    words = {word for key in ("requirements", "lab_requirements", "dev_requirements", "evals_requirements") for word in settings()[key].split()}
+    words = {
+        word
+        for key in ("requirements", "lab_requirements", "dev_requirements", "evals_requirements")
+        for word in settings()[key].split()
+    }
     found = [(before.strip(), line.strip()) for before, line in zip(lines, lines[1:]) if line.strip() in words]
     assert {line for _, line in found} == words, "one requirement a line"
     for before, line in found: assert before.startswith("# ") and len(before) > 10, f"{line} has no reason above it"
 
 def test_pyproject_agrees_with_settings():
     facts, project = settings(), tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["name"] == facts["lib_name"] and project["project"]["requires-python"] == f">={facts['min_python']}"
+    assert (
+        project["project"]["name"] == facts["lib_name"]
+        and project["project"]["requires-python"] == f">={facts['min_python']}"
+    )
     for key, value in project["tool"]["nbdev"].items():
         said = " ".join(value) if isinstance(value, list) else str(value)
         assert said == facts[key], f"[tool.nbdev] {key} = {value!r}, settings.ini: {facts[key]!r}"
 
 def test_installed_metadata_is_what_settings_say():
     facts, installed = settings(), metadata.metadata("azr")
-    assert installed["Version"] == facts["version"] and f'"{facts["version"]}"' in (ROOT / "azr" / "__init__.py").read_text(encoding="utf-8")
-    assert installed["Summary"] == facts["description"] and installed["Author"] == facts["author"] and "Apache-2.0" in (installed.get("License-Expression") or installed.get("License"))
+    assert installed["Version"] == facts["version"] and f'"{facts["version"]}"' in (
+        ROOT / "azr" / "__init__.py"
+    ).read_text(encoding="utf-8")
+    assert (
+        installed["Summary"] == facts["description"]
+        and installed["Author"] == facts["author"]
+        and "Apache-2.0" in (installed.get("License-Expression") or installed.get("License"))
+    )
     wanted = {str(r) for r in requirements("requirements")}
     assert {str(r) for text in installed.get_all("Requires-Dist") if (r := Requirement(text)).marker is None} == wanted
     assert set(installed.get_all("Provides-Extra")) == {"dev", "evals", "lab"}
-    assert [(e.name, e.value) for e in metadata.distribution("azr").entry_points] == [tuple(facts["console_scripts"].split("="))]
+    assert [(e.name, e.value) for e in metadata.distribution("azr").entry_points] == [
+        tuple(facts["console_scripts"].split("="))
+    ]
 
 def test_constraints_pin_every_requirement_and_nothing_local():
-    lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    lines = [
+        line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
+    ]
     pins = {canonicalize_name(r.name): r for r in map(Requirement, lines)}
-    assert all(r.url is None and str(r.specifier).startswith("==") and "+" not in str(r.specifier) for r in pins.values()) and "jupytext" not in pins
+    assert (
+        all(r.url is None and str(r.specifier).startswith("==") and "+" not in str(r.specifier) for r in pins.values())
+        and "jupytext" not in pins
+    )
     for r in requirements("requirements", "lab_requirements", "dev_requirements", "evals_requirements"):
         version = str(pins[canonicalize_name(r.name)].specifier)[2:]
-        assert r.specifier.contains(version), f"constraints.txt pins {r.name} {version}, outside settings.ini's {r.specifier}"
+        assert r.specifier.contains(
+            version
+        ), f"constraints.txt pins {r.name} {version}, outside settings.ini's {r.specifier}"
 
 # ---- sizes
 
 def test_no_large_file():
     for path in git_files():
         relative = path.relative_to(ROOT).as_posix()
-        assert path.stat().st_size <= 1_000_000 or relative in LARGE, f"{relative} has {path.stat().st_size / 1e6:.1f} MB: shrink it, or give its reason in LARGE"
+        assert (
+            path.stat().st_size <= 1_000_000 or relative in LARGE
+        ), f"{relative} has {path.stat().st_size / 1e6:.1f} MB: shrink it, or give its reason in LARGE"
 
 def test_checkout_is_small():
-    packed = subprocess.run(["git", "pack-objects", "--revs", "--stdout", "-q"], cwd=ROOT, input=b"HEAD\n", capture_output=True)
+    packed = subprocess.run(
+        ["git", "pack-objects", "--revs", "--stdout", "-q"], cwd=ROOT, input=b"HEAD\n", capture_output=True
+    )
     total = sum(path.stat().st_size for path in git_files()) + len(packed.stdout)
     assert total < 30_000_000, f"a clone takes {total / 1e6:.1f} MB"
 
@@ -192,7 +280,8 @@ def test_check_names_what_changed():
 @pytest.mark.skipif(not shutil.which("make"), reason="no make")
 def test_makefile_explains_itself():
     shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("help", "demo", "test", "test-slow", "lab", "check", "refresh", "figures", "bench", "tiny", "clean"): assert f"make {target} " in shown
+    for target in ("help", "demo", "test", "test-slow", "lab", "check", "refresh", "figures", "bench", "tiny", "clean"):
+        assert f"make {target} " in shown
     windows = subprocess.run(["make", "demo", "OS=Windows_NT"], cwd=ROOT, capture_output=True, text=True)
     assert windows.returncode and "WSL2" in windows.stderr and windows.stderr.count("\n") == 1
 

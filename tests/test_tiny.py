@@ -1,4 +1,5 @@
 "What would bore the page: that the committed weights are what the page says, that nothing held out is trained on, that pre-training resumes."
+
 import hashlib, json, re, signal, subprocess, sys
 from collections import Counter
 from random import Random
@@ -13,14 +14,42 @@ from azr.core import Status
 from azr.executor import Call, Executor
 from azr.prompts import SPECIAL_TOKENS, solve_prompt
 from azr.tasks import ZERO_PROGRAM
-from azr.tiny import (INPUTS, MIX, SPLITS, TINY, WEIGHTS, Corpus, Phase, Training, answer_of, as_task, build, error_task, first_fit, generate_example, generate_program, generate_sample, held_out_tasks,
-                      load_tiny, main, mistake, new_model, new_tokenizer, pack)
+from azr.tiny import (
+    INPUTS,
+    MIX,
+    SPLITS,
+    TINY,
+    WEIGHTS,
+    Corpus,
+    Phase,
+    Training,
+    answer_of,
+    as_task,
+    build,
+    error_task,
+    first_fit,
+    generate_example,
+    generate_program,
+    generate_sample,
+    held_out_tasks,
+    load_tiny,
+    main,
+    mistake,
+    new_model,
+    new_tokenizer,
+    pack,
+)
 from azr.values import bucket
 from conftest import ROOT
 
 RECORD = ROOT / "data" / "tiny" / "record.json"
 # of all ids: other Python versions and machines must draw the same tasks
-HELD_OUT = {"validation": "cdd65e8e0c841f0a", "test": "590beafe9b50cc12", "distinct": "00471361ffcab6b1", "shifted": "e92de86dee817d5c"}
+HELD_OUT = {
+    "validation": "cdd65e8e0c841f0a",
+    "test": "590beafe9b50cc12",
+    "distinct": "00471361ffcab6b1",
+    "shifted": "e92de86dee817d5c",
+}
 
 @pytest.fixture(scope="module")
 def tiny(): return load_tiny()
@@ -32,7 +61,8 @@ def tokenizer(): return new_tokenizer()
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_weights_are_small_and_load_plainly(name):
-    with safe_open(WEIGHTS[name] / "model.safetensors", "pt") as file: assert {str(file.get_tensor(key).dtype) for key in file.keys()} == {"torch.bfloat16"}
+    with safe_open(WEIGHTS[name] / "model.safetensors", "pt") as file:
+        assert {str(file.get_tensor(key).dtype) for key in file.keys()} == {"torch.bfloat16"}
     model = AutoModelForCausalLM.from_pretrained(WEIGHTS[name])
     assert model.config.model_type == "qwen2" and sum(p.numel() for p in model.parameters()) < 200_000
     assert all(p.dtype == torch.float32 for p in load_tiny(name)[0].parameters())
@@ -43,24 +73,48 @@ def test_all_weights_together():
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_committed_tokenizer_is_the_page_s(name, tokenizer):
     loaded, rng = AutoTokenizer.from_pretrained(WEIGHTS[name]), Random(1)
-    texts = [e.prompt + e.response + "<end>" for e in (generate_example(rng, Corpus(.5, .5)) for _ in range(300))] + ["Hello world", "é, 漢字\t", ""]
+    texts = [e.prompt + e.response + "<end>" for e in (generate_example(rng, Corpus(0.5, 0.5)) for _ in range(300))] + [
+        "Hello world",
+        "é, 漢字\t",
+        "",
+    ]
     assert loaded(texts)["input_ids"] == tokenizer(texts)["input_ids"]
-    assert (loaded.pad_token, loaded.eos_token, loaded.padding_side, loaded.model_max_length, loaded.clean_up_tokenization_spaces) == ("<pad>", "<end>", "left", 256, False)
+    assert (
+        loaded.pad_token,
+        loaded.eos_token,
+        loaded.padding_side,
+        loaded.model_max_length,
+        loaded.clean_up_tokenization_spaces,
+    ) == ("<pad>", "<end>", "left", 256, False)
     assert len(loaded) == len(tokenizer) == AutoModelForCausalLM.from_pretrained(WEIGHTS[name]).config.vocab_size
 
 def test_record_is_of_these_weights():
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    for name, folder in WEIGHTS.items(): assert record["models"][name]["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(), "run nbs/runs/tiny.ipynb again"
+    for name, folder in WEIGHTS.items():
+        assert (
+            record["models"][name]["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        ), "run nbs/runs/tiny.ipynb again"
     base, clean = (record["models"][name]["scores"] for name in ("tiny", "tiny_clean"))
-    assert base["test/accuracy"] >= .20 and clean["test/accuracy"] > base["test/accuracy"] and .55 < base["proposer/valid_rate"] < .80
+    assert (
+        base["test/accuracy"] >= 0.20
+        and clean["test/accuracy"] > base["test/accuracy"]
+        and 0.55 < base["proposer/valid_rate"] < 0.80
+    )
 
 def test_base_answers_as_recorded(tiny):
     model, tok = tiny
     tasks = held_out_tasks("validation", 120, ("deduction",))
     batch = tok([solve_prompt(task, "terse").text for task in tasks], padding=True, return_tensors="pt")
-    out = model.generate(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], do_sample=False, max_new_tokens=24)
-    right = sum(text == task.hidden["output"] for text, task in zip(tok.batch_decode(out[:, batch["input_ids"].size(1):], skip_special_tokens=True), tasks))
-    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["models"]["tiny"]["scores"]["validation/deduction/accuracy"]
+    out = model.generate(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], do_sample=False, max_new_tokens=24
+    )
+    right = sum(
+        text == task.hidden["output"]
+        for text, task in zip(tok.batch_decode(out[:, batch["input_ids"].size(1) :], skip_special_tokens=True), tasks)
+    )
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["models"]["tiny"]["scores"][
+        "validation/deduction/accuracy"
+    ]
     assert abs(right / len(tasks) - recorded) < .15  # the first 120 of 500
 
 def test_unknown_model_is_named():
@@ -69,7 +123,11 @@ def test_unknown_model_is_named():
 # ---- the tokenizer
 
 def test_markers_are_single_tokens(tokenizer):
-    for marker in SPECIAL_TOKENS: assert tokenizer.convert_tokens_to_ids(marker) == tokenizer(marker)["input_ids"][0] and len(tokenizer(marker)["input_ids"]) == 1
+    for marker in SPECIAL_TOKENS:
+        assert (
+            tokenizer.convert_tokens_to_ids(marker) == tokenizer(marker)["input_ids"][0]
+            and len(tokenizer(marker)["input_ids"]) == 1
+        )
     assert tokenizer.pad_token_id == 0 and tokenizer.eos_token_id == 1
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 3, 5]))
@@ -104,16 +162,23 @@ def test_runs_agree_with_the_executor():
         outcomes = executor.run([Call(s.program.source, repr(s.values[0])) for s in samples])
         raised = executor.run([Call(task.given["program"], task.given["input"]) for task in errors])
     assert [o.value for o in outcomes] == [repr(s.results[0]) for s in samples]
-    assert [o.error.split(":")[0] if o.status is Status.RAISED else "NoError" for o in raised] == [task.hidden["error"] for task in errors]
+    assert [o.error.split(":")[0] if o.status is Status.RAISED else "NoError" for o in raised] == [
+        task.hidden["error"] for task in errors
+    ]
 
 # ---- what is held out
 
 @pytest.mark.parametrize("split", HELD_OUT)
 def test_held_out_tasks(split):
     tasks = held_out_tasks(split)
-    assert Counter(task.task_type for task in tasks) == {"deduction": 500, "abduction": 500, "induction": 500} and len({task.id for task in tasks}) == 1500
+    assert (
+        Counter(task.task_type for task in tasks) == {"deduction": 500, "abduction": 500, "induction": 500}
+        and len({task.id for task in tasks}) == 1500
+    )
     programs = [task.given.get("program") or task.hidden["program"] for task in tasks]
-    assert {bucket(program) for program in set(programs)} <= set(SPLITS[split]) and (len(set(programs)) == 500) == (split == "distinct")
+    assert {bucket(program) for program in set(programs)} <= set(SPLITS[split]) and (len(set(programs)) == 500) == (
+        split == "distinct"
+    )
     assert hashlib.sha256("".join(task.id for task in tasks).encode()).hexdigest()[:16] == HELD_OUT[split]
     assert held_out_tasks(split, 7, ("abduction",)) == [task for task in tasks if task.task_type == "abduction"][:7]
 
@@ -123,7 +188,10 @@ def test_shifted_programs_are_longer():
 
 def test_unknown_split_is_named():
     for split in ("train", "exam"):
-        with pytest.raises(ValueError, match=f"no held-out set '{split}': there are validation, test, distinct, shifted"): held_out_tasks(split)
+        with pytest.raises(
+            ValueError, match=f"no held-out set '{split}': there are validation, test, distinct, shifted"
+        ):
+            held_out_tasks(split)
 
 def test_no_text_of_the_corpus_holds_a_held_out_program():
     "Wrong answers included; a broken program cannot be one, because nothing held out raises or fails to parse."
@@ -146,8 +214,12 @@ def test_the_mix():
 
 def test_proposals_are_learned_with_and_without_references():
     rng = Random(4)
-    prompts = [e.prompt for e in (generate_example(rng, Corpus()) for _ in range(3000)) if e.prompt.startswith("<pded>")]
-    assert {"<pded><prog>", f"<pded>{ZERO_PROGRAM}<in>'Hello world'<prog>"} < set(prompts) and max(p.count("<prog>") for p in prompts) == 1
+    prompts = [
+        e.prompt for e in (generate_example(rng, Corpus()) for _ in range(3000)) if e.prompt.startswith("<pded>")
+    ]
+    assert {"<pded><prog>", f"<pded>{ZERO_PROGRAM}<in>'Hello world'<prog>"} < set(prompts) and max(
+        p.count("<prog>") for p in prompts
+    ) == 1
 
 @pytest.mark.parametrize("kind, least", [("deduction", .6), ("abduction", .5), ("induction", .8)])
 def test_mistakes_are_mostly_mistakes(kind, least):
@@ -165,7 +237,9 @@ def test_error_tasks_are_balanced():
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40))
 def test_first_fit_loses_nothing(lengths):
     rows = first_fit(lengths, 50)
-    assert sorted(i for row in rows for i in row) == list(range(len(lengths))) and all(sum(lengths[i] for i in row) <= 50 for row in rows)
+    assert sorted(i for row in rows for i in row) == list(range(len(lengths))) and all(
+        sum(lengths[i] for i in row) <= 50 for row in rows
+    )
 
 def test_examples_fit_the_context(tokenizer):
     rng = Random(8)
@@ -179,16 +253,20 @@ def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
     part.mkdir()
     for phase, steps in zip(phases, (10, 4)):
         training = Training(new_model(tokenizer), tokenizer, phase)
-        if phase.name == "weak": training.model.load_state_dict(torch.load(part / "clean.pt", weights_only=True)["model"])
+        if phase.name == "weak":
+            training.model.load_state_dict(torch.load(part / "clean.pt", weights_only=True)["model"])
         for _ in range(steps): training.step()
         training.save(part / f"{phase.name}.pt", seed=0)
-    assert (build(part, phases=phases, progress=False) / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert (build(part, phases=phases, progress=False) / "model.safetensors").read_bytes() == (
+        whole / "model.safetensors"
+    ).read_bytes()
     model, tok = AutoModelForCausalLM.from_pretrained(whole), AutoTokenizer.from_pretrained(whole)
     assert model.dtype == torch.bfloat16 and len(tok) == len(tokenizer)
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tokenizer):
     build(tmp_path, phases=(Phase("a", 1, 1e-3),), progress=False)
-    with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings: remove it"): build(tmp_path, phases=(Phase("a", 2, 1e-3),), progress=False)
+    with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings: remove it"):
+        build(tmp_path, phases=(Phase("a", 2, 1e-3),), progress=False)
 
 def test_the_command_can_be_interrupted(tmp_path):
     command = [sys.executable, "-m", "azr.tiny", "--output", str(tmp_path), "--tiny-clean-steps", "100000"]
@@ -205,9 +283,11 @@ def test_the_command_refuses_no_steps(capsys):
 def test_another_width_is_another_model_and_its_checkpoint_is_not_taken_for_the_embedded_ones(tmp_path, tokenizer):
     phases = (Phase("a", 1, 1e-3),)
     assert AutoConfig.from_pretrained(build(tmp_path, phases=phases, width=16, progress=False)).hidden_size == 16
-    with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings"): build(tmp_path, phases=phases, progress=False)
+    with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings"):
+        build(tmp_path, phases=phases, progress=False)
     for width in (0, 7, 36):
-        with pytest.raises(ValueError, match=f"width is {width}: give a multiple of 8"): new_model(tokenizer, width=width)
+        with pytest.raises(ValueError, match=f"width is {width}: give a multiple of 8"):
+            new_model(tokenizer, width=width)
 
 
 def test_a_bad_width_is_one_sentence_on_the_command_line(capsys, tmp_path):

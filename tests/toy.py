@@ -8,10 +8,25 @@ LETTERS = ["<pad>", "<end>", *"0123456789+ abcdefghijklmnopqrstuvwxyz"]
 def toy_tokenizer(**special):
     core = Tokenizer(models.WordLevel({c: i for i, c in enumerate(LETTERS)}, unk_token="<pad>"))
     core.pre_tokenizer, core.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=core, **{"pad_token": "<pad>", "eos_token": "<end>", "padding_side": "left", **special})
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, **{"pad_token": "<pad>", "eos_token": "<end>", "padding_side": "left", **special}
+    )
 
 
 def toy_model(seed=0, context=64):
     set_seed(seed)
-    return Qwen2ForCausalLM(Qwen2Config(vocab_size=len(LETTERS), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-                                        max_position_embeddings=context, pad_token_id=0, eos_token_id=1, bos_token_id=None, initializer_range=0.1))
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(LETTERS),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=context,
+            pad_token_id=0,
+            eos_token_id=1,
+            bos_token_id=None,
+            initializer_range=0.1,
+        )
+    )
