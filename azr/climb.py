@@ -43,20 +43,8 @@ from .run import surroundings
 from .sampling import Sampler
 from .selfplay import Recipe, SelfPlay, Step
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
-from azr.tiny import (
-    Example,
-    Phase,
-    Program,
-    compiled,
-    fill,
-    learning_rate,
-    new_model,
-    new_tokenizer,
-    pack,
-    program_bucket,
-    save_pretrained,
-    token_loss,
-)
+from .grammar import Program, compiled, fill, program_bucket
+from .tiny import Example, Phase, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss
 from .trainer import PolicySampler, Row, chunks, generator, merge, row
 from .values import canonical, parse_literal
 

@@ -36,7 +36,8 @@ from .core import Attempt, Status, Task, TaskType, Verdict, write_json, written_
 from .executor import Executor
 from .sampling import GREEDY, Sampler, Sampling
 from .selfplay import judge
-from .tiny import WEIGHTS, held_out_tasks
+from .grammar import held_out_tasks
+from .tiny import WEIGHTS
 from .trainer import PolicySampler, context_length, generator, load_policy
 from .values import program_hash
 

@@ -53,7 +53,8 @@ from .plots import learning_curve
 from .prompts import facts
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
-from .tiny import WEIGHTS, held_out_tasks
+from .grammar import held_out_tasks
+from .tiny import WEIGHTS
 from .trainer import (Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, check_packages, context_length, environment, executor_settings, generator, last_checkpoint, load_policy, process_state, seeded, written)
 
 # %% ../nbs/38_run.ipynb #c004

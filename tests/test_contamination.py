@@ -9,7 +9,7 @@ import pytest
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.metrics import answered_programs, benchmark_programs, equal_rows, local_benchmarks, overlap, overlaps
 from azr.run import config, overlap_record
-from azr.tiny import held_out_tasks
+from azr.grammar import held_out_tasks
 from conftest import ROOT
 
 EXAM = {

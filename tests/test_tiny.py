@@ -14,31 +14,10 @@ from azr.core import Status
 from azr.executor import Call, Executor
 from azr.prompts import SPECIAL_TOKENS, solve_prompt
 from azr.tasks import ZERO_PROGRAM
+from azr.grammar import INPUTS, SPLITS, as_task, error_task, generate_program, generate_sample, held_out_tasks
 from azr.tiny import (
-    INPUTS,
-    MIX,
-    SPLITS,
-    TINY,
-    WEIGHTS,
-    Corpus,
-    Phase,
-    Training,
-    answer_of,
-    as_task,
-    build,
-    error_task,
-    first_fit,
-    generate_example,
-    generate_program,
-    generate_sample,
-    held_out_tasks,
-    load_tiny,
-    main,
-    mistake,
-    new_model,
-    new_tokenizer,
-    pack,
-)
+    MIX, TINY, WEIGHTS, Corpus, Phase, Training, answer_of, build, first_fit, generate_example, load_tiny, main,
+    mistake, new_model, new_tokenizer, pack)
 from azr.values import bucket
 from conftest import ROOT
 
