@@ -18,7 +18,7 @@ PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
 DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
-.PHONY: help setup setup-dev setup-lab demo test test-slow lab check refresh figures bench bench-training bench-gpu climb ablations scaling tiny clean
+.PHONY: help setup setup-dev setup-lab demo test test-slow lab check measure refresh figures bench bench-training bench-gpu climb ablations scaling tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -44,6 +44,9 @@ lab: setup-lab  ## JupyterLab on the notebooks; LAB="--no-browser --port 9000" f
 
 check: setup-dev  ## export, clean, README, tests; afterwards nothing may have changed. Run it before every commit
 	@$(PY) .ci/check.py
+
+measure: setup-dev  ## counts of the house style beside their goals; MEASURE=--list=lambdas names the places of some rows
+	@$(PY) .ci/measure.py $(MEASURE)
 
 refresh: setup-dev  ## re-runs the pages in place and stores their outputs; PAGES="nbs/03_rewards.ipynb ..." for some of them
 	@$(PY) .ci/refresh.py $(PAGES)
