@@ -13,6 +13,7 @@ __all__ = ['BANNED_WORDS', 'RIGHT', 'TASK_TYPES', 'ZERO_PROGRAM', 'ZERO_INPUTS',
 # %% ../nbs/16_tasks.ipynb #c002
 import ast
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,9 +26,11 @@ from complexipy import code_complexity
 from .core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict
 from .executor import Call, Executor, Outcome, Policy, check_expression, check_program
 from .parse import parse_answer, parse_proposal, syntax_tree
-from .prompts import proposal_text, propose_prompt, reserved, solve_prompt
+from .prompts import Sizes, proposal_text, propose_prompt, reserved, solve_prompt
 from .rewards import REWARDS, Proposed, RewardSetting
-from .values import NotLiteral, Unrepresentable, bucket, canonical_arguments, equal, parse_literal, program_hash
+from .values import (
+    NotLiteral, Unrepresentable, bucket, canonical_arguments, canonical_program, equal, parse_literal, parse_printed,
+    program_hash)
 
 # %% ../nbs/16_tasks.ipynb #c007
 BANNED_WORDS = ("logging", "random", "multiprocessing", "pebble", "subprocess", "threading", "datetime", "time", "hashlib", "hmac", "bcrypt", "os.sys", "os.path", "sys.exit", "os.environ", "calendar")
@@ -42,14 +45,16 @@ class Environment:
     executor: Executor
     banned: tuple[str, ...] = BANNED_WORDS                  # the task rule: no import path may hold one of these (paper, figure 8)
     held_out: Callable[[str], bool] = in_held_out_tenth     # program -> whether it is kept for the held-out sets
-    max_program: int = 10_000                               # characters
+    max_program: int = Sizes().program                      # characters
     max_depth: int = 100                                    # levels of the syntax tree; people write 15, and Python's own tools fail from about 300 on
-    max_value: int = 5_000                                  # characters of an input, an output or a message: refused beyond, never cut
+    max_value: int = Sizes().value                          # characters of an input, an output or a message
 
     @property
     def policy(self) -> Policy: return self.executor.policy         # the safety rule
     @property
     def arguments(self) -> str: return self.executor.arguments      # "literal", or "expression": inputs may compute, in the sandbox only
+    @property
+    def sizes(self) -> Sizes: return Sizes(self.max_program, self.max_value)   # what the prompts say
 
 # %% ../nbs/16_tasks.ipynb #c010
 def paths_used(tree: ast.AST) -> list[tuple[str, int]]: # (dotted path, line)
@@ -93,7 +98,7 @@ def check_source(program: str, env: Environment) -> Verdict | None: # None: noth
 def check_arguments(text: str, env: Environment) -> str | Verdict: # canonical text
     "The arguments of a call, or why they are none."
     if len(text) > env.max_value: return Verdict(Status.TOO_LARGE, detail=f"an input of {len(text)} characters, over the limit of {env.max_value}")
-    try: arguments = canonical_arguments(text)
+    try: arguments = canonical_arguments(text, call=env.arguments == "literal")
     except NotLiteral as problem:
         verdict = check_expression(text, env.policy) if env.arguments == "expression" else Verdict(Status.BAD_ARGUMENTS, detail=str(problem))
         return text.strip() if verdict.ok else verdict
@@ -175,6 +180,7 @@ class ProgramTasks:
     banned: tuple[str, ...] = BANNED_WORDS     # named in the prompts; what is refused is the environment's to say
     allowed: tuple[str, ...] = ()              # modules named in the prompts; empty: not said
     reference_choice: str = "uniform"          # how references are drawn: one of azr.buffers.REFERENCE_CHOICES
+    sizes: Sizes = Sizes()                     # limits named in the prompts; the environment enforces its own
     name: ClassVar[str] = ""
 
     def __post_init__(self):
@@ -182,9 +188,11 @@ class ProgramTasks:
         if self.inputs < 2: raise ValueError(f"inputs is {self.inputs}: an induction task needs at least 2, half of them hidden.")
 
     def propose_prompt(self, buffers, rng: Random) -> Prompt | None: # None: nothing to ask about yet
-        return propose_prompt(self.name, buffers.references(self.name, self.references, rng, self.reference_choice), self.style, self.inputs, self.banned, self.allowed)
+        references = buffers.references(self.name, self.references, rng, self.reference_choice)
+        return propose_prompt(self.name, references, self.style, self.inputs, self.banned, self.allowed, self.sizes)
 
-    def solve_prompt(self, task: Task) -> Prompt: return solve_prompt(task, self.style, self.banned, self.allowed)
+    def solve_prompt(self, task: Task) -> Prompt:
+        return solve_prompt(task, self.style, self.banned, self.allowed, self.sizes)
 
     def claim(self, proposal: Proposal, env: Environment) -> Claim | Verdict:
         parsed = parse_proposal(proposal.text, self.name, self.style)
@@ -217,10 +225,10 @@ class Deduction(ProgramTasks):
         return value if isinstance(value, Verdict) else program_task(self.name, claim.program, claim.inputs[0], value)
 
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
-        return [self.compare(task.hidden["output"], answer) for task, answer in asked]
+        return [self.compare(task.hidden["output"], answer, task.given["program"]) for task, answer in asked]
 
-    def compare(self, gold: str, answer: str) -> Verdict:
-        try: return RIGHT if equal(parse_literal(answer), parse_literal(gold)) else wrong(gold, answer)
+    def compare(self, gold: str, answer: str, program: str = "") -> Verdict:
+        try: return RIGHT if equal(parse_printed(answer, program), parse_literal(gold)) else wrong(gold, answer)
         except NotLiteral as problem: return Verdict(Status.WRONG, truth=False, detail=f"not one literal: {problem}")
 
 # %% ../nbs/16_tasks.ipynb #c033
@@ -262,20 +270,60 @@ class ErrorPrediction(Deduction):
         if not name.isidentifier(): return Verdict(Status.UNREPRESENTABLE, detail=f"the exception's class calls itself {name[:80]!r}")
         return program_task(self.name, claim.program, claim.inputs[0], name)
 
-    def compare(self, gold: str, answer: str) -> Verdict: return RIGHT if answer.lower() == gold.lower() else wrong(gold, answer)
+    def compare(self, gold: str, answer: str, program: str = "") -> Verdict:
+        return RIGHT if answer.lower() == gold.lower() else wrong(gold, answer)
 
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]: return [self.compare(task.hidden["error"], answer) for task, answer in asked]
 
 # %% ../nbs/16_tasks.ipynb #c039
-def leaks(message: str, program: str) -> bool:
-    "Whether the message holds the program, or the whole body of one of its functions."
-    squeeze = lambda text: "".join(text.split())
-    functions = [n for n in ast.walk(syntax_tree(program)) if isinstance(n, (ast.FunctionDef, ast.Lambda))]
-    bodies = [ast.unparse(n.body) for n in functions if isinstance(n, ast.Lambda)] + ["\n".join(map(ast.unparse, n.body)) for n in functions if isinstance(n, ast.FunctionDef)]
-    said = squeeze(message).replace('"', "'")
-    return any(text in said for body in [program, *bodies] if len(text := squeeze(body).replace('"', "'")) >= 9)
+_TOKEN = re.compile(r"""(?P<text>"[^"\n]*"|'[^'\n]*')|(?P<comment>#[^\n]*)|\w+|[^\w\s]""")
+_IDLE = {"(", ")", ";", "\\", "`", "'", '"'}   # tokens with and without which Python reads the same
 
-# %% ../nbs/16_tasks.ipynb #c042
+def _tokens(text: str, comments: bool) -> str: # tokens with a space around each
+    "What is left of a text without layout, and without comments unless they are kept."
+    words = []
+    for found in _TOKEN.finditer(text):
+        if found["text"] or (found["comment"] and comments): words += re.findall(r"\w+|[^\w\s]", found[0])
+        elif not found["comment"]: words.append(found[0])
+    return f" {' '.join(word for word in words if word not in _IDLE)} "
+
+def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.Lambda]:
+    "Functions by `def`, without docstrings, and lambdas that have a name; not the key of a sort."
+    named = [n.value for n in ast.walk(tree) if isinstance(n, ast.Assign) and isinstance(n.value, ast.Lambda)]
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    for n in functions:
+        if ast.get_docstring(n, clean=False) is not None and len(n.body) > 1: del n.body[0]
+    return functions + named
+
+# %% ../nbs/16_tasks.ipynb #c040
+_SAID = re.compile(r"\bdef\b[^\n]*(?:\n[ \t]+[^\n]*|\n[ \t]*(?=\n|\Z))*")   # a def, and the indented lines below it
+
+def _shapes(program: str) -> set[str]:
+    "The canonical text of each function in a program, all called f. Empty for what does not parse."
+    tree = syntax_tree(program)
+    shapes = set()
+    for node in _functions(tree) if tree else []:
+        if not isinstance(node, ast.FunctionDef): continue
+        name, node.name = node.name, "f"
+        for n in ast.walk(node):
+            if isinstance(n, ast.Name) and n.id == name: n.id = "f"
+        try: shapes.add(canonical_program(ast.unparse(node)))
+        except (SyntaxError, ValueError, RecursionError): continue
+    return shapes
+
+def leaks(message: str, program: str) -> bool:
+    "Whether the message holds the program, or the whole body of one of its functions, spelt as it may be."
+    functions = _functions(tree := syntax_tree(program))
+    bodies = ["\n".join(map(ast.unparse, n.body if isinstance(n.body, list) else [n.body])) for n in functions]
+    texts = [_tokens(text, True) for text in (ast.unparse(tree), *bodies)]
+    sought = [text for text in texts if len(text.split()) > 2 and len(text.replace(" ",
+        "")) >= 9]   # not `return total`
+    said = [_tokens(message, comments) for comments in (False, True)]
+    if any(tokens in text for tokens in sought for text in said): return True
+    quoted = [found.rstrip(" \t\n`'\".,;!") for found in _SAID.findall(message)]
+    return bool(quoted) and not _shapes(program).isdisjoint(set().union(*map(_shapes, quoted)))
+
+# %% ../nbs/16_tasks.ipynb #c043
 @dataclass(frozen=True)
 class Induction(ProgramTasks):
     "Some input/output pairs and a message are given; the program and the other pairs are hidden."
@@ -283,7 +331,8 @@ class Induction(ProgramTasks):
 
     def propose_prompt(self, buffers, rng: Random) -> Prompt | None: # None: no program is known yet
         source = buffers.program(rng)
-        return propose_prompt(self.name, [source], self.style, self.inputs, self.banned, self.allowed) if source else None
+        if not source: return None
+        return propose_prompt(self.name, [source], self.style, self.inputs, self.banned, self.allowed, self.sizes)
 
     def claim(self, proposal: Proposal, env: Environment) -> Claim | Verdict:
         program, parents = proposal.prompt.context["program"], proposal.prompt.references
@@ -303,7 +352,7 @@ class Induction(ProgramTasks):
         ran = iter(judge_runs([[(Call(program, i), o) for i, o in task.hidden["pairs"] + task.given["pairs"]] for task, program in asked if not refused[program]], env))
         return [replace(verdict, truth=None) for verdict in (refused[program] or next(ran) for _, program in asked)]  # passing some calls is not yet the truth
 
-# %% ../nbs/16_tasks.ipynb #c047
+# %% ../nbs/16_tasks.ipynb #c048
 TASK_TYPES: dict[str, type[ProgramTasks]] = {kind.name: kind for kind in (Deduction, Abduction, Induction, ErrorPrediction)}
 
 def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), # keys of TASK_TYPES
@@ -311,14 +360,16 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
                references: int = 6, # K
                inputs: int = 10, # N
                reference_choice: str = "uniform", # or "recent"
-               allowed: Sequence[str] = () # modules that the prompts name as the only ones; empty: not said
+               allowed: Sequence[str] = (), # modules that the prompts name as the only ones; empty: not said
+               sizes: Sizes = Sizes() # limits that the prompts name: those of the environment
               ) -> tuple[ProgramTasks, ...]:
     "The named task types, with common settings. Raises ValueError for an unknown name."
     unknown = [name for name in names if name not in TASK_TYPES]
     if unknown: raise ValueError(f"no task type {unknown[0]!r}: there are {', '.join(TASK_TYPES)}.")
-    return tuple(TASK_TYPES[name](style, references, inputs, allowed=tuple(allowed), reference_choice=reference_choice) for name in names)
+    common = {"allowed": tuple(allowed), "reference_choice": reference_choice, "sizes": sizes}
+    return tuple(TASK_TYPES[name](style, references, inputs, **common) for name in names)
 
-# %% ../nbs/16_tasks.ipynb #c050
+# %% ../nbs/16_tasks.ipynb #c051
 ZERO_PROGRAM = "def f(x):\n    return x"
 ZERO_INPUTS = ("'Hello world'", "7", "[1, 2, 3]", "{'a': 1, 'b': 2}", "(0.5, -1.5)", "True", "None", "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
 
@@ -334,7 +385,7 @@ def zero_tasks(kinds: Sequence[ProgramTasks], env: Environment) -> list[Task]:
         tasks.append(task)
     return tasks
 
-# %% ../nbs/16_tasks.ipynb #c062
+# %% ../nbs/16_tasks.ipynb #c063
 MOST_LEVELS = 60   # of a syntax tree that goes to a tool which recurses
 
 def cognitive_complexity(program: str) -> int | None:
@@ -348,7 +399,7 @@ ANSWERS: dict[str, Callable[[Task], list[str]]] = {   # task type -> what its so
     "deduction": lambda task: [task.hidden["output"]], "abduction": lambda task: [task.hidden["input"]], "error": lambda task: [task.hidden["error"]],
     "induction": lambda task: [output for _, output in (*task.given["pairs"], *task.hidden["pairs"])]}
 
-# %% ../nbs/16_tasks.ipynb #c064
+# %% ../nbs/16_tasks.ipynb #c065
 def complexity(batch: Sequence[Proposed]) -> list[float]:
     "Cognitive complexity / 15 of each new program; an induction task brings none."
     return [(cognitive_complexity(one.task.given["program"]) or 0) / 15 if one.task and "program" in one.task.given else 0.0 for one in batch]

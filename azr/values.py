@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['Limits', 'NotLiteral', 'Unrepresentable', 'TooLarge', 'silence', 'parse_literal', 'parse_arguments', 'canonical',
-           'canonical_arguments', 'equal', 'canonical_program', 'program_hash', 'bucket']
+           'canonical_arguments', 'equal', 'canonical_program', 'program_hash', 'bucket', 'parse_printed']
 
 # %% ../nbs/10_values.ipynb #c002
 import ast
 import hashlib
 import json
+import operator
 import re
 import warnings
 from contextlib import nullcontext
@@ -63,7 +64,9 @@ def _size(value) -> int:
 # %% ../nbs/10_values.ipynb #c014
 class _Reader:
     "One walk over one syntax tree. Raises NotLiteral."
-    def __init__(self, limits: Limits): self.limits, self.left, self.depth = limits, limits.size, 0
+    def __init__(self, limits: Limits, arithmetic: bool = False, calls: dict | None = None, names: dict | None = None):
+        self.limits, self.left, self.depth = limits, limits.size, 0
+        self.arithmetic, self.calls, self.names = arithmetic, calls or _CONSTRUCTORS, names or {}
 
     def read(self, node):
         method = _READERS.get(type(node))
@@ -85,8 +88,13 @@ class _Reader:
 
     def _constant(self, node):
         if type(node.value) not in _CONSTANTS: raise NotLiteral(f"{_show(node)} is not data")
-        if type(node.value) is int and node.value.bit_length() > 3.33 * self.limits.digits: raise NotLiteral(f"an integer over {self.limits.digits} digits")
+        if type(node.value) is int and node.value.bit_length() > 3.33 * self.limits.digits:
+            raise NotLiteral(f"an integer over {self.limits.digits} digits")
         return node.value
+
+    def _name(self, node):
+        if node.id not in self.names: raise NotLiteral(f"{_show(node)} is not data: write a literal")
+        return self.names[node.id]
 
     def _dict(self, node):
         if None in node.keys: raise NotLiteral("** inside a dict is not data")
@@ -107,10 +115,24 @@ class _Reader:
         if isinstance(node.op, ast.Mult) and type(a) in _SEQUENCES and type(b) is int:
             self.charge(_size(a) * max(b, 0))
             return a * b
-        raise NotLiteral(f"{_show(node)} is not data: write the result")
+        compute = _ARITHMETIC.get(type(node.op)) if self.arithmetic and {type(a), type(b)} <= {int, float} else None
+        if compute is None: raise NotLiteral(f"{_show(node)} is not data: write the result")
+        return self.computed(node, compute, a, b)
+
+    def computed(self, node, compute, a, b):
+        "The result of one operation on two numbers, if it is a number of bounded size."
+        most = 3.32 * self.limits.digits   # bits of an integer that can be written
+        if type(a) is type(b) is int:
+            bits = {operator.pow: a.bit_length() * b, operator.lshift: a.bit_length() + b}.get(compute, 0)
+            if bits > most: raise NotLiteral(f"{_show(node)} is an integer over {self.limits.digits} digits")
+        value = compute(a, b)
+        if type(value) not in (int, float) or value != value: raise NotLiteral(f"{_show(node)} is no real number")
+        if type(value) is int and value.bit_length() > most:
+            raise NotLiteral(f"{_show(node)} is an integer over {self.limits.digits} digits")
+        return value
 
     def _call(self, node):
-        build = _CONSTRUCTORS.get(node.func.id) if isinstance(node.func, ast.Name) else None
+        build = self.calls.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if build is None: raise NotLiteral(f"{_show(node)} is a call, and only {', '.join(_CONSTRUCTORS)} count as data")
         return build(self, *self.arguments(node))
 
@@ -120,7 +142,11 @@ class _Reader:
         if None in names or len(set(names)) < len(names): raise NotLiteral(f"{_show(node)} repeats or unpacks keywords")
         return tuple(map(self.read, node.args)), {k.arg: self.read(k.value) for k in node.keywords}
 
-_READERS = {getattr(ast, kind): getattr(_Reader, "_" + kind.lower()) for kind in ("Expression", "List", "Tuple", "Set", "Constant", "Dict", "UnaryOp", "BinOp", "Call")}
+_READERS = {getattr(ast, kind): getattr(_Reader, "_" + kind.lower()) for kind in
+            ("Expression", "List", "Tuple", "Set", "Constant", "Name", "Dict", "UnaryOp", "BinOp", "Call")}
+_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+               ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift}
 
 def _show(node) -> str:
     "A node as text for an error message: short, whatever it holds."
@@ -151,12 +177,12 @@ def _infinity(reader, args, kwargs):
 _CONSTRUCTORS = dict(dict=_dictionary, range=_range, float=_infinity, **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)})
 
 # %% ../nbs/10_values.ipynb #c018
-def _read(read, # function of a reader: the value
-          limits: Limits):
-    "Run one reader; wrong uses of a constructor (unhashable, zero step, no length) are NotLiteral too."
-    try: return read(_Reader(limits))
+def _read(read): # a call of a reader without its arguments
+    "Run one reader; wrong uses of constructors (unhashable, zero step, no length) and operators are NotLiteral too."
+    try: return read()
     except NotLiteral: raise
-    except (TypeError, ValueError, OverflowError, RecursionError, MemoryError) as e: raise NotLiteral(f"not data: {e}") from None
+    except (TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as e:
+        raise NotLiteral(f"not data: {e}") from None
 
 def _parse(text: str, limits: Limits, around: str = "{}") -> ast.AST:
     if len(text) > limits.characters: raise NotLiteral(f"{len(text)} characters, over the limit of {limits.characters}")
@@ -177,16 +203,22 @@ def parse_literal(text: str,                 # one literal
                   limits: Limits = Limits()):  # the value
     "The value that `text` writes. Raises NotLiteral; evaluates nothing."
     if (values := _as_json(text, limits)) is not None and len(values) == 1: return values[0]
-    return _read(lambda reader: reader.read(_parse(text.strip(), limits)), limits)
+    return _read(lambda: _Reader(limits).read(_parse(text.strip(), limits)))
 
 # %% ../nbs/10_values.ipynb #c023
+def _calls_f(node) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "f"
+
 def parse_arguments(text: str,                 # what stands between the brackets of a call, e.g. "'a', [1, 2], n=3"
-                    limits: Limits = Limits()) -> tuple[tuple, dict]:  # positional values, keyword values
-    "The arguments that `text` writes. Raises NotLiteral; evaluates nothing."
+                    limits: Limits = Limits(),
+                    call: bool = False         # `f(...)` around them is taken off
+                   ) -> tuple[tuple, dict]:    # positional values, keyword values
+    "The arguments that `text` writes; arithmetic on numbers is done. Raises NotLiteral; evaluates nothing."
     if (values := _as_json(text, limits)) is not None: return tuple(values), {}
-    call = _parse(text, limits, "f(\n{}\n)").body  # the line break ends a trailing comment
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "f"): raise NotLiteral("not one argument list")
-    return _read(lambda reader: reader.arguments(call), limits)
+    node = _parse(text, limits, "f(\n{}\n)").body  # the line break ends a trailing comment
+    if not _calls_f(node): raise NotLiteral("not one argument list")
+    if call and len(node.args) == 1 and not node.keywords and _calls_f(node.args[0]): node = node.args[0]
+    return _read(lambda: _Reader(limits, arithmetic=True).arguments(node))
 
 # %% ../nbs/10_values.ipynb #c028
 class _Writer:
@@ -258,9 +290,11 @@ def canonical(value, limits: Limits = Limits()) -> str: # literal text
 
 # %% ../nbs/10_values.ipynb #c033
 def canonical_arguments(text: str,                 # an argument list
-                        limits: Limits = Limits()) -> str: # the same in one spelling
+                        limits: Limits = Limits(),
+                        call: bool = False         # `f(...)` around it is taken off
+                       ) -> str:                   # the same in one spelling
     "The argument list in canonical text. Raises NotLiteral, or TooLarge."
-    args, kwargs = parse_arguments(text, limits)
+    args, kwargs = parse_arguments(text, limits, call)
     return ", ".join([canonical(a, limits) for a in args] + [f"{k}={canonical(v, limits)}" for k, v in kwargs.items()])
 
 # %% ../nbs/10_values.ipynb #c036
@@ -411,3 +445,98 @@ def program_hash(program: str) -> str: # 64 hexadecimal digits
 def bucket(program: str, of: int = 100) -> int: # 0 to of - 1
     "Which of `of` equal parts of program space this one falls into."
     return int(program_hash(program)[:15], 16) % of
+
+# %% ../nbs/10_values.ipynb #c051
+_FIELDS = {"DecimalTuple": ("sign", "digits", "exponent"), "LinearRegression": ("slope", "intercept"),
+           "CacheInfo": ("hits", "misses", "maxsize", "currsize")}    # named tuples of modules that programs may import
+_MAKERS = {"DecimalTuple": "as_tuple", "LinearRegression": "linear_regression", "CacheInfo": "cache_info"}
+_NUMBERED = {"IntEnum", "IntFlag", "StrEnum"}   # their members are data, as are those of `class A(int, Enum)`
+
+def _last_name(node) -> str: return getattr(node, "attr", None) or getattr(node, "id", "")
+
+def _field_names(node) -> tuple[str, ...] | None: # None: it makes no named tuple
+    "The fields in a call such as `namedtuple('Point', 'x y')`."
+    makes = isinstance(node, ast.Call) and _last_name(node.func) in ("namedtuple", "NamedTuple")
+    if not makes or len(node.args) < 2: return None
+    fields = node.args[1]
+    if _is_text(fields): return tuple(fields.value.replace(",", " ").split())
+    firsts = [e.elts[0] if isinstance(e, ast.Tuple) and e.elts else e for e in getattr(fields, "elts", [])]
+    return tuple(e.value for e in firsts if _is_text(e))
+
+def _named_tuple(fields: tuple[str, ...]): # a constructor for the reader
+    def build(reader, args, kwargs):
+        values = (*args, *(kwargs.pop(name) for name in fields[len(args):] if name in kwargs))
+        if kwargs or len(values) != len(fields): raise NotLiteral(f"a named tuple has the fields {', '.join(fields)}")
+        return values
+    return build
+
+def _member(reader, args, kwargs):
+    if kwargs or len(args) != 1 or type(args[0]) not in (int, str, float):
+        raise NotLiteral("a member has one number or string as its value")
+    return args[0]
+
+# %% ../nbs/10_values.ipynb #c052
+def _of_class(node: ast.ClassDef, known: dict): # a constructor for the reader; None: its values are no data
+    bases = [_last_name(base) for base in node.bases]
+    fields = next(filter(None, map(_field_names, node.bases)), None)
+    if "NamedTuple" in bases:
+        fields = tuple(s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target,
+            ast.Name))
+    if fields is not None: return _named_tuple(fields)
+    mixed = "Enum" in bases or "Flag" in bases or "ReprEnum" in bases
+    if _NUMBERED & set(bases) or (mixed and {"int", "str", "float"} & set(bases)): return _member
+    return next((known[base] for base in bases if base in known), None)
+
+def _of_call(node) -> dict: # name -> constructor
+    "The class that a call makes and names by a string."
+    if not (isinstance(node, ast.Call) and node.args and _is_text(node.args[0])): return {}
+    if (fields := _field_names(node)) is not None: return {node.args[0].value: _named_tuple(fields)}
+    return {node.args[0].value: _member} if _last_name(node.func) in _NUMBERED else {}
+
+@lru_cache(256)   # many answers to one task are read
+def _printed_calls(program: str) -> dict: # name -> constructor for the reader
+    "What may be called in the printed form of a value of this program."
+    try: nodes = list(ast.walk(_tree(program, "exec")))
+    except SyntaxError: nodes = []
+    found = {name: _named_tuple(_FIELDS[name]) for name, maker in _MAKERS.items() if maker in program}
+    for node in nodes:
+        if isinstance(node, ast.ClassDef) and (build := _of_class(node, found)): found[node.name] = build
+        made = _of_call(node.value if isinstance(node, ast.Assign) else node)
+        targets = [t.id for t in node.targets if isinstance(t, ast.Name)] if isinstance(node, ast.Assign) else []
+        found |= made | {name: build for name in targets for build in made.values()}
+    return found | {name: build for name, build in _COLLECTIONS.items() if name in program} | _CONSTRUCTORS
+
+# %% ../nbs/10_values.ipynb #c054
+def _counter(reader, args, kwargs):
+    if kwargs or len(args) > 1 or not all(type(a) is dict for a in args):
+        raise NotLiteral("Counter(...) is printed around a dict")
+    return dict(*args)
+
+def _ordered(reader, args, kwargs):
+    if kwargs or len(args) > 1 or not all(type(a) in (dict, list) for a in args):
+        raise NotLiteral("OrderedDict(...) is printed around a dict or a list of pairs")
+    return _dictionary(reader, args, kwargs)
+
+def _default(reader, args, kwargs):
+    if not args or args[0] is not None: raise NotLiteral("defaultdict(...) is printed with its factory")
+    return _counter(reader, args[1:], kwargs)
+
+_COLLECTIONS = {"Counter": _counter, "OrderedDict": _ordered, "defaultdict": _default}
+_STRING = r"""'(?:[^'\\\n]|\\.)*'?|"(?:[^"\\\n]|\\.)*"?"""
+_FACTORY = r"(?<=defaultdict\()(?:<(?:[^<>]|<\w+>)*>|[A-Za-z_]\w*)(?=\s*[,)])"   # <class 'int'>, or int
+_NOT_PYTHON = re.compile(rf"{_STRING}|{_FACTORY}|<([A-Za-z_]\w*)\.[\w|]+: ([\w.+-]+|{_STRING})>")
+
+def _as_python(found: re.Match) -> str:
+    if found[0][0] in "'\"": return found[0]
+    return f"{found[1]}({found[2]})" if found[1] else "None"
+
+def parse_printed(text: str,                 # a literal, or what Python prints
+                  program: str = "",         # whose value it may be
+                  limits: Limits = Limits()):  # the value
+    "The value that `text` writes, or that Python prints as `text`. Raises NotLiteral; evaluates nothing."
+    try: return parse_literal(text, limits)
+    except NotLiteral as problem: plain = problem
+    if len(text) > limits.characters: raise plain
+    reader = _Reader(limits, calls=_printed_calls(program), names={"inf": float("inf")})
+    try: return _read(lambda: reader.read(_parse(_NOT_PYTHON.sub(_as_python, text).strip(), limits)))
+    except NotLiteral: raise plain from None

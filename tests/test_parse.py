@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr.core import Status, Verdict
+from azr.core import Status, Task, Verdict
 from azr.parse import answer_block, blocks, entry_to_f, field, parse_answer, parse_proposal
-from azr.prompts import SPECIAL_TOKENS, STYLES, TAGS, answer_text, fence, proposal_text
+from azr.prompts import SPECIAL_TOKENS, STYLES, TAGS, answer_text, fence, proposal_text, solve_prompt
 
 KINDS = ("deduction", "abduction", "induction", "error")
 CODE = "def f(x):\n    return x + 1"
@@ -42,11 +42,75 @@ def test_answers_there_and_back(text, program, style):
 
 # ---- the ladder, rung by rung
 
-def test_only_the_last_closed_answer_counts():
-    assert answer_block("</think><answer>a</answer><answer>b</answer>", "r1") == "b"
-    assert answer_block("</think><answer>a</answer><answer>b", "r1") == "a"
-    assert answer_block("<answer>a</answer>", "chat") == "a"
-    assert why(answer_block("<answer>a</answer></think>", "r1")) == "no </think> before the <answer>"
+ANSWERS = [ # style, completion, what counts
+    ("r1", "</think><answer>a</answer>", "a"), ("r1", "</think><answer>a</answer><answer>b</answer>", "a"),
+    ("r1", "</think><answer>a</answer><answer>b", "a"), ("r1", "</think><answer>a", "a"),
+    ("r1", "<answer>d</answer></think><answer>a</answer>", "a"), ("r1", "<answer>d</think><answer>a", "a"),
+    ("r1", "x <think> y </think> z <answer>a</answer> </think>", "a"),
+    ("r1", "</think><answer>a</answer> I put it between <answer> and </answer>.", "a"),
+    ("r1", "</think> In <answer> and </answer>: <answer>a</answer>", "a"),
+    ("r1", "</think> In <answer></answer>: <answer>a", "a"),
+    ("r1", "</think> more <think> <answer>d</answer> </think> <answer>a</answer>", "a"),
+    ("r1", "</think></answer><answer>a</answer>", "a"), ("r1", "</think><answer>b<answer>a</answer></answer>", "a"),
+    ("r1", "</think><answer>a</answer>\n\nUser: q\n\nAssistant: <think> t </think> <answer>b</answer>", "a"),
+    ("r1", "</think><answer>a</answer>\nAssistant: </think><answer>b</answer>", "a"),
+    ("r1", "User: says so. </think><answer>a</answer>", "a"),
+    ("r1", "The\nUser: wants a. </think><answer>a</answer>", "a"),
+    ("r1", "</think><answer>' and '</answer>", "' and '"), ("r1", "</think><answer>''</answer>", "''"),
+    ("r1", "</think><answer>'answer'</answer>", "'answer'"), ("r1", "</think>`<answer>a</answer>`", "a"),
+    ("r1", "</think>'<answer>' and '</answer>' hold <answer>a</answer>", "a"),
+    ("r1", "</think> <Answer>b</Answer> <answer>a</answer>", "a"),
+    ("chat", "<answer>a</answer>", "a"), ("chat", "<think><answer>d</answer></think><answer>a</answer>", "a"),
+    ("chat", "<answer>d</answer></think><answer>a</answer>", "a"), ("chat", "<think></think><answer>a</answer>", "a"),
+    ("chat", "<answer>a</answer> thought in <think> and </think>, answered in <answer> and </answer>", "a"),
+    ("chat", "<answer>a</answer><answer>b</answer>", "a"),
+    ("chat", "I write <answer> later. <think><answer>d</answer></think><answer>a</answer>", "a"),
+    ("chat", "<think>x</think><think><answer>d</answer></think><answer>a</answer>", "a"),
+    ("chat", "`<answer>` and `</answer>`: <answer>a</answer>", "a"),
+    ("chat", "User: a\nAssistant: b <answer>a</answer>", "a"),
+]
+
+@pytest.mark.parametrize("style, text, expected", ANSWERS)
+def test_the_first_complete_answer_outside_of_the_thought_counts(style, text, expected):
+    assert answer_block(text, style) == expected
+
+NO_ANSWERS = [
+    ("r1", "a", "no <answer> block"), ("r1", "<answer>a</answer>", "no </think> before"),
+    ("r1", "<answer>a", "no </think> before"), ("r1", "<answer>a</answer></think>", "outside of the thought"),
+    ("r1", "</think>a</answer>", "never opened"),
+    ("r1", "</think><think><answer>a</answer>", "no </think> before"),
+    ("r1", "</think> hm\n\nUser: q\n\nAssistant: <think></think><answer>a</answer>", "no <answer> block"),
+    ("r1", "hm\nUser: q\nAssistant: </think><answer>a</answer>", "no <answer> block"),
+    ("r1", "</think><answer>b\nUser: q\nAssistant: <think></think><answer>a</answer>", "not closed"),
+    ("r1", "</think> hm\nAssistant: </think><answer>a</answer>", "no <answer> block"),
+    ("r1", "</think> between <answer> and </answer>", "outside of the thought"),
+    ("chat", "<think><answer>a</answer>", "no </think> before"),
+    ("chat", "<think><answer>a</answer></think>", "outside of the thought"), ("chat", "<answer>a", "not closed"),
+    ("chat", "<answer>a</answer></think>", "outside of the thought"),
+    ("chat", "<answer></answer>", "no answer between"), ("chat", "a</answer>", "never opened"),
+    ("chat", "", "no <answer> block"),
+]
+
+@pytest.mark.parametrize("style, text, reason", NO_ANSWERS)
+def test_drafts_mentions_and_invented_turns_are_no_answers(style, text, reason):
+    assert reason in why(answer_block(text, style))
+
+@given(st.text(max_size=40), st.sampled_from(["deduction", "abduction", "error", "induction"]))
+def test_what_follows_an_answer_changes_nothing(rest, kind):
+    for style in ("r1", "chat"):
+        first = answer_text(kind, CODE if kind == "induction" else "1" if kind != "error" else "KeyError", style)
+        for more in (rest, answer_text(kind, "2", style),
+            f"\n\nUser: {rest}\n\nAssistant: <think>{answer_text(kind, '3', style)}"):
+            assert parse_answer(f"{first} {more}", kind, style) == parse_answer(first, kind, style)
+
+def test_a_completion_that_the_stop_text_ended_is_read_as_the_whole_one():
+    for kind, answer in (("deduction", "[1]"), ("abduction", "1, 2"), ("induction", CODE), ("error", "KeyError")):
+        prompt, text = solve_prompt(Task(kind, {"program": CODE, "input": "1", "output": "2", "pairs": [],
+            "message": ""}, {}, "t"), "r1"), answer_text(kind, answer)
+        cut = text[:min(text.index(stop) for stop in prompt.stop)]
+        assert "</answer>" not in cut and parse_answer(cut, kind) == parse_answer(text, kind) == answer
+    claim = {"program": CODE, "input": "1"}
+    assert parse_proposal(proposal_text("deduction", claim).split("</answer>")[0], "deduction") == claim
 
 @pytest.mark.parametrize("text, expected", [
     ("```input\n1\n```", [("input", "1")]), ("  ```input\n  1\n  ```", [("input", "1")]), ("```input 1```", [("input", "1")]), ("```INPUT\n1```", [("input", "1")]),
@@ -79,6 +143,66 @@ def test_induction_takes_the_last_inputs_and_wants_a_message():
 ])
 def test_answers_people_write(inside, kind, expected): assert parse_answer(R1.format(inside), kind) == expected
 
+# ---- several programs: (blocks, a call, what it gives)
+
+HELPER, USER = "def half(x):\n    return x // 2", "def f(x):\n    return half(x) + 1"
+SEVERAL = {
+    "a test after it": ([CODE, "def test_f():\n    assert f(1) == 2"], 2),
+    "a test with a parameter": ([CODE, "def test(n=1):\n    return f(n) == 2"], 2),
+    "a checker": ([CODE, "def check(candidate):\n    assert candidate(1) == 2\n\ncheck(f)"], 2),
+    "a helper before": ([HELPER, USER], 1), "a helper after": ([USER, HELPER], 1),
+    "a helper, and a test": ([HELPER, USER, "def test_half():\n    assert half(2) == 1"], 1),
+    "other names": ([HELPER, "def solve(x):\n    return half(x) + 1"], 1),
+    "other names, helper after": (["def solve(x):\n    return half(x) + 1", HELPER], 1),
+    "other names, and a test": (["def solve(x):\n    return x + 1", "def test_solve():\n    assert solve(1) == 2"], 2),
+    "other names, and a main": (["def solve(x):\n    return x + 1", "def main():\n    print(solve(1))\n\nmain()"], 2),
+    "two drafts": (["def f(x):\n    return 0", CODE], 2),
+    "two drafts of another name": (["def g(x):\n    return 0", "def g(x):\n    return x + 1"], 2),
+    "a draft whose helper stays": ([HELPER + "\n\ndef f(x):\n    return half(x)", USER], 1),
+    "an import": (["import math", "def f(x):\n    return math.floor(x + .5) + 1"], 2),
+    "an import with another name": (["from math import floor as down", "def f(x):\n    return down(x) + 1"], 2),
+    "a constant": (["STEP = 1\nprint(STEP)", "def f(x):\n    return x + STEP"], 2),
+    "a class": (["class Box:\n    def __init__(self, x):\n        self.x = x", "def f(x):\n    return Box(x).x + 1"],
+    2), "a chain": (["A = 1", "def g(x):\n    return x + A", "def h(x):\n    return g(x)",
+    "def f(x):\n    return h(x)"], 2),
+    "a helper twice": (["def half(x):\n    return 0", HELPER, USER], 1),
+    "its own helper": ([HELPER + "\n\n" + USER, "def half(x):\n    return 99"], 1),
+    "a lambda": (["f = lambda x: x + 1", "print(f(1))"], 2), "a lambda and its helper": (["half = lambda x: x // 2",
+    "f = lambda x: half(x) + 1"], 1),
+    "a name of Python's own": (["sum = 3\nmax = 4", "def f(x):\n    return max(x, sum([1, 1]))"], 2),
+    "a usage example": ([CODE, "result = f(1)\nx = 3"], 2), "a broken block beside it": (["def broken(:", CODE], 2),
+}
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_of_several_programs_the_one_that_is_meant_is_whole(name):
+    "In answers and in proposals; in plain blocks as in tagged ones."
+    programs, expected = SEVERAL[name]
+    for tag in ("python", ""):
+        inside, space = "\n".join(fence(tag, program) for program in programs), {}
+        program = parse_answer(R1.format(inside), "induction")
+        exec(program, space)
+        assert space["f"](1) == expected and "test" not in program and "print" not in program
+        assert parse_proposal(R1.format(f"{inside}\n{fence('input', '1')}"), "deduction") == {"program": program,
+            "input": "1"}
+
+def test_a_program_that_needs_nothing_keeps_its_text():
+    more = f"\n{fence('python', HELPER)}\n{fence('python', 'def test(): pass')}"
+    commented, spaced = "def f(x):  # one more\n    return (x + 1)", "import math\n\n\ndef f(x):\n    return math.pi"
+    for program in (CODE, commented, spaced):
+        assert parse_answer(R1.format(fence("python", program) + more), "induction") == program
+
+@pytest.mark.parametrize("text, program", [("f = lambda x: x * 2", None), ("f=lambda x, y=1: (x,\n  y)", None),
+    ("double = lambda x: x * 2", "f = lambda x: x * 2"), ("import math\nf = lambda r: math.pi * r", None),
+    ("g = lambda x: 0 if x < 1 else g(x - 1)", "f = lambda x: 0 if x < 1 else f(x - 1)")])
+def test_a_lambda_with_a_name_is_a_program(text, program):
+    for inside in (fence("python", text), fence("", text), text):
+        assert parse_answer(R1.format(inside), "induction") == (program or text)
+    assert parse_proposal(R1.format(f"{fence('python', text)}\n{fence('input', '1')}"),
+        "error") == {"program": program or text, "input": "1"}
+    why(parse_answer(R1.format("x = 3"), "induction")), why(parse_answer(R1.format("I sort by key=lambda x: x"),
+        "induction"))
+    assert parse_answer(R1.format(fence("input", "key=lambda x: x")), "abduction") == "key=lambda x: x"
+
 @pytest.mark.parametrize("inside, kind", [("x + 1", "induction"), ("it raises an error", "error"), ("```input\n1\n```", "deduction"), ("```python\ndef f(x): return 1\n```", "abduction"), ("", "deduction"), ("5 > 3", "error")])
 def test_answers_nobody_can_read(inside, kind): why(parse_answer(R1.format(inside), kind))
 
@@ -98,6 +222,11 @@ def test_terse_proposals(text, detail): assert why(parse_proposal(text, "deducti
     ("def é(x):\n    return 'ü', é(é(x))", "def f(x):\n    return 'ü', f(f(x))"),
     ("def g(x):\n    return f'''\n{g(x)}\n{x}'''", None),
     ("def g(x):\n    def inner(y):\n        return g(y)\n    return inner(x)", "def f(x):\n    def inner(y):\n        return f(y)\n    return inner(x)"),
+    ("def a(x):\n    return b(x)\n\ndef b(x):\n    return x",
+    "def f(x):\n    return b(x)\n\ndef b(x):\n    return x"),           # the caller is the entry
+    ("def a(x):\n    return x\n\ndef test_a():\n    assert a(1)",
+    "def f(x):\n    return x\n\ndef test_a():\n    assert f(1)"),     # a test is not
+    ("a = lambda x: x\nb = lambda x: a(x)", "a = lambda x: x\nf = lambda x: a(x)"),
     ("def g(files):\n    for f in files:\n        return f", "def f(files):\n    for f in files:\n        return f"),
     ("@lru_cache(None)\ndef g(x): return g(x)", "@lru_cache(None)\ndef f(x): return f(x)"),
 ])

@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.core import Role, Task
-from azr.prompts import RESERVED, SPECIAL_TOKENS, STYLES, facts, fence, program_rules, propose_prompt, reserved, solve_prompt
+from azr.parse import parse_answer
+from azr.prompts import (ANSWERS, EXAMPLES, RESERVED, SPECIAL_TOKENS, STYLES, Sizes, facts, fence, program_rules,
+    propose_prompt,
+                         reserved, solve_prompt)
+from azr.values import parse_arguments, parse_literal
 
 PROGRAM = "def f(x):\n    return x * 3"
 TASKS = {
@@ -62,6 +66,36 @@ def test_r1_ends_in_an_open_thought_and_chat_is_one_user_message():
     assert solve_prompt(TASKS["deduction"], "r1").text.endswith("Assistant: <think>")
     (message,) = solve_prompt(TASKS["deduction"], "chat").messages
     assert message["role"] == "user" and "<answer>" in message["content"]
+
+def test_r1_prompts_name_the_text_that_ends_a_completion():
+    for kind, task in TASKS.items():
+        asked = [solve_prompt(task, style) for style in STYLES] + [propose_prompt(kind, [TASKS["deduction"]],
+            style) for style in STYLES]
+        assert [prompt.stop for prompt in asked] == [("</answer>",), (), ()] * 2
+
+@pytest.mark.parametrize("style", ["r1", "chat"])
+def test_prompts_state_the_limits_in_force(style):
+    sizes = Sizes(program=12_345, value=678)
+    for kind, numbers in {"deduction": ("12,345", "678"), "abduction": ("12,345", "678"), "error": ("12,345", "678"),
+        "induction": ("678",)}.items():
+        text = whole(propose_prompt(kind, [TASKS["deduction"]], style, sizes=sizes))
+        assert all(f"at most {number} " in text for number in numbers) and "5,000" not in text and "10,000" not in text
+    for kind, numbers in {"abduction": ("678",), "induction": ("12,345", "678")}.items():
+        assert all(f"at most {number} " in whole(solve_prompt(TASKS[kind], style, sizes=sizes)) for number in numbers)
+    assert propose_prompt("deduction", [], "terse", sizes=sizes) == propose_prompt("deduction", [], "terse")
+
+@pytest.mark.parametrize("style", ["r1", "chat"])
+@pytest.mark.parametrize("kind", TASKS)
+def test_solve_prompts_show_a_filled_example_that_reads_as_an_answer(kind, style):
+    example = fence(ANSWERS[kind][0], EXAMPLES[kind])
+    assert example in whole(solve_prompt(TASKS[kind], style)) and "..." not in whole(solve_prompt(TASKS[kind], style))
+    assert parse_answer(f"</think> <answer>\n{example}\n</answer>", kind) == EXAMPLES[kind]
+    {"deduction": parse_literal, "abduction": parse_arguments}.get(kind, str)(EXAMPLES[kind])
+
+def test_a_deduction_answer_is_wanted_as_a_literal():
+    for style in ("r1", "chat"):
+        assert "Python literal" in whole(solve_prompt(TASKS["deduction"],
+            style)) and "prints" not in whole(solve_prompt(TASKS["deduction"], style))
 
 @pytest.mark.parametrize("style", ["r1", "chat"])
 @pytest.mark.parametrize("kind", ["deduction", "abduction", "error"])

@@ -73,7 +73,9 @@ def test_every_type_in_every_style_there_and_back(env, style):
 @pytest.mark.parametrize("program, args, status", [
     ("def f(x) return x", "1", Status.SYNTAX), ("async def g(x): return x", "1", Status.NO_FUNCTION), ("def f():\n    return 1", "1", Status.NO_PARAMETER),
     ("import os\ndef f(x): return os.getcwd()", "1", Status.UNSAFE), ("import secrets\ndef f(x): return secrets.token_hex(x)", "1", Status.UNSAFE), ("def f(x): return eval(x)", "'1'", Status.UNSAFE),
-    ("import random\ndef f(x): return eval(x)", "1", Status.BANNED), (DOUBLE, "y", Status.BAD_ARGUMENTS), (DOUBLE, "1) or (True", Status.BAD_ARGUMENTS), (DOUBLE, "f(1)", Status.BAD_ARGUMENTS),
+    ("import random\ndef f(x): return eval(x)", "1", Status.BANNED), (DOUBLE, "y", Status.BAD_ARGUMENTS),
+    (DOUBLE, "1) or (True", Status.BAD_ARGUMENTS), (DOUBLE, "f(f(1))", Status.BAD_ARGUMENTS),
+    (DOUBLE, "f(1) + 1", Status.BAD_ARGUMENTS), (DOUBLE, "10 ** 10 ** 10", Status.BAD_ARGUMENTS),
     (DOUBLE, "1, 2", Status.RAISED), (DOUBLE, "None", Status.RAISED), ("class Odd(Exception): pass\ndef f(x): raise Odd('x')", "1", Status.RAISED), ("def f(x): raise StopIteration", "1", Status.RAISED),
     ("def f(x): raise KeyboardInterrupt", "1", Status.RAISED), ("def f(x):\n    while True: pass", "1", Status.TIMEOUT), ("def f(x): return 'a' * x", "6000", Status.TOO_LARGE), (DOUBLE, f"'{'a' * 6000}'", Status.TOO_LARGE),
     ("def f(x): return [0] * 10 ** 12", "1", Status.MEMORY), (DOUBLE + "  #" + "." * 11_000, "1", Status.TOO_LARGE), ("def f(x): return float('nan')", "1", Status.UNREPRESENTABLE), ("def f(x): return (y for y in x)", "[1]", Status.UNREPRESENTABLE),
@@ -238,9 +240,104 @@ def test_induction_proposals(env, change, status):
 def test_leaks_looks_at_bodies():
     program = "def g(y):\n    return [v + 1 for v in y]\n\ndef f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)"
     assert leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program) and leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program) and leaks(program, program)
+    assert leaks("def f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)",
+        program) and leaks("return max(g(x), key=lambda v: v % 7)", program)
     assert not leaks("Add one to each, and give the one with the largest rest by seven.", program) and not leaks("return x", "def f(x):\n    return x")
 
+LONG = """def f(words, limit=3):
+    'Short ones.'
+    found = []  # in order
+    for word in words:
+        if len(word) < limit: found.append(word + "#'")
+    return found"""
+
+QUOTED = {
+    "as it is": LONG,
+    "comments, brackets and quotes": """def f(words, limit=3):
+    found = []
+    # look at each
+    for word in words:  # all of them
+        if len(word) < limit: found.append(word + '#\\'')
+    return (found)""",
+    "other names, in a block": """Write this:
+```python
+def short(items: list, most: int = 3) -> list:
+    'Doc.'
+    kept = []
+    for item in items:
+        if len(item) < most: kept.append(item + "#'")
+    return kept
+```
+Easy!""",
+    "other names, in a line of text": """Here: def g(a, b=3):
+
+    c = [ ]
+
+    # comment
+    for d in a:
+      if len(d) < b: c.append(d + "#'")
+    return c
+
+Is it clear?""",
+    "the body": """Do
+found = []
+for word in words:
+ if len(word) < limit:
+  found.append(word + "#'")
+return found
+as you know""",
+    "the body, spaced out": """found = [] ; for word in words : if len ( word ) < limit : # keep
+ found.append(word + "#'") # more
+ return found""",
+}
+
+@pytest.mark.parametrize("name", QUOTED)
+def test_a_quoted_program_is_found_in_any_spelling(name): assert leaks(QUOTED[name], LONG)
+
+@pytest.mark.parametrize("program, message", [
+    ("def f(words):\n    return sorted(words, key=lambda w: (-len(w), w))", "Sort by (-len(w), w)."),
+    ("def f(words):\n    return sorted(words, key=lambda word: len(word))",
+    "The key is `len(word)`, and lambda word: len(word) is how to write it."),
+    ("def f(rows):\n    return max(rows, key=lambda row: row['age'])",
+    "Take the row with the largest row['age']; it's the key."),
+    ("def f(x):\n    return x * 2", "x * 2, e.g. def g(x): return x * 3"),
+    (LONG, "Keep words shorter than limit: len(word) < limit. def f(words, limit=3): what comes here?"),
+    (LONG, "It's #1: \"found\" is []"), ("def f(total):\n    return total", "Sum up and return total."),
+    (LONG, "def f(words): return words"),
+])
+def test_a_message_may_name_a_key_or_a_part(program, message): assert not leaks(message, program)
+
+def test_the_limits_of_the_environment_are_those_of_the_prompts(executor):
+    env = Environment(executor, max_program=4_321, max_value=123)
+    for kind in task_types(TASK_TYPES, inputs=4, sizes=env.sizes):
+        buffers = Buffers([kind.name])
+        for task in zero_tasks([kind], env): buffers.add(task)
+        if kind.name == "induction":
+            buffers = Buffers(["deduction"]); buffers.add(program_task("deduction", DOUBLE, "1", "2"))
+        text = kind.propose_prompt(buffers, Random(0)).text
+        assert "at most 123 " in text and ("at most 4,321 " in text or kind.name == "induction")
+    assert task_types()[0].sizes == Environment(executor).sizes == (10_000, 5_000)
+    assert "at most 123 " in task_types(["abduction"], sizes=env.sizes)[0].solve_prompt(program_task("abduction",
+        DOUBLE, "1", "2")).text
+
+@pytest.mark.parametrize("text", ["f(21)", " f( 21 )", "20 + 1", "f(x=7 * 3)", "2 ** 4 + 5", "[f][0](21)"])
+def test_calls_and_arithmetic_as_inputs(env, text):
+    "One canonical text for a proposal and for an answer."
+    result = propose(KINDS["abduction"], {"program": DOUBLE, "input": text}, env)
+    (verdict,) = answer(program_task("abduction", DOUBLE, "None", "42"), env, text)
+    if text.startswith("["): assert result.status is verdict.status is Status.BAD_ARGUMENTS
+    else: assert result.hidden["input"] in ("21", "x=21") and result.given["output"] == "42" and verdict.score == 1
+
+def test_in_expression_mode_a_call_is_a_value():
+    with Executor(workers=1, arguments="expression") as executor:
+        loose = Environment(executor)
+        assert check_arguments("f(5)", loose) == "f(5)" and check_arguments("2 + 3", loose) == "5"
+        assert [v.score for v in answer(program_task("abduction", DOUBLE, "None", "20"), loose, "f(5)", "10",
+            "f(10)")] == [1, 1, 0]
+
 @pytest.mark.parametrize("text, status", [
+    ("f = lambda x: x * 2", Status.OK), ("double = lambda x: x + x", Status.OK), ("f = lambda x: x", Status.WRONG),
+    ("f = lambda: 2", Status.RAISED),
     (DOUBLE, Status.OK), ("def f(x):\n    return x + x", Status.OK), ("def helper(a): return a + a\ndef main(b): return helper(b)", Status.OK), ("class A:\n    def g(self, x): return 2 * x\ndef f(x): return A().g(x)", Status.OK),
     ("def f(x):\n    return {0: 0, 1: 2, 2: 4}[x]", Status.RAISED), ("def f(x):\n    return {3: 6, 4: 8, 5: 10}.get(x)", Status.WRONG), ("def f(x):\n    return x * 2 if x else False", Status.WRONG), ("def f(x): return x *", Status.SYNTAX),
     ("import time\ndef f(x): return x * 2", Status.BANNED), ("import os\ndef f(x): return x * 2", Status.UNSAFE), ("def f(): return 2", Status.NO_PARAMETER), ("f = 3", Status.MALFORMED),

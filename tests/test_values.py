@@ -1,13 +1,14 @@
 """Literals in, literals out: values there and back, limits, and hashes that agree between Python versions. Texts that are no literals: test_fuzz.py."""
-import ast, glob, json, math, os, shutil, subprocess, sys
+import ast, glob, json, math, os, shutil, subprocess, sys, time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from azr import values
-from azr.values import (Limits, NotLiteral, TooLarge, Unrepresentable, bucket, canonical, canonical_program, equal, parse_arguments,
-                        parse_literal, program_hash)
+from azr.values import (Limits, NotLiteral, TooLarge, Unrepresentable, bucket, canonical, canonical_arguments,
+    canonical_program, equal,
+                        parse_arguments, parse_literal, parse_printed, program_hash)
 
 finite = st.floats(allow_nan=False)
 atoms = st.none() | st.booleans() | st.integers() | finite | st.text(max_size=8) | st.binary(max_size=8)
@@ -36,7 +37,9 @@ def test_reads_what_literal_eval_reads(value):
     assert equal(parse_literal(repr(value)), expected)
 
 @pytest.mark.parametrize("text", ["1) or (True", "1)(2", "1), f(2", "*[1]", "**{'a': 1}", "a=1, a=2", "x", "f(1)", "__import__('os')", "type('E', (), {})", "(lambda: 1)()", "[x for x in [1]]", "1 if 1 else 2",
-    "'a'.upper()", "''.join(['A'] * 20)", "1 < 2", "not 1", "~1", "-True", "True * [1]", "'a' * 2.0", "2 ** 3", "1 + 1", "[1] + (1,)", "f''", "...", "float('nan')", "float('1')", "int('1')", "range('a')", "range(1, 2, 0)",
+    "'a'.upper()", "''.join(['A'] * 20)", "1 < 2", "not 1", "~1", "-True", "True * [1]", "'a' * 2.0", "2 ** True",
+    "1 + 'a'", "1 @ 2", "1 | 2", "[1] + (1,)", "f''", "...", "float('nan')", "float('1')", "int('1')", "range('a')",
+    "range(1, 2, 0)",
     "list({1})", "tuple({1, 2})", "list(1)", "dict([1])", "set([[]])", "{[]}", "{{}: 1}", "x := 1", "await x", "1,,2", "1\n2", "'\0'"])
 def test_not_data(text):
     with pytest.raises(NotLiteral): parse_arguments(text)
@@ -45,6 +48,124 @@ def test_not_data(text):
     ("frozenset({1})", frozenset({1})), ("set('ab')", {"a", "b"}), ("tuple(range(3))", (0, 1, 2)), ("dict([('a', 1)], b=2)", {"a": 1, "b": 2}), ("-1", -1), ("+1.5", 1.5), ("[-1] * -1", []), ("'''a\nb'''", "a\nb"), ("(\n1,\n2)", (1, 2))])
 def test_data_as_people_write_it(text, value):
     assert equal(parse_literal(text), value) and equal(parse_arguments(text), ((value,), {}))
+
+ARITHMETIC = ["10**9", "5 + 1", "-(2 ** 31) + 1", "7 / 2", "-7 // 2", "-7 % 3", "1 << 20", "2 ** -1", "1e3 * 3",
+    "0.1 + 0.2", "2 ** 0.5",
+              "[10 ** 2, (3 * 4,)]", "{2 ** 3: 1 - 1}", "[0] * 2 ** 3", "list(range(2 * 3))", "1, n=2 ** 10"]
+
+@pytest.mark.parametrize("text", ARITHMETIC)
+def test_arithmetic_in_arguments_is_what_python_computes(text):
+    "And one value has one canonical text, however it was written. As an answer the same text is refused."
+    expected = eval(f"(lambda *args, **kwargs: (args, kwargs))({text})")     # our own text
+    read = parse_arguments(text)
+    assert read == expected and repr(read) == repr(expected)
+    written = ", ".join([*map(canonical, expected[0]), *(f"{k}={canonical(v)}" for k, v in expected[1].items())])
+    assert canonical_arguments(text) == written == canonical_arguments(written)
+    with pytest.raises(NotLiteral): parse_literal(text)
+
+@pytest.mark.parametrize("text", ["10 ** 10 ** 10", "10 ** 4300", "-10 ** 10 ** 10", "1 << 10 ** 10",
+    "9 ** 9 ** 9 ** 9", "1 ** 10 ** 9999", "2 ** 2.0 ** 5000", "1 / 0", "1 % 0", "0 ** -1",
+                                  "(-8) ** 0.5", "1e999 - 1e999", "1e308 * 10 - 1e999", "2 << -1", "1.5 << 1",
+                                  "True + 1", "2 ** 14000 * 2 ** 14000", "10 ** 400 / 3", "+".join("1" * 500),
+                                  "[0] * 10 ** 9"])
+def test_arithmetic_without_a_bounded_number_is_refused_unmade(text):
+    started = time.thread_time()
+    with pytest.raises(NotLiteral): parse_arguments(text)
+    assert time.thread_time() - started < .1
+
+def test_one_call_of_f_is_taken_off():
+    for text, inside in (("f(5)", "5"), (" f( 'a', n = 2 ) ", "'a', n=2"), ("f()", ""), ("f([f_ for f_ in ()])", None),
+        ("f(f(5))", None), ("f(5), 6", None), ("f(5)(6)", None),
+                         ("f(5) + 1", None), ("[f(5)]", None), ("f(5)) or (f(5)", None), ("x=f(5)", None),
+                         ("g(5)", None), ("a.f(5)", None), ("*f(5)", None)):
+        if inside is None:
+            with pytest.raises(NotLiteral): canonical_arguments(text, call=True)
+        else: assert canonical_arguments(text, call=True) == canonical_arguments(inside)
+        if "f(" in text:
+            with pytest.raises(NotLiteral): parse_arguments(text)
+
+PRINTING = """
+from collections import Counter, OrderedDict, defaultdict, namedtuple
+from decimal import Decimal
+from enum import Enum, IntEnum, IntFlag, StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+import collections, enum
+Point = namedtuple("Point", "x y")
+Pair = namedtuple("Couple", ["left", "right"])
+Trio = collections.namedtuple("Trio", "a, b, c", defaults=[0])
+Named = NamedTuple("Named", [("n", int), ("m", str)])
+class Row(NamedTuple):
+    key: str
+    value: list = []
+class Above(namedtuple("Base", "z")):
+    def size(self): return 1
+class Below(Point): pass
+class Color(IntEnum):
+    RED = 1
+    BLUE = -2
+class Word(StrEnum): A = "a>'"
+class Perm(IntFlag):
+    R = 1
+    W = 2
+class Level(int, enum.Enum): LOW = 7
+class Num(int): pass
+class Bag(dict): pass
+@lru_cache
+def g(x): return x
+def told(): return g.cache_info()
+def add(x, y): return Decimal(x).as_tuple()
+"""
+KINDS = ["1", "-1.5", "True", "None", "'a'", "b'a'", "2 + 3j", "[1, (2,)]", "{1: {2}}", "set()", "frozenset({1})",
+    "frozenset()", "range(3)", "float('inf')", "-float('inf')", "[float('inf'), {1: -float('inf')}]",
+         "10 ** 300 * 1.0", "Counter('aab')", "Counter()", "collections.Counter({'(': -1})", "defaultdict(int, a=1)",
+         "defaultdict(list)", "defaultdict(lambda: 0, {1: 2})", "defaultdict(add, {1: 2})", "defaultdict(None, {1: 2})",
+         "defaultdict(Counter, {'a': Counter('b')})", "OrderedDict(b=1, a=2)", "OrderedDict()", "Point(1, 2)",
+         "Pair(left=[1], right=None)", "Trio(1, 2)", "Named(1, 'x')", "Row('k', [Point(0, 0)])", "Above(3)",
+         "Below(1, 2)",
+         "Color.RED", "[Color.RED, Color.BLUE]", "Word.A", "{Word.A: 1}", "Perm.R | Perm.W", "Level.LOW", "Num(3)",
+         "Bag(a=1)", "g.cache_info()", "add(-1, 0)", "(Counter('a'), 'Counter(1) <Color.RED: 9> defaultdict(int, ')",
+         "{'x': [Point(float('inf'), Color.RED)]}"]
+
+@pytest.mark.parametrize("expression", KINDS)
+def test_the_gold_shown_what_python_prints_and_a_literal_are_one_value(expression):
+    space = {"__name__": "program"}
+    exec(PRINTING, space)
+    value = eval(expression, space)                                          # our own expressions
+    gold = canonical(value)
+    for text in (gold, repr(value), repr(parse_literal(gold)) if "inf" not in gold else gold):
+        assert equal(parse_printed(text, PRINTING), parse_literal(gold))
+    assert parse_literal(gold) == value                                      # by Python's own equality too
+
+@pytest.mark.parametrize("text", ["nan", "[nan]", "infinity", "inf()", "inf.real", "int", "[int]", "Counter('aab')",
+    "Counter(a=1)", "Counter([1])", "Counter({'a': 1}, {})", "defaultdict({'a': 1})", "defaultdict(1, {})",
+    "defaultdict(int())", "OrderedDict(a=1)",
+                                  "OrderedDict((1, 2))", "deque([1])", "Point(y=1)", "Point(1, 2, 3)", "Point(1, x=2)",
+                                  "Point(x=1, y=2, z=3)", "Couple(1)", "Other(x=1, y=2)", "namespace(x=1, y=2)",
+                                  "Color('a', 1)", "Color([1])", "<Other.RED: 1>",
+                                  "<Shade.DARK: 1>", "<Color.RED: [1]>", "<Color.RED: f(1)>", "<Color.RED>",
+                                  "Color.RED", "<class 'int'>", "<function f at 0x7f>", "Point", "Point(x=f(1), y=2)",
+                                  "Counter({x: 1})", "1 + 1", "f(1)", "Bag({'a': 1})", "Num(3)", "eval('1')"])
+def test_what_python_does_not_print_for_this_program_is_no_literal(text):
+    with pytest.raises(NotLiteral): parse_printed(text, PRINTING + "class Shade(Enum): DARK = 1")
+
+def test_printed_names_are_those_of_the_program():
+    for text in ("Counter({'a': 1})", "defaultdict(<class 'int'>, {})", "OrderedDict({})", "Point(x=1, y=2)",
+        "<Color.RED: 1>", "CacheInfo(hits=1, misses=1, maxsize=1, currsize=1)"):
+        parse_printed(text, PRINTING)
+        for program in ("", "def f(x): return x", "def f(x) return", "\0"):
+            with pytest.raises(NotLiteral): parse_printed(text, program)
+    assert parse_printed("inf") == math.inf and parse_printed("Point(y=1, x=2)", PRINTING) == (2,
+        1)   # fields have an order
+    with pytest.raises(NotLiteral, match="is not data|is a call"): parse_printed("Counter(x)", PRINTING)
+
+@pytest.mark.parametrize("text", ["defaultdict(" * 1_600, "defaultdict(<" * 1_500, "defaultdict(<" + "<a>" * 6_000,
+    "<A." * 6_000, "<A." + "|" * 19_000, "<Color.RED: " * 1_600, "<Color.RED: '" * 1_500, "'\\'" * 6_000,
+    "Counter(" * 2_400, "-inf" * 4_900, "'" * 19_999, "<" * 19_999])
+def test_long_printed_texts_cost_little(text):
+    started = time.thread_time()
+    with pytest.raises(NotLiteral): parse_printed(text, PRINTING)
+    assert time.thread_time() - started < .1
 
 def test_characters_are_counted_exactly():
     limits = Limits(characters=10)
