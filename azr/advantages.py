@@ -61,8 +61,11 @@ def grpo_no_std(rewards, keys, groups, lengths) -> np.ndarray:
 
 # %% ../nbs/04_advantages.ipynb #c025
 def per_role(rewards, keys, groups, lengths) -> np.ndarray:
-    "One baseline for proposers and one for solvers, over all task types."
-    return standardise(rewards, [key[0] for key in keys])
+    "One baseline for proposers and one for solvers, over all task types. Raises ValueError for another kind of key."
+    odd = [key for key in keys if not isinstance(key, tuple)]
+    remedy = "give such pairs as advantage_key, or take another advantage"
+    if odd: raise ValueError(f"the key {odd[0]!r} is no (role, task type): {remedy}")
+    return standardise(rewards, [role for role, *_ in keys])
 
 def per_batch(rewards, keys, groups, lengths) -> np.ndarray:
     "One baseline for the whole batch (REINFORCE++)."

@@ -416,9 +416,8 @@ def climb_recipe(setting: Climb) -> Recipe:
     )
 
 # %% ../nbs/90_climb.ipynb #c034
-def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    # token ids, attention mask, 1 where a completion stands; each (rows, width)
-    "Prompts with their completions as one batch."
+def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # each (rows, width)
+    "Prompts with their completions as one batch: token ids, attention mask, 1 where the policy wrote."
     width = max(len(r.prompt_ids) + len(r.completion_ids) for r in rows)
     ids, seen, written = (
         torch.full((len(rows), width), pad),
@@ -428,14 +427,14 @@ def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, t
     for line, one in enumerate(rows):
         size = len(one.prompt_ids) + len(one.completion_ids)
         ids[line, :size] = torch.tensor(one.prompt_ids + one.completion_ids)
-        seen[line, :size], written[line, len(one.prompt_ids):size] = 1, 1
+        own = one.action_mask or (1,) * len(one.completion_ids)
+        seen[line, :size], written[line, len(one.prompt_ids):size] = 1, torch.tensor(own)
     return ids, seen, written
 
 def policy_gradient(model: PreTrainedModel, rows: Sequence[Row], pad: int, room: int = 16384):
     "Add the gradient of the policy loss, in chunks of at most `room` tokens."
-    sizes, total = [len(r.prompt_ids) + len(r.completion_ids) for r in rows], sum(
-        r.copies * len(r.completion_ids) for r in rows
-    )
+    sizes = [len(r.prompt_ids) + len(r.completion_ids) for r in rows]
+    total = sum(r.copies * r.written for r in rows)
     for part in chunks(sorted(range(len(rows)), key=sizes.__getitem__), sizes, room):
         ids, seen, written = padded([rows[i] for i in part], pad)
         credit = written * torch.tensor([rows[i].advantage for i in part])[:, None]
@@ -507,7 +506,7 @@ def step_facts(step: Step) -> dict:
         },
         "edits": share(len(set(edits)), len(edits)),
         "reward": fmean(r.reward for r in proposed) if proposed else None,
-        "tokens": sum(len(r.completion.completion_ids) for r in step.rollouts),
+        "tokens": sum(r.written for r in step.rollouts),
     }
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in facts.items()}
 

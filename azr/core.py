@@ -63,8 +63,13 @@ class Prompt:
 
     @property
     def slot(self) -> str:               # "propose/deduction"
-        "The metric prefix, which is also the advantage key of TRR++."
+        "The metric prefix."
         return f"{self.role}/{self.task_type}"
+
+    @property
+    def key(self) -> tuple[Role, str]:
+        "Role and task type: what shares a baseline in TRR++."
+        return self.role, self.task_type
 
 # %% ../nbs/00_core.ipynb #c013
 @dataclass(frozen=True)
@@ -130,10 +135,19 @@ class Rollout:
     @property
     def slot(self) -> str: return self.prompt.slot
 
+    @property
+    def key(self) -> tuple[Role, str]: return self.prompt.key
+
+    @property
+    def written(self) -> int:
+        "How many tokens of the completion the policy itself wrote."
+        return len(self.completion.completion_ids) if self.action_mask is None else sum(self.action_mask)
+
 # %% ../nbs/00_core.ipynb #c018
 class TaskType(Protocol):
     "One kind of task. `env` is whatever the domain needs: an executor and its rules here."
     name: str
+    smallest_group: int   # attempts at a task that a verdict compares; a type without it judges each alone
     def propose_prompt(self, buffers, rng) -> Prompt: ...
     def validate(self, proposals: list[Proposal], env) -> list["Task | Verdict"]: ...
     def solve_prompt(self, task: Task) -> Prompt: ...

@@ -32,26 +32,24 @@ from transformers import PreTrainedModel
 
 from .benchmarks import BENCHMARKS, Benchmark, Unavailable, ask_task, fetch, judge_tasks
 from .buffers import Buffers
-from .core import Attempt, Status, Task, TaskType, Verdict, write_json, written_aside
+from .core import Status, Task, TaskType, Verdict, write_json, written_aside
 from .executor import Executor
 from .sampling import GREEDY, Sampler, Sampling
-from .selfplay import judge
 from .grammar import held_out_tasks
+from .selfplay import check_sizes, cut_off, judge, judge_attempts
 from .tiny import WEIGHTS
 from .trainer import PolicySampler, context_length, generator, load_policy
 from .values import program_hash
 
 # %% ../nbs/36_evals.ipynb #c005
 def solve(sampler: Sampler, tasks: Sequence[Task], task_types: Sequence[TaskType], env, sampling: Sampling = GREEDY) -> list[Verdict]: # one for each task
-    "One attempt at each task, verified."
+    "One attempt at each task, verified. Raises ValueError before asking for a type that compares attempts."
     kinds = {kind.name: kind for kind in task_types}
+    asked = [kinds[name] for name in dict.fromkeys(task.task_type for task in tasks)]
+    check_sizes(asked, 1, "ask it in a self-play step, where a task has several attempts")
     completions = sampler([kinds[task.task_type].solve_prompt(task) for task in tasks], sampling)
-    verdicts: list = [None] * len(tasks)
-    for name, kind in kinds.items():
-        places = [i for i, task in enumerate(tasks) if task.task_type == name]
-        groups = [(tasks[i], [Attempt(tasks[i].id, completions[i].text)]) for i in places]
-        for i, (verdict,) in zip(places, kind.verify(groups, env) if groups else [], strict=True): verdicts[i] = verdict
-    return verdicts
+    groups = [(task, [one]) for task, one in zip(tasks, completions, strict=True)]
+    return [verdict for verdict, in judge_attempts(groups, task_types, env)]
 
 def accuracy(tasks: Sequence[Task], verdicts: Sequence[Verdict], prefix: str) -> dict[str, float]: # "heldout/deduction/accuracy": fraction
     "Share of right answers by task type, and the mean of the types."
@@ -206,7 +204,11 @@ def answer(sampler: Sampler, benchmark: Benchmark, rows: Sequence[dict], exam: E
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(hashlib.sha256(f"{exam.seed} {rows[0]['id']}".encode()).hexdigest()[:12], 16))
         completions = sampler([prompts[i] for i in asked], exam.sampling) if asked else []
-    verdicts = benchmark.judge([(rows[i], c.text) for i, c in zip(asked, completions, strict=True)], exam.style, executor) if asked else []
+    ours = benchmark.judge is judge_tasks   # somebody else's grader judges what is there
+    verdicts = [cut_off(c) if ours else None for c in completions]
+    whole = [(rows[i], c.text) for i, c, verdict in zip(asked, completions, verdicts, strict=True) if verdict is None]
+    found = iter(benchmark.judge(whole, exam.style, executor) if whole else [])
+    verdicts = [verdict or next(found) for verdict in verdicts]
     own = defaultdict(list)
     for i, completion, verdict in zip(asked, completions, verdicts, strict=True): own[i].append((completion, verdict))
     return [{"id": row["id"], "group": row.get("group", ""), "right": sum(v.score >= 1 for _, v in own[i]), "statuses": dict(Counter(str(v.status) for _, v in own[i])) or {"prompt_too_long": exam.samples},

@@ -60,7 +60,7 @@ def slot_metrics(
     rollouts: Sequence[Rollout],  # of one role and one task type
 ) -> dict[str, float]:
     "What is measured of proposals and answers alike."
-    lengths = [len(rollout.completion.completion_ids) for rollout in rollouts if rollout.completion.completion_ids]
+    lengths = [r.written for r in rollouts if r.completion.completion_ids]   # of what the policy wrote, no observations
     return defined(
         {
             "count": len(rollouts),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CURVES', 'REWARDS', 'solve_rate', 'between', 'curve_function', 'RewardSetting', 'reward_setting', 'Reward',
-           'solve_reward', 'Proposed', 'learnability', 'propose_rewards']
+           'solve_reward', 'Proposed', 'learnability', 'name_of', 'pay', 'payer', 'propose_rewards']
 
 # %% ../nbs/03_rewards.ipynb #c002
 from dataclasses import dataclass, field, replace
@@ -59,6 +59,7 @@ class RewardSetting:
     wrong: float = -.5                # an answer that has the right form and is not right
     answer_malformed: float = -1.0    # an answer that has not
     terms: tuple[Callable, ...] = ()  # more rewards for proposers: functions of the whole batch, one number for each proposal
+    proposals: Callable | None = None # pays all proposals instead: a function of the batch, a number for each
 
     def __post_init__(self): curve_function(self.curve)   # an unknown name fails here, not in the first step
 
@@ -71,10 +72,14 @@ REWARDS: dict[str, RewardSetting] = {
 }
 
 def reward_setting(
-    setting: str | RewardSetting = "paper",  # a name in `REWARDS`, or a setting
+    setting: str | RewardSetting | Callable = "paper",  # a name in `REWARDS`, a setting, or what pays proposals
     **changes,                               # fields to replace, such as duplicate=0.0
 ) -> RewardSetting:
-    "The setting of that name, with changes."
+    "The setting of that name, with changes. A function pays proposals, and answers earn what the paper says."
+    if callable(setting): setting = RewardSetting(proposals=payer(setting))
+    if not isinstance(setting, (str, RewardSetting)):
+        known = f"one of {', '.join(REWARDS)}, a RewardSetting, or a function that pays proposals"
+        raise ValueError(f"rewards is {setting!r}: give {known}")
     if isinstance(setting, str):
         if setting not in REWARDS: raise ValueError(f"no reward setting is called {setting!r}: take one of {', '.join(REWARDS)}, or make a RewardSetting")
         setting = REWARDS[setting]
@@ -125,14 +130,37 @@ def _propose_reward(one: Proposed, setting: RewardSetting) -> Reward:
     return _reward({"learnability": learnability(p, setting)}, **facts)
 
 # %% ../nbs/03_rewards.ipynb #c034
+def name_of(function: Callable) -> str:
+    "What a reward's part is called."
+    return getattr(function, "__name__", type(function).__name__)
+
+def pay(function: Callable, batch: Sequence[Proposed], what: str = "reward term") -> list[float]: # one for each
+    "A function of the whole batch, asked. Raises ValueError where it does not give a number for each proposal."
+    column = [float(number) for number in function(batch)]
+    if len(column) == len(batch): return column
+    found = f"{len(column)} numbers for {len(batch)} proposals"
+    raise ValueError(f"the {what} {name_of(function)} gave {found}: it must give one for each")
+
+def payer(function: Callable) -> Callable:
+    "A function that pays proposals, tried on one malformed one. Raises ValueError for a function of something else."
+    try: pay(function, [Proposed(Verdict(Status.MALFORMED))], "function")
+    except Exception as error:   # whatever a cell's function does with a batch
+        why = f"one malformed proposal is more than it can pay ({type(error).__name__}: {error})"
+        remedy = "a number for each Proposed of a list, or give a function of the solve rate as reward_setting(curve=f)"
+        raise ValueError(f"rewards is the function {name_of(function)}, and {why}: let it return {remedy}") from error
+    return function
+
+def _paid(batch: Sequence[Proposed], function: Callable) -> list[Reward]:
+    facts = [{} if one.solve_rate is None else {"solve_rate": one.solve_rate} for one in batch]
+    numbers = pay(function, batch, "function")
+    return [_reward({name_of(function): number}, **known) for number, known in zip(numbers, facts, strict=True)]
+
 def propose_rewards(
     batch: Sequence[Proposed],   # every proposal of the step
     setting: RewardSetting,
 ) -> list[Reward]:               # one for each
     "What proposals earn (AZR, Eqs. 4 and 6), with the setting's terms added."
-    columns = {getattr(term, "__name__", type(term).__name__): [float(number) for number in term(batch)] for term in setting.terms}
-    for name, column in columns.items():
-        if len(column) != len(batch): raise ValueError(f"the reward term {name} gave {len(column)} numbers for {len(batch)} proposals: it must give one for each")
-    rewards = [_propose_reward(one, setting) for one in batch]
+    columns = {name_of(term): pay(term, batch) for term in setting.terms}
+    rewards = _paid(batch, setting.proposals) if setting.proposals else [_propose_reward(one, setting) for one in batch]
     return [Reward(reward.total + sum(column[i] for column in columns.values()), reward.parts | {name: column[i] for name, column in columns.items()})
             for i, reward in enumerate(rewards)]

@@ -302,7 +302,7 @@ class Watch(TrainerCallback):
     def on_play(self, step: Step):
         "Before the update: what the step did."
         self.first = step.number if self.first is None else self.first
-        self.tokens = sum(len(r.completion.completion_ids) for r in step.rollouts + step.estimates)
+        self.tokens = sum(r.written for r in step.rollouts + step.estimates)
         self.pending, self.seconds, self.played = step_metrics(step.rollouts, step.tasks), dict(step.seconds), time.perf_counter()
         due = step.number == 1 or step.number % self.config.rollouts_every == 0 or step.number == self.config.steps
         if due: self.records.append_rollouts(step)

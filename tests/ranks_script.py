@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from sums import ZERO, Sums
-from toy import toy_model, toy_tokenizer
+from toy import ending_model, toy_tokenizer
 from transformers import TrainerCallback, set_seed
 from trl import GRPOTrainer
 
@@ -107,7 +107,7 @@ def toy_run(folder, name, changes):
         diary.trained = sum(r.weight != 0 and bool(r.completion.completion_ids) for r in step.rollouts)
         diary.proposed = sum(r.prompt.role is Role.PROPOSE and r.verdict.ok for r in step.rollouts)
     trainer = diary.trainer = Counting(
-        toy_model(0), toy_tokenizer(), SelfPlay(recipe, None, 0), config, Path(folder) / name, seen, [diary]
+        ending_model(0), toy_tokenizer(), SelfPlay(recipe, None, 0), config, Path(folder) / name, seen, [diary]
     )
     original = GRPOTrainer._get_per_token_logps_and_entropies
     def counted(self, *args, **kwargs):
@@ -128,7 +128,7 @@ def told_run(folder):
         random.Random(0),
     )
     trainer = Counting(
-        toy_model(0),
+        ending_model(0),
         toy_tokenizer(),
         SelfPlay(Recipe((Uneven(),), (ZERO,), config.batch, config.attempts, config.solver_samples), None, 0),
         config,

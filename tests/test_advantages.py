@@ -113,3 +113,16 @@ def test_bad_input_is_one_clear_sentence():
     by_token = advantage_function(lambda rewards, keys, groups, lengths: np.outer(rewards, np.ones(4)))
     assert by_token([0, 1], ["a"] * 2, ["t"] * 2, [4, 2]).shape == (2, 4)
     with pytest.raises(ValueError, match="gave shape"): advantage_function(lambda *columns: np.zeros(3))([0, 1], ["a"] * 2, ["t"] * 2, [1, 1])
+
+
+def test_a_key_that_names_no_role_is_refused_where_the_role_is_asked_for():
+    with pytest.raises(ValueError, match=r"the key 'propose/sums' is no \(role, task type\)"):
+        advantage_function("role")([0, 1], ["propose/sums", "prepare/sums"], ["a", "b"], [1, 1])
+    assert advantage_function("role")(
+        [0, 1, 5, 7], [("propose", "a"), ("propose", "b"), ("prepare", "a"), ("prepare", "b")], list("abcd"), [1] * 4
+    ).tolist() == [
+        -1,
+        1,
+        -1,
+        1,
+    ]  # no letter

@@ -45,11 +45,13 @@ class FakeVLLM:
             settings["top_p"],
             settings["max_completion_length"],
         )
+        self.generation_kwargs = settings["generation_kwargs"] or {}
 
     def sync_weights(self): self.synced += 1
 
     def generate(self, prompts, images, num_generations, profiler):
         self.asked.append((len(prompts), self.temperature, self.top_p, self.max_completion_length, num_generations))
+        self.told = self.generation_kwargs
         written, _ = generator(self.model, self.tokenizer)(
             prompts, Sampling(self.temperature, self.top_p, self.max_completion_length), "default"
         )

@@ -1,14 +1,19 @@
 """What would bore the rewards page: every status, every curve, every p, both settings."""
-from dataclasses import FrozenInstanceError
+import inspect
+import shutil
+from dataclasses import FrozenInstanceError, replace
 from functools import partial
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.core import Status, Task, Verdict
+from azr.metrics import read_rollouts
 from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, learnability, propose_rewards, reward_setting,
                          solve_rate, solve_reward)
+from azr.run import config, train
 from azr.tasks import cognitive_complexity, complexity, diversity, intrinsic
 
 TASK = Task("deduction", {}, {}, "t")
@@ -123,3 +128,89 @@ def test_answers_of_one_type_are_no_surprise_to_another():
 
 def test_a_program_too_deep_for_a_recursive_parser_has_no_complexity():
     assert cognitive_complexity("def f(x):\n    return " + "-" * 90 + "x") is None and complexity([asked("def f(x):\n    return " + "-" * 90 + "x", "1")]) == [0]
+
+
+# ---- a function in the place of a setting ----
+
+
+def by_size(batch):
+    return [-2 if one.verdict.status is Status.MALFORMED else len(batch) + (one.solve_rate or 0) for one in batch]
+
+
+def test_a_function_pays_all_proposals_and_answers_earn_what_the_paper_says():
+    setting = reward_setting(by_size)
+    batch = [
+        Proposed(VALID, 0.25, TASK),
+        Proposed(Verdict(Status.MALFORMED)),
+        Proposed(Verdict(Status.DUPLICATE), None, TASK),
+        Proposed(VALID, None, TASK),
+    ]
+    rewards = propose_rewards(batch, setting)
+    assert [r.total for r in rewards] == [4.25, -2, 4, 4] and rewards[0].parts == {"by_size": 4.25, "solve_rate": .25}
+    assert (
+        solve_reward(Verdict(Status.WRONG), setting).total == -0.5
+        and solve_reward(Verdict(Status.MALFORMED), setting).total == -1
+    )
+    assert (
+        propose_rewards(batch, reward_setting(by_size, terms=(lambda batch: [1] * len(batch),)))[0].total == 5.25
+        and reward_setting(setting) == setting
+    )
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda p: 4 * p * (1 - p),
+        lambda p: 0.5,
+        lambda batch: [],
+        lambda batch: None,
+        lambda: [1],
+        lambda batch: ["much" for _ in batch],
+    ],
+)
+def test_a_function_of_something_else_is_refused_at_once(function):
+    with pytest.raises(
+        ValueError,
+        match="rewards is the function .lambda.*one malformed proposal.*a function of the solve rate as reward_setting",
+    ):
+        reward_setting(function)
+
+
+def test_what_is_neither_name_setting_nor_function_is_refused():
+    for wrong in (5, None, ["paper"]):
+        with pytest.raises(ValueError, match="give one of paper, reference"): reward_setting(wrong)
+
+
+def test_a_function_from_a_cell_trains_end_to_end(tmp_path):
+    small = dict(
+        task_types=["deduction", "abduction"],
+        batch=4,
+        attempts=2,
+        steps=2,
+        seed_factor=1,
+        evaluate_tasks=4,
+        test_tasks=4,
+        evaluate_every=2,
+        rollouts_every=1,
+        save_every=1,
+        workers=1,
+    )
+    run, quiet, settings = tmp_path / "run", lambda text: None, config("demo", rewards=by_size, **small)
+    train(settings, run, say=quiet)
+    metrics = (run / "metrics.jsonl").read_bytes()
+    proposals = [r for step in read_rollouts(run).values() for r in step if r.slot.startswith("propose/")]
+    assert proposals and all(
+        r.reward
+        == r.reward_parts["by_size"]
+        == (-2 if r.verdict.status is Status.MALFORMED else 8 + r.reward_parts.get("solve_rate", 0))
+        for r in proposals
+    )
+    recorded = yaml.safe_load((run / "params.yaml").read_text())["config"]["rewards"]
+    assert recorded == f"by_size: {inspect.getsource(by_size).strip()}"
+    with pytest.raises(ValueError, match="belongs to a run with other parameters .rewards: 'by_size: def"):
+        train(replace(settings, rewards=lambda batch: [0] * len(batch)), run, say=quiet)
+    for name in ("checkpoints/checkpoint-2", "model"):
+        shutil.rmtree(run / name)  # as if it had been stopped after the first step
+    (run / "summary.json").unlink()
+    train(config("demo", rewards=by_size, **small), run, say=quiet)
+    assert (run / "metrics.jsonl").read_bytes() == metrics

@@ -1,14 +1,18 @@
 "The loop on a toy domain: nothing here knows of Python programs."
 import random
 from collections import Counter
+from dataclasses import dataclass, replace
 
 import pytest
 from sums import ZERO, Sums
 
+from azr.advantages import grpo, grpo_no_std
 from azr.buffers import Buffers
-from azr.core import Role, Status
+from azr.core import Completion, Role, Status, Verdict
+from azr.evals import EXAMS, Exam, answer, evaluate, solve
+from azr.executor import Executor
 from azr.sampling import Script
-from azr.selfplay import Recipe, SelfPlay, deal_rewards
+from azr.selfplay import Recipe, SelfPlay, deal_rewards, judge_attempts
 
 
 def writer(seed=0, skill=0.5):
@@ -135,3 +139,154 @@ def test_frozen_proposer_is_another_policy_with_no_weight():
 @pytest.mark.parametrize("field, value", [("batch", 0), ("attempts", 0), ("solver_samples", "stale"), ("advantage", "ppo"), ("rewards", "generous")])
 def test_bad_settings_name_value_and_remedy(field, value):
     with pytest.raises(ValueError, match=str(value)): loop(**{field: value})
+
+
+# ---- what was cut off ----
+
+class Cut(Script):
+    "A sampler whose every second completion does not end by itself."
+    def __call__(self, prompts, sampling=None, policy="default"):
+        return [Completion(self.write(p), (1,), (2, 3), finished=i % 2 == 0) for i, p in enumerate(prompts)]
+
+
+@dataclass(frozen=True)
+class Watched(Sums):
+    "Sums that keeps what it is asked about."
+    seen: list = None
+    def validate(self, proposals, env):
+        self.seen.extend(p.text for p in proposals)
+        return super().validate(proposals, env)
+    def verify(self, groups, env):
+        self.seen.extend(a.text for _, attempts in groups for a in attempts)
+        return super().verify(groups, env)
+
+
+@pytest.mark.parametrize("solver_samples", ["fresh", "attempts"])
+def test_what_was_cut_off_earns_what_a_malformed_one_earns_and_is_shown_to_nobody(solver_samples):
+    cut_verdict = Verdict(Status.MALFORMED, detail="cut off at the completion length, after 2 tokens")
+    seen, count = [], iter(range(9999))
+    text = lambda p: (
+        f"{next(count)}+1" if p.role is Role.PROPOSE else str(sum(map(int, p.text.removeprefix("solve ").split("+"))))
+    )  # every text is right
+    step = SelfPlay(Recipe((Watched(seen=seen),), (ZERO,), 8, 4, solver_samples), None).step(Cut(text), 1)
+    for r in step.rollouts + step.estimates:
+        if r.completion.finished:assert r.verdict.ok
+        else: assert r.reward == -1 and r.verdict == cut_verdict
+    assert sum(not r.completion.finished for r in step.rollouts) >= 8 and len(step.tasks) == 4
+    assert {r.reward_parts["solve_rate"] for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.verdict.ok} == {
+        0.5
+    }  # the cut half solves nothing
+    assert len(seen) == sum(r.completion.finished for r in step.rollouts + step.estimates)
+
+
+def test_a_cut_answer_in_an_exam_is_malformed_too():
+    verdicts = solve(Cut(lambda p: "2"), [ZERO] * 4, (Sums(),), None)
+    assert [v.status for v in verdicts] == [Status.OK, Status.MALFORMED] * 2
+    assert evaluate(Cut(lambda p: "2"), [ZERO] * 4, (Sums(),), None)["heldout/accuracy"] == .5
+
+
+# ---- verdicts that need the whole group ----
+
+@dataclass(frozen=True)
+class Votes(Sums):
+    "Right is what most attempts at a task say."
+    smallest_group: int = 3
+    def verify(self, groups, env):
+        assert all(len(attempts) >= 3 for _, attempts in groups)
+        most = [Counter(a.text for a in attempts).most_common(1)[0][0] for _, attempts in groups]
+        return [
+            [Verdict(Status.OK, 1.0) if a.text == winner else Verdict(Status.WRONG) for a in attempts]
+            for (_, attempts), winner in zip(groups, most)
+        ]
+
+
+def test_a_type_that_votes_is_refused_where_groups_are_too_small():
+    def unasked(prompts, sampling, policy="default"): pytest.fail("asked")
+    with pytest.raises(
+        ValueError,
+        match="'sums' compares at least 3 attempts at a task, and its groups here have 1: .*solver_samples 'attempts'",
+    ):
+        Recipe((Votes(),), (ZERO,), 4, 8)
+    with pytest.raises(ValueError, match="its groups here have 2: .*give more attempts"):
+        Recipe((Votes(),), (ZERO,), 4, 2, "attempts")
+    with pytest.raises(ValueError, match="'sums' compares at least 3 .* groups here have 1"):
+        solve(unasked, [ZERO], (Votes(),), None)
+    with pytest.raises(ValueError, match="'sums' compares at least 3"):
+        evaluate(unasked, [ZERO], (Sums("others"), Votes()), None)
+    assert solve(Script(lambda p: "2"), [ZERO], (Sums(), Votes("others")), None)[
+        0
+    ].ok  # a type that is not asked for does no harm
+
+
+def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
+    step = SelfPlay(Recipe((Votes(),), (ZERO,), 4, 3, "attempts"), None).step(writer(), 1)
+    groups = Counter(r.task_id for r in step.rollouts if r.prompt.role is Role.SOLVE)
+    assert groups and set(groups.values()) == {3}
+    cut = lambda text: Completion(text, (1,), (2,), finished=False)
+    four, = judge_attempts([(ZERO, [Completion("5"), cut("2"), Completion("5"), Completion("2")])], (Votes(),), None)
+    assert [v.status for v in four] == [Status.OK, Status.MALFORMED, Status.OK, Status.WRONG]
+    two, none = judge_attempts(
+        [(ZERO, [Completion("2"), cut("2"), Completion("2")]), (ZERO, [cut("2")] * 3)], (Votes(),), None
+    )
+    assert (
+        [v.status for v in two] == [Status.UNSCORED, Status.MALFORMED, Status.UNSCORED]
+        and {v.score for v in two} == {0.0}
+        and "2 of 3 attempts ended" in two[0].detail
+    )
+    assert {v.status for v in none} == {Status.MALFORMED}
+
+
+# ---- keys and groups of advantages ----
+
+def test_keys_are_role_and_task_type():
+    seen = {}
+    def spy(rewards, keys, groups, lengths):
+        return seen.update(keys=keys, groups=groups, lengths=lengths.tolist()) or rewards
+
+    step = loop(advantage=spy, solver_samples="attempts").step(Cut(writer().write), 1)
+    assert set(seen["keys"]) == {(Role.PROPOSE, "sums"), (Role.SOLVE, "sums")} and [
+        r.key for r in step.rollouts
+    ] == list(seen["keys"])
+    assert set(seen["lengths"]) == {2}
+    for name in ("trr++", "role", "global", "grpo"): loop(advantage=name, solver_samples="attempts").step(writer(), 1)
+
+
+@pytest.mark.parametrize("advantage", ["grpo", "grpo_no_std"])
+def test_grpo_compares_proposals_that_answer_the_same_words_alone(advantage):
+    class Asking(Sums):
+
+        def propose_prompt(self, buffers, rng):
+            return replace(super().propose_prompt(buffers, rng), text=f"ask {next(count) // of_prompt}")
+
+    count, of_prompt = iter(range(99)), 1
+    proposals = lambda step: [r for r in step.rollouts if r.prompt.role is Role.PROPOSE]
+    play = lambda: SelfPlay(Recipe((Asking(),), (ZERO,), 8, 4, "attempts", advantage=advantage), None, 1).step(
+        writer(), 1
+    )
+    alone = proposals(play())
+    assert len({r.reward for r in alone}) > 1 and {r.advantage for r in alone} == {0.0}  # each prompt is a group of one
+    count, of_prompt = iter(range(99)), 8
+    same = proposals(play())
+    assert len({r.reward for r in same}) > 1 and abs(sum(r.advantage for r in same)) < 1e-9 < max(
+        r.advantage for r in same
+    )
+
+
+@pytest.mark.parametrize("advantage", ["grpo", grpo, "grpo_no_std", grpo_no_std])
+def test_grpo_with_groups_of_one_is_refused_by_name_and_as_a_function(advantage):
+    with pytest.raises(ValueError, match="its group has one member"): loop(advantage=advantage)
+    with pytest.raises(ValueError, match="attempts 1: a group of one"):
+        loop(advantage=advantage, solver_samples="attempts", attempts=1)
+
+
+def test_a_cut_answer_is_malformed_in_our_exams_and_judged_by_other_peoples_graders():
+    ours = EXAMS["heldout"]
+    row, = [row for row in ours.rows(limit=1) if row["group"] == "deduction"]
+    theirs = replace(ours, judge=lambda answers, style, executor: [Verdict(Status.OK, 1.0) for _ in answers])
+    right = row["task"].hidden["output"]
+    def write(finished): return lambda prompts, sampling: [Completion(right, (1,), (2,), finished=finished) for _ in prompts]
+    with Executor(workers=1) as executor:
+        ask = lambda finished, benchmark: answer(write(finished), benchmark, [row], Exam("terse"), executor)[0]
+        found = [ask(finished, benchmark) for finished in (True, False) for benchmark in (ours, theirs)]
+    assert [(r["right"], r["statuses"], r["cut"]) for r in found] == [
+        (1, {"ok": 1}, 0), (1, {"ok": 1}, 0), (0, {"malformed": 1}, 1), (1, {"ok": 1}, 1)]

@@ -3,16 +3,19 @@ import inspect
 import random
 import resource
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from sums import ZERO, Sums
-from toy import toy_model, toy_tokenizer
+from toy import ending_model, toy_model, toy_tokenizer
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import GRPOTrainer
 
 from azr.core import Prompt, Role, Rollout, Status, Verdict, Completion
+from azr.metrics import step_metrics
+from azr.run import Watch
 from azr.sampling import GREEDY, Sampling
 from azr.selfplay import Recipe, SelfPlay
 from azr.trainer import Config, PolicySampler, SelfPlayTrainer, generator, last_checkpoint, load_policy, merge, merge_adapter, place, whole_checkpoints, row, Row
@@ -33,7 +36,7 @@ def make(folder, trainer=SelfPlayTrainer, seed=0, recipe=None, **changes):
     frozen = config.control == "frozen_proposer"
     recipe = recipe or Recipe((Sometimes(),), (ZERO,), config.batch, config.attempts, config.solver_samples, proposer_weight=0.0 if frozen else 1.0,
                               policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"})
-    return trainer(toy_model(seed), toy_tokenizer(), SelfPlay(recipe, None, seed), config, folder)
+    return trainer(ending_model(seed), toy_tokenizer(), SelfPlay(recipe, None, seed), config, folder)
 
 
 def trained(trainer):
@@ -109,6 +112,86 @@ def test_merging_equal_completions_keeps_the_gradient():
     merged = merge([row(r) for r in rollouts])
     assert len(merged) == 2 and sum(r.copies for r in merged) == 20
     assert sum(r.advantage for r in merged) == pytest.approx(sum(0.5 * r.advantage for r in rollouts))
+
+
+def observing(observation):
+    "A trainer whose rollouts end in an observation, as a tool would give it: tokens that the policy did not write."
+    class Observing(Keeping):
+        def _play(self, prompts, trainer):
+            step = self.selfplay.step(self.sampler, self.number)
+            seen = lambda ids, i: (*ids, *observation(i)) if i % 2 else ids
+            def watched(r, i):
+                ids = r.completion.completion_ids
+                mask = (1,) * len(ids) + (0,) * (len(seen(ids, i)) - len(ids))
+                return replace(r, completion=replace(r.completion, completion_ids=seen(ids, i)), action_mask=mask)
+            self.played = replace(step, rollouts=tuple(watched(r, i) for i, r in enumerate(step.rollouts)))
+            self.selfplay.step, before = (lambda *_: self.played), self.selfplay.step
+            try:return super()._play(prompts, trainer)
+            finally: self.selfplay.step = before
+    return Observing
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_tokens_that_the_policy_did_not_write_change_neither_the_loss_nor_the_counts(tmp_path, iterations):
+    runs = []
+    for name, observation in (
+        ("none", lambda i: ()),
+        ("short", lambda i: (5,)),
+        ("long", lambda i: tuple(2 + (7 * n + i) % 30 for n in range(3 + i % 9))),
+    ):
+        trainer = make(
+            tmp_path / name,
+            observing(observation),
+            steps=1,
+            solver_samples="attempts",
+            batch=8,
+            iterations=iterations,
+            entropy_coefficient=0.01,
+        )
+        trainer.train()
+        watch = Watch(
+            trainer.config,
+            SimpleNamespace(writes=False, append_rollouts=lambda step: None),
+            lambda step: {},
+            print,
+            lambda records: None,
+        )
+        watch.on_play(trainer.played)
+        metrics = step_metrics(trainer.played.rollouts)
+        counts = [watch.tokens, float(trainer.batch["num_items_in_batch"])] + [
+            metrics[f"{slot}/completion_length"] for slot in ("propose/sums", "solve/sums")
+        ]
+        logged = [{k: r[k] for k in ("loss", "grad_norm", "entropy")} for r in trainer.state.log_history if "loss" in r]
+        assert logged and sum(r.written for r in trainer._rows if r.copies) == counts[1] == sum(
+            r.written for r in trainer.played.rollouts
+        )
+        runs.append((counts, logged, weights(trainer)))
+    assert (
+        sum(len(r.completion.completion_ids) for r in trainer.played.rollouts) > runs[-1][0][0]
+        and runs[0][1][0]["grad_norm"] > 1e-3
+    )
+    for counts, logged, after in runs[1:]:
+        assert counts == runs[0][0]
+        for one, first in zip(logged, runs[0][1], strict=True): assert one == pytest.approx(first, rel=1e-4, abs=1e-6)
+        torch.testing.assert_close(after, runs[0][2], atol=2e-6, rtol=1e-4)
+
+
+def test_rows_of_different_masks_are_not_merged_and_a_mask_has_the_length_of_its_completion():
+    one = Rollout(Prompt("sums", Role.SOLVE, text="?"), Completion("", (5,), (6, 7)), Verdict(Status.OK), advantage=1.0)
+    assert len(merge([row(one), row(replace(one, action_mask=(1, 0))), row(replace(one, action_mask=(1, 0)))])) == 2
+    with pytest.raises(ValueError, match="2 completion tokens and an action mask of 3"):
+        row(replace(one, action_mask=(1, 1, 0)))
+    assert (
+        place([replace(one, action_mask=(0, 0))], ["solve/sums"], Row((1,), (1,), 0.0, copies=0), True)[0].copies == 0
+    )  # nothing to learn from
+
+
+def test_what_trl_counts_with_filler_does_not_go_to_the_trackers(tmp_path):
+    trainer = trained(make(tmp_path, steps=1))
+    logged = {name for record in trainer.state.log_history for name in record}
+    assert {"loss", "entropy"} <= logged and not [
+        name for name in logged if name.startswith(("completions/", "reward", "frac_reward"))
+    ]
 
 
 def test_chunked_log_probabilities_are_trls(tmp_path):

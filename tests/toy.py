@@ -30,3 +30,13 @@ def toy_model(seed=0, context=64):
             initializer_range=0.1,
         )
     )
+
+
+ENDS = [1, *range(2, 12)]   # a digit ends a completion too: of random weights hardly one would end else
+
+
+def ending_model(seed=0, ends=ENDS):
+    "The toy model with other end tokens in its generation settings."
+    model = toy_model(seed)
+    model.generation_config.eos_token_id = ends
+    return model
