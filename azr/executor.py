@@ -8,6 +8,7 @@ __all__ = ['ISOLATIONS', 'Policy', 'check_program', 'check_expression', 'Call', 
 # %% ../nbs/13_executor.ipynb #c002
 import ast
 import builtins
+import collections
 import dataclasses
 import functools
 import gc
@@ -45,16 +46,25 @@ try: import resource
 except ImportError: resource = None  # native Windows: the Executor says so
 
 # %% ../nbs/13_executor.ipynb #c008
-_FORBIDDEN_BUILTINS = frozenset("__import__ breakpoint compile copyright credits delattr dir eval exec exit getattr globals help input license locals memoryview open quit setattr vars".split())
-_GUARDED = {"getattr", "hasattr", "setattr", "delattr"}  # present in the namespace as guarded versions; hasattr alone is allowed as a plain name
-_FRAMES = frozenset("tb_frame tb_next f_back f_builtins f_code f_globals f_locals gi_code gi_frame gi_yieldfrom cr_code cr_frame cr_await cr_origin ag_code ag_frame ag_await co_code co_consts func_globals mro".split())
+# no file can have this name: the compiler would look for the line of a syntax error in a file of the name
+_PROGRAM = "<program \ud800>"
+_FORBIDDEN_BUILTINS = frozenset("""__import__ breakpoint compile copyright credits delattr dir eval exec exit getattr
+    globals help input license locals memoryview open quit setattr""".split())
+_GUARDED = {"getattr", "hasattr", "setattr", "delattr", "vars"}  # present in the namespace as guarded versions
+_FRAMES = frozenset("""tb_frame tb_next f_back f_builtins f_code f_globals f_locals gi_code gi_frame gi_yieldfrom
+    cr_code cr_frame cr_await cr_origin ag_code ag_frame ag_await co_code co_consts func_globals""".split())
 _DUNDERS = frozenset("""__init__ __new__ __post_init__ __name__ __qualname__ __doc__ __class__ __len__ __iter__ __next__ __reversed__ __contains__ __getitem__ __setitem__ __delitem__ __missing__ __hash__
     __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __add__ __sub__ __mul__ __matmul__ __truediv__ __floordiv__ __mod__ __divmod__ __pow__ __lshift__ __rshift__ __and__ __or__ __xor__ __neg__ __pos__ __abs__
     __invert__ __radd__ __rsub__ __rmul__ __rtruediv__ __rfloordiv__ __rmod__ __rpow__ __rand__ __ror__ __rxor__ __iadd__ __isub__ __imul__ __ior__ __iand__ __ixor__ __str__ __repr__ __format__ __bytes__
-    __bool__ __int__ __float__ __complex__ __index__ __round__ __floor__ __ceil__ __trunc__ __call__ __enter__ __exit__ __members__ __annotations__ __slots__ __all__ __version__ __author__""".split())
+    __bool__ __int__ __float__ __complex__ __index__ __round__ __floor__ __ceil__ __trunc__ __call__ __enter__ __exit__
+    __cause__ __context__
+    __suppress_context__ __notes__ __members__ __annotations__ __slots__ __all__ __version__ __author__""".split())
 # what classes of the library keep to themselves, and what leads out: `typing.ForwardRef._evaluate` evaluates text, `enum.Enum._convert_` finds any module by its name
 _PRIVATE = frozenset("""_evaluate _convert_ _create_ _check_for_existing_members_ _find_data_type_ _find_data_repr_ _find_new_ _get_mixins_ _dump_registry _abc_impl _abc_registry_clear _abc_caches_clear _MutableMapping__marker
     _UserList__cast _vformat _make_substitution _getitem _class_getitem_inner _determine_new_args _make_unbound_method _field_type _resolve_filename _fix_up_module _at_fork_reinit _acquire_restore _release_save""".split())
+
+# a class of the program's own may have these too: whose attribute it is shows when it runs
+_OWN = _PRIVATE | {"__dict__"}
 
 def _is_dunder(name: str) -> bool: return name[:2] == "__" == name[-2:] and name.strip("_") != ""
 
@@ -73,6 +83,11 @@ class Policy:
 # %% ../nbs/13_executor.ipynb #c012
 _BUILTIN_TYPES = {"bool", "bytearray", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
 
+# modules whose import does nothing but define names
+_PURE = frozenset("""array base64 binascii calendar codecs contextlib datetime difflib hashlib hmac html inspect keyword
+    pprint queue random reprlib secrets struct time timeit traceback types unicodedata uuid warnings weakref
+    zlib zoneinfo""".split())
+
 _STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__", "__future__")
 _RESERVED = frozenset("__builtins__ __import__ __build_class__ __loader__ __spec__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __match_args__ __dataclass_fields__".split())
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -87,6 +102,13 @@ def _bound(nodes) -> set[str]:
     "Every name that the program itself gives a meaning to, somewhere."
     return {name for n in nodes if not isinstance(n, ast.keyword) and isinstance(getattr(n, "ctx", None), ast.Load) is False for name in _names(n)}
 
+def _fixed_places(node) -> bool:
+    "Whether this is a statement `__match_args__ = ('a', 'b')`, with names that lead nowhere."
+    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)): return False
+    if not all(isinstance(t, ast.Name) and t.id == "__match_args__" for t in node.targets): return False
+    names = [e.value if isinstance(e, ast.Constant) else None for e in node.value.elts]
+    return all(type(name) is str and not _forbidden_attribute(name) for name in names)
+
 def _dunder_offence(node) -> str | None:
     "Methods may have any special name but those by which the interpreter finds its own things; other names may not be special, with a few exceptions."
     if isinstance(node, _DEFINITIONS): return f"defines {node.name}" if node.name in _RESERVED else None
@@ -96,30 +118,78 @@ def _import_offence(node, policy, bound):
     modules = [a.name for a in node.names] if isinstance(node, ast.Import) else ["." * node.level + (node.module or "")]
     return next((f"imports {m}" for m in modules if m.split(".")[0] not in policy.imports), None) or next((f"imports {a.name}" for a in node.names if _forbidden_attribute(a.name)), None)
 
+def _unused_imports(nodes) -> list:
+    "Statements that import harmless modules which the program never names again: they are left out when it runs."
+    imports = [n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) and _is_pure(n)]
+    if not imports: return []
+    named = Counter(name for n in nodes for name in _names(n))
+    if named["get_type_hints"] or any(getattr(n, "attr", "") == "get_type_hints" for n in nodes): return []  # by text
+    return [n for n in imports if all(named[name] == 1 for name in _names_of_import(n))]
+
+def _is_pure(node) -> bool: # an import of modules that do nothing but define something
+    modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    if getattr(node, "level", 0) or node.names[0].name == "*": return False
+    return {m.split(".")[0] for m in modules} <= _PURE
+
+def _names_of_import(node) -> list[str]: return [a.asname or a.name.split(".")[0] for a in node.names]
+
 def _name_offence(node, policy, bound):
     if node.id in _FORBIDDEN_BUILTINS and node.id not in bound: return f"uses {node.id}"
 
 def _call_offence(node, policy, bound):
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     if name not in _ATTRIBUTE_CALLS or name in bound: return None
-    literal = len(node.args) > 1 and isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str)
-    return None if literal and not _forbidden_attribute(node.args[1].value) else f"{name} with a computed or forbidden name"
+    attribute = node.args[1].value if len(node.args) > 1 and isinstance(node.args[1], ast.Constant) else None
+    allowed = isinstance(attribute, str) and (attribute in _OWN or not _forbidden_attribute(attribute))
+    return None if allowed else f"{name} with a computed or forbidden name"
 
-def _match_offence(node, policy, bound):
-    if any(map(_forbidden_attribute, node.kwd_attrs)): return "matches a forbidden attribute"
-    plain = isinstance(node.cls, ast.Name) and node.cls.id in _BUILTIN_TYPES - bound  # __match_args__ of any other class could name anything
-    return None if plain or not node.patterns else "matches a class by position: name the attributes"
+def _attribute_offence(node, policy, bound):
+    if node.attr not in _OWN and _forbidden_attribute(node.attr): return f"reaches for .{node.attr}"
 
 _ATTRIBUTE_CALLS = ("getattr", "setattr", "delattr", "hasattr")
-_OFFENCES = {ast.Import: _import_offence, ast.ImportFrom: _import_offence, ast.Name: _name_offence, ast.Call: _call_offence, ast.MatchClass: _match_offence,
-             ast.Attribute: lambda node, policy, bound: f"reaches for .{node.attr}" if _forbidden_attribute(node.attr) else None}
+_OFFENCES = {ast.Import: _import_offence, ast.ImportFrom: _import_offence, ast.Name: _name_offence,
+             ast.Call: _call_offence, ast.Attribute: _attribute_offence}
+
+def _at_class_level(definition: ast.ClassDef):
+    "The nodes that run while a class is being made, in a namespace that its metaclass may have chosen."
+    todo = list(definition.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)): continue
+        yield node
+        todo.extend(ast.iter_child_nodes(node))
+
+def _matchable(nodes, bound: set) -> set[str]:
+    "Names of classes whose positions nobody can choose: builtin ones, and those that the program defines once."
+    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in nodes): return set()
+    attributes = (n for n in nodes if isinstance(n, ast.Attribute) and n.attr == "__class__")
+    if any(not isinstance(n.ctx, ast.Load) for n in attributes): return set()
+    often = Counter(name for n in nodes for name in _bound([n]))
+    return (_BUILTIN_TYPES - bound) | {n.name for n in nodes if isinstance(n, ast.ClassDef) and often[n.name] == 1}
+
+def _match_offences(nodes, bound: set): # (line, what) of each
+    "A pattern reads attributes by name too: those that it spells, and those that the class says."
+    patterns = [n for n in nodes if isinstance(n, (ast.MatchClass, ast.MatchValue, ast.MatchMapping))]
+    if not patterns: return
+    matchable = _matchable(nodes, bound)
+    moving = {id(n) for c in nodes if isinstance(c, ast.ClassDef) for n in _at_class_level(c)}
+    for node in patterns:
+        spelt = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)} | set(getattr(node, "kwd_attrs", ()))
+        if any(map(_forbidden_attribute, spelt)): yield node.lineno, "matches a forbidden attribute"
+        if not getattr(node, "patterns", None) or not isinstance(node, ast.MatchClass): continue
+        if not (isinstance(node.cls, ast.Name) and node.cls.id in matchable and id(node) not in moving):
+            yield node.lineno, "matches a class by position: name the attributes"
 
 def _offence(tree, policy: Policy): # (line, what) of the first offence, or None
     "Walks the tree once and asks the table about each node."
     nodes = list(ast.walk(tree))
-    bound, found = _bound(nodes), []
+    bound = _bound(nodes)
+    found = list(_match_offences(nodes, bound))
+    fixed = {id(t) for n in nodes if _fixed_places(n) for t in n.targets}
+    left_out = {id(n) for n in _unused_imports(nodes)}
     called = {id(n.func) for n in nodes if type(n) is ast.Call and type(n.func) is ast.Name and n.func.id in _ATTRIBUTE_CALLS}  # judged as calls
     for node in nodes:
+        if id(node) in fixed or id(node) in left_out: continue
         what = _dunder_offence(node) or (_OFFENCES[type(node)](node, policy, bound) if type(node) in _OFFENCES and id(node) not in called else None)
         if what: found.append((getattr(node, "lineno", 0), what))
     return min(found, default=None)
@@ -127,7 +197,7 @@ def _offence(tree, policy: Policy): # (line, what) of the first offence, or None
 # %% ../nbs/13_executor.ipynb #c013
 def _compile(program: str, flags: int = 0):
     "The code of a program, or its syntax tree; every failure of the compiler is a SyntaxError."
-    try: return compile(program, "<program>", "exec", flags, dont_inherit=True)
+    try: return compile(program, _PROGRAM, "exec", flags, dont_inherit=True)
     except SyntaxError: raise
     except (ValueError, MemoryError, RecursionError, OverflowError) as e: raise SyntaxError(f"{type(e).__name__}: {e}") from None
 
@@ -180,62 +250,280 @@ def check_expression(text: str, policy: Policy = Policy()) -> Verdict: # of an a
     return Verdict(Status.UNSAFE, detail=f"the arguments: {offence[1]}") if offence else Verdict(Status.OK, score=1.0)
 
 # %% ../nbs/13_executor.ipynb #c019
-_REMOVED = {"typing": {"get_type_hints", "ForwardRef", "evaluate_forward_ref"}, "functools": {"singledispatch", "singledispatchmethod"}, "string": {"Formatter"}, "dataclasses": {"make_dataclass"}, "operator": {"methodcaller"},
-            "enum": {"global_enum", "global_enum_repr", "global_flag_repr", "global_str", "pickle_by_global_name", "pickle_by_enum_name"}}  # each evaluates strings, or reaches attributes by computed names
+# each evaluates text, or finds any module by its name
+_HIDDEN = {"typing": ("ForwardRef", "evaluate_forward_ref"),
+           "enum": ("global_enum", "global_enum_repr", "global_flag_repr", "global_str", "pickle_by_global_name",
+                    "pickle_by_enum_name")}
 
-def _facade(name: str, real: ModuleType) -> ModuleType:
-    "A module with the public, harmless names of the real one; its submodules as facades too."
-    copy = ModuleType(name, real.__doc__)
-    for key, value in vars(real).items():
-        if isinstance(value, ModuleType) and value.__name__.startswith(real.__name__ + ".") and key[0] != "_": setattr(copy, key, _facade(value.__name__, value))
-        elif key in getattr(real, "__all__", [key]) and key[0] != "_" and not isinstance(value, ModuleType) and key not in _REMOVED.get(name, ()): setattr(copy, key, _REPLACED.get((name, key), value))
-    return copy
+def _refuse(what: str, error: type = AttributeError):
+    "Says what a running program may not do. The hook ends the process; where there is none, raises `error`."
+    sys.audit("azr.refused", what)
+    raise error(f"{what}: not allowed here")
 
-def _named(name):
-    "An attribute name from a program: exactly a string, and none that leads out."
-    if type(name) is not str or any(map(_forbidden_attribute, name.split("."))): raise AttributeError(f"the attribute name {name!r} is not allowed here")
-    return name
-
-def _attrgetter(*names): return operator.attrgetter(*map(_named, names))
-def _wraps(wrapped): return functools.wraps(wrapped)                       # the real ones copy attributes of any name
-def _update_wrapper(wrapper, wrapped): return functools.update_wrapper(wrapper, wrapped)
-
-def _dataclass(cls=None, /, **options):
-    "The real one writes the names of fields into source text and runs it."
-    if cls is None: return lambda cls: _dataclass(cls, **options)
-    spaces = [type.__getattribute__(c, "__dict__") for c in type.mro(cls)]
-    fields = [f for space in spaces for f in dict(space.get("__dataclass_fields__", {})).values()]
-    names = [name for space in spaces for name in space.get("__annotations__", {})] + [f.name for f in fields]
-    if any(type(f) is not dataclasses.Field for f in fields) or not all(type(n) is str and n.isidentifier() and not _is_dunder(n) for n in names): raise TypeError("the fields of a dataclass need plain names")
-    if type.__getattribute__(cls, "__module__") != "program": raise TypeError("a dataclass belongs to the program")
-    return dataclasses.dataclass(cls, **options)
-
-_REPLACED = {("operator", "attrgetter"): _attrgetter, ("functools", "wraps"): _wraps, ("functools", "update_wrapper"): _update_wrapper, ("dataclasses", "dataclass"): _dataclass}
+def _absent(name: str):
+    "Stands for a function that no program gets."
+    refuse, failed = _refuse, NameError
+    def absent(*args, **kwargs): refuse(f"uses {name}", failed)
+    return _bare(absent)
 
 def _bare(function, *builtin):
     "The same function without a way to this module; of the builtins it has these."
     return FunctionType(function.__code__, {"__builtins__": {b.__name__: b for b in builtin}}, function.__name__, function.__defaults__, function.__closure__)
 
+def _name_property() -> tuple[property, dict]:
+    "The `__name__` of facades, by their ids: read-only, and nothing that a program makes has one."
+    names, refuse = {}, _refuse
+    def read(module): return names[id(module)]
+    def write(module, *value): refuse("renames a module")
+    return property(_bare(read, id), _bare(write), _bare(write)), names
+
+_FACADE_NAME, _facade_names = _name_property()
+
+class _Facade(ModuleType):
+    "What a program imports."
+    __name__ = _FACADE_NAME
+_Facade.__name__ = "module"  # of the class: the facades have theirs
+
+def _facade(name: str, real: ModuleType) -> ModuleType:
+    "A module with the public, harmless names of the real one; its submodules as facades too."
+    copy, refuse = _Facade(name, real.__doc__), _refuse
+    _facade_names[id(copy)] = name
+    public = getattr(real, "__all__", None)
+    for key in dict.fromkeys([*vars(real), *(public or ())]):
+        value = getattr(real, key, None)  # some are made when they are asked for
+        if key[0] == "_": continue
+        if not isinstance(value, ModuleType):
+            if key in (public or [key]): setattr(copy, key, _REPLACED.get((name, key), value))
+        elif value.__name__.startswith(real.__name__ + "."): setattr(copy, key, _facade(value.__name__, value))
+    for key in _HIDDEN.get(name, ()): setattr(copy, key, _absent(f"{name}.{key}"))
+    if public: copy.__all__ = [key for key in public if key in vars(copy)]
+    hidden = frozenset(dir(real)) - vars(copy).keys()
+    def __getattr__(key):
+        if key in hidden: refuse(f"reaches for {name}.{key}")
+        raise failed(f"module {name!r} has no attribute {key!r}")
+    failed = AttributeError
+    vars(copy)["__getattr__"] = _bare(__getattr__)
+    return copy
+
+def _named(name):
+    "An attribute name from a program, as exactly a string that leads nowhere."
+    if not issubclass(type(name), str): return name  # a TypeError of the real function
+    name = str.__str__(name)
+    if any(map(_forbidden_attribute, name.split("."))): _refuse(f"the attribute name {name[:50]!a}")
+    return name
+
+def _attrgetter(*names): return operator.attrgetter(*map(_named, names))
+def _methodcaller(name, /, *args, **kwargs): return operator.methodcaller(_named(name), *args, **kwargs)
+
+def _update_wrapper(wrapper, wrapped, assigned=functools.WRAPPER_ASSIGNMENTS, updated=functools.WRAPPER_UPDATES):
+    "The real one copies attributes of any name, and all that a class has."
+    def plain(names, usual): return [name if type(name) is str and name in usual else _named(name) for name in names]
+    for name in plain(assigned, functools.WRAPPER_ASSIGNMENTS):
+        with suppress(AttributeError): setattr(wrapper, name, getattr(wrapped, name))
+    for name in plain(updated, functools.WRAPPER_UPDATES):
+        space = getattr(wrapped, name, {})
+        harmless = {k: v for k, v in dict(space).items() if type(k) is not str or not _forbidden_attribute(k)}
+        getattr(wrapper, name).update(harmless)
+    wrapper.__wrapped__ = wrapped
+    return wrapper
+
+def _wraps(wrapped, assigned=functools.WRAPPER_ASSIGNMENTS, updated=functools.WRAPPER_UPDATES):
+    return functools.partial(_update_wrapper, wrapped=wrapped, assigned=assigned, updated=updated)
+
+def _dataclass(cls=None, /, **options):
+    "The real one writes the names of fields into source text and runs it, and makes places for patterns of them."
+    if cls is None: return lambda cls: _dataclass(cls, **options)
+    if not issubclass(type(cls), type): _refuse("a dataclass that is no class")
+    spaces = [_space(c) for c in _mro(cls)]
+    fields = [f for space in spaces for f in dict(space.get("__dataclass_fields__", {})).values()]
+    names = [*spaces[0].get("__annotations__", ()), *(f.name for f in fields)]
+    plain = all(type(n) is str and n.isidentifier() and not _forbidden_attribute(n) for n in names)
+    if not plain or any(type(f) is not dataclasses.Field for f in fields): _refuse("fields without plain names")
+    if spaces[0]["__module__"] != "program": _refuse("a dataclass of another module")
+    return dataclasses.dataclass(cls, **options)
+
+def _make_dataclass(cls_name, fields, *, namespace=None, module=None, **options):
+    "The class belongs to the program, whatever else is said."
+    if sys.version_info >= (3, 12): options["module"] = "program"
+    namespace = {**(namespace or {}), "__module__": "program"}
+    return dataclasses.make_dataclass(cls_name, fields, namespace=namespace, **options)
+
+# of a class, whatever its metaclass says
+_mro, _space = (type.__dict__[name].__get__ for name in ("__mro__", "__dict__"))
+_REPLACED = {("operator", "attrgetter"): _attrgetter, ("operator", "methodcaller"): _methodcaller,
+             ("functools", "wraps"): _wraps, ("functools", "update_wrapper"): _update_wrapper,
+             ("dataclasses", "dataclass"): _dataclass, ("dataclasses", "make_dataclass"): _make_dataclass}
+
+# %% ../nbs/13_executor.ipynb #c021
 def _namespace_builtins(facades: dict) -> dict:
     "The builtins a program sees: no way to files, source or the interpreter; attribute access by name is guarded."
-    get, has, put, drop, named, kind = getattr, hasattr, setattr, delattr, _named, ModuleType
-    def getattr_(x, name, *default): return get(x, named(name), *default)
-    def hasattr_(x, name): return has(x, named(name))
-    def setattr_(x, name, value): return put(x, named(name), value)
-    def delattr_(x, name): return drop(x, named(name))
+    get, has, put, drop, see = getattr, hasattr, setattr, delattr, vars
+    named, own, refuse, array = _named, _OWN, _refuse, list
+    owned, matched = _owner_guards(_classes())
+    known = {id(m): m for m in _all_facades(facades.values())}
+    def chosen(x, name):
+        if type(name) is not str or name not in own: return named(name)
+        owned(x, name)
+        return name
+    def changed(x, name):
+        name = chosen(x, name)
+        if name == "__class__" or id(x) in known: refuse(f"changes .{name}")
+        return name
+    chosen, changed = _bare(chosen, type, str), _bare(changed, id)
+    def getattr_(x, name, *default): return get(x, chosen(x, name), *default)
+    def hasattr_(x, name): return has(x, chosen(x, name))
+    def setattr_(x, name, value): return put(x, changed(x, name), value)
+    def delattr_(x, name): return drop(x, changed(x, name))
+    def vars_(*x): return see(*(owned(one, "__dict__") for one in x)) if x else refuse("vars of its own")
     def __import__(name, globals=None, locals=None, fromlist=(), level=0, failed=ImportError):
+        if type(fromlist) is array: return None  # C code, which then looks among the modules that are loaded
         root, _, rest = name.partition(".")
         module = found = facades.get(root)
-        while rest:
+        while rest and found is not None:
             part, _, rest = rest.partition(".")
-            found = get(found, part, None)
-        if level or type(found) is not kind: raise failed(f"importing {name} is not allowed here")
+            found = see(found).get(part)
+        if level or id(found) not in known: refuse(f"imports {name}", failed)
         return found if fromlist else module
     plain = {k: v for k, v in vars(builtins).items() if k not in _FORBIDDEN_BUILTINS and not k.startswith("_")}
-    guards = {f.__name__.rstrip("_") if f.__name__[0] != "_" else f.__name__: _bare(f, type) for f in (getattr_, hasattr_, setattr_, delattr_, __import__)}
-    return {**plain, **guards, "__build_class__": builtins.__build_class__, "__name__": "builtins", "__debug__": True}
+    guards = {f.__name__.rstrip("_"): _bare(f, type, id) for f in (getattr_, hasattr_, setattr_, delattr_, vars_)}
+    special = {"__import__": _bare(__import__, type, id), "__owned__": owned, "__matched__": matched,
+               "__name__": "builtins", "__build_class__": builtins.__build_class__, "__debug__": True}
+    return {**plain, **{name: _absent(name) for name in _FORBIDDEN_BUILTINS}, **guards, **special}
 
-# %% ../nbs/13_executor.ipynb #c022
+def _all_facades(modules):
+    for module in modules:
+        yield module
+        yield from _all_facades(m for m in vars(module).values() if type(m) is _Facade)
+
+# %% ../nbs/13_executor.ipynb #c023
+def _classes() -> dict[int, type]: # by id
+    "All classes that there are. Who holds this holds them, so that no id becomes another's."
+    found, todo = {}, [object]
+    while todo:
+        cls = todo.pop()
+        if id(cls) not in found: todo.extend(type.__subclasses__(cls))
+        found[id(cls)] = cls
+    return found
+
+_WITHOUT_DICT = (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, range, set, str, tuple, type(None))
+# classes that look attributes up as `object` does
+_USUAL = (*(c for c in vars(builtins).values() if isinstance(c, type) and c is not super), collections.OrderedDict,
+          collections.defaultdict, deque)
+
+def _owner_guards(library: dict) -> tuple:
+    "`__owned__(x, name)`: x, if the program gave it the name. `__matched__(cls)`: cls, if its positions are plain."
+    mro, space, function, forbidden, refuse = _mro, _space, FunctionType, _forbidden_attribute, _refuse
+    of_super = super.__dict__["__self_class__"].__get__
+    without, usual = (frozenset(map(id, classes)) for classes in (_WITHOUT_DICT, _USUAL))
+    def __owned__(x, name):
+        kind = type(x)
+        classes = (*mro(x), *mro(kind)) if issubclass(kind, type) else mro(of_super(x)) if kind is super else mro(kind)
+        fine = kind is function or id(kind) in without or id(classes[0]) not in library
+        for c in classes if fine and kind is not function else ():
+            if id(c) not in library: continue
+            elsewhere = "__getattr__" in space(c) or "__getattribute__" in space(c)  # where it may find attributes
+            if elsewhere and id(c) not in usual or name in space(c) and name != "__dict__": fine = False
+        return x if fine else refuse(f"reaches for .{name}")
+    def __matched__(cls):
+        places = [space(c)["__match_args__"] for c in mro(cls) if "__match_args__" in space(c)]
+        plain = all(id(type(c)) in library for c in mro(cls))
+        for names in places:
+            if type(names) is not tuple or any(type(n) is not str or forbidden(n) for n in names): plain = False
+        return cls if plain else refuse("matches a class by position")
+    return _bare(__owned__, type, issubclass, super, id), _bare(__matched__, type, id, all, any, tuple, str)
+
+class _Adapted(ast.NodeTransformer):
+    "A program as it runs: with the guards where it needs them."
+    def __init__(self, tree):
+        nodes = list(ast.walk(tree))
+        patterns = [n for n in nodes if isinstance(n, ast.MatchClass) and n.patterns]
+        self.matched = {n.cls.id for n in patterns if isinstance(n.cls, ast.Name)}
+        self.unused = {id(n) for n in _unused_imports(nodes)}
+
+    def visit_Attribute(self, node):
+        self.generic_visit(node)
+        guard = ast.Name("__owned__", ast.Load())
+        if node.attr in _OWN: node.value = ast.Call(guard, [node.value, ast.Constant(node.attr)], [])
+        return node
+
+    def visit_ClassDef(self, node):
+        self.generic_visit(node)
+        if node.name in self.matched: node.decorator_list.insert(0, ast.Name("__matched__", ast.Load()))
+        return node
+
+    def visit_Import(self, node): return ast.Pass() if id(node) in self.unused else node
+    visit_ImportFrom = visit_Import
+
+def _needs_guards(code: CodeType) -> bool:
+    if not (_OWN | _PURE).isdisjoint(code.co_names) or opcode.opmap["MATCH_CLASS"] in code.co_code[::2]: return True
+    return any(_needs_guards(inner) for inner in code.co_consts if type(inner) is CodeType)
+
+def _adapted(program: str) -> CodeType:
+    "The code of a program as it runs behind the policy. Raises SyntaxError."
+    code = _compile(program)
+    if not _needs_guards(code): return code
+    tree = _compile(program, ast.PyCF_ONLY_AST)
+    try: return _compile(ast.fix_missing_locations(_Adapted(tree).visit(tree)))
+    except RecursionError as e: raise SyntaxError(f"RecursionError: {e}") from None
+
+# %% ../nbs/13_executor.ipynb #c025
+# module -> the function that it gives names to, and those names that it gives itself: any other, a program chose
+_NAMING = {"dataclasses": ("getattr", """__set_name__ __dataclass_fields__ __dataclass_params__ __doc__
+                __weakrefoffset__ __dictrefoffset__ __qualname__"""),
+           "enum": ("getattr", """__reduce_ex__ __get__ __set__ __delete__ __new_member__ __qualname__ __ror__ __rand__
+                __rxor__ __invert__"""),
+           "string": ("getattr", ""), "copy": ("setattr", "")}
+_EVALUATING = ("typing", "annotationlib", "dataclasses")
+
+def _text_offence(tree) -> str | None:
+    "What a text may not hold that a module of the library evaluates: a program's, or one that `dataclasses` wrote."
+    nodes = list(ast.walk(tree))
+    defined = {n.name for n in nodes if isinstance(n, ast.FunctionDef)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and _forbidden_attribute(node.attr) and not _of_a_frozen_dataclass(node):
+            return f"reaches for .{node.attr}"
+        if isinstance(node, ast.Name) and _is_dunder(node.id) and node.id not in defined:
+            if not node.id.startswith("__dataclass_"): return f"uses {node.id}"
+        if isinstance(node, (ast.Import, ast.ImportFrom, ast.Match, ast.Global, ast.Delete)): return "is no expression"
+
+def _of_a_frozen_dataclass(node: ast.Attribute) -> bool:
+    "Whether this is the `__setattr__` of `__dataclass_builtins_object__` or `super(...)`, which frozen classes call."
+    value = node.value.func if isinstance(node.value, ast.Call) else node.value
+    known = isinstance(value, ast.Name) and (value.id == "super" or value.id.startswith("__dataclass_"))
+    return known and node.attr in ("__setattr__", "__delattr__")
+
+def _text_guards(builtin: dict) -> dict:
+    "`compile`, `eval` and `exec` for modules that evaluate text of a program: they see no more than the program."
+    def compile_(text, filename, mode, *rest, **options):
+        offence = _text_offence(compile(text, _PROGRAM, mode, ast.PyCF_ONLY_AST))
+        return _refuse(f"text that {offence}") if offence else compile(text, _PROGRAM, mode, *rest, **options)
+    def of_program(space):
+        if type(space) is dict and space.get("__builtins__") is builtin: return space
+        of_module = type(space) is not dict or not space.keys().isdisjoint(("__builtins__", "__spec__"))
+        return _refuse("text that belongs to no program") if of_module else {**space, "__builtins__": builtin}
+    def looked_at(code, mode): return code if type(code) is CodeType else compile_(code, _PROGRAM, mode)
+    def eval_(code, globals=None, locals=None):
+        outer, inner = (of_program({} if space is None else space) for space in (globals, locals))
+        return eval(looked_at(code, "eval"), outer, inner)
+    def exec_(code, globals=None, locals=None): return exec(looked_at(code, "exec"), of_program(globals), locals)
+    return {"compile": compile_, "eval": eval_, "exec": exec_}
+
+def _name_guard(function, spelt: frozenset):
+    "`getattr` or `setattr` for a module that gives it names: those of a program lead nowhere."
+    def guarded(x, name, *value):
+        return function(x, name if type(name) is str and name in spelt else _named(name), *value)
+    return guarded
+
+def _seal(builtin: dict):
+    "Puts the guards into the modules of this process."
+    for name in _EVALUATING:
+        if name in sys.modules: vars(sys.modules[name]).update(_text_guards(builtin))
+    functools.update_wrapper = _update_wrapper  # caches and dispatchers call it
+    for name, (function, spelt) in _NAMING.items():
+        guard = _name_guard(getattr(builtins, function), frozenset(spelt.split()))
+        if name in sys.modules: vars(sys.modules[name])[function] = guard
+
+# %% ../nbs/13_executor.ipynb #c027
 _PLAIN = re.compile(r"""CACHE|NOP|COPY\w*|SWAP|RESUME|EXTENDED_ARG|(POP|PUSH|UNARY|BINARY|BUILD|UNPACK|LIST|SET|DICT|JUMP|MAKE|RETURN|FORMAT)_\w+|(COMPARE|IS|CONTAINS)_OP|TO_BOOL|MAP_ADD|PRECALL|KW_NAMES
     |(LOAD|STORE|DELETE)_(CONST|NAME|GLOBAL|FAST\w*|DEREF|SUBSCR|SLICE|CLOSURE)|LOAD_(ATTR|METHOD|ASSERTION_ERROR)|GET_(ITER|LEN|YIELD_FROM_ITER)|(FOR|END)_\w+|SEND|YIELD_VALUE|CALL(_KW|_FUNCTION_EX|_INTRINSIC_1)?
     |RAISE_VARARGS|RERAISE|CHECK_EXC_MATCH|CONVERT_VALUE|CLEANUP_THROW|MATCH_(MAPPING|SEQUENCE|KEYS)""", re.X)
@@ -250,7 +538,7 @@ def _is_plain(code: CodeType) -> bool:
         if type(inner) is CodeType and not _is_plain(inner): return False
     return True
 
-# %% ../nbs/13_executor.ipynb #c025
+# %% ../nbs/13_executor.ipynb #c030
 def _examined(program: str, policy: Policy | None) -> CodeType | tuple[str, str] | None:
     "Plain code; or a refusal as status and text; or None for a program that is allowed and must run in a process of its own."
     try: code = _compile(program)
@@ -260,7 +548,7 @@ def _examined(program: str, policy: Policy | None) -> CodeType | tuple[str, str]
     verdict = check_program(program, policy)
     return None if verdict.ok or verdict.status is Status.NO_PARAMETER else (str(verdict.status), verdict.detail)  # `f()` may take no argument here: that is a rule of tasks
 
-# %% ../nbs/13_executor.ipynb #c028
+# %% ../nbs/13_executor.ipynb #c033
 def _call(define,          # makes the namespace of the program
           read,            # makes the arguments: (args, kwargs)
           limits: Limits) -> tuple[str, str]: # status; canonical value, or what went wrong
@@ -284,7 +572,7 @@ def _describe(error: BaseException) -> str: # "ValueError: the message"
     except BaseException: message = ""
     return type.__getattribute__(type(error), "__name__")[:100] + (f": {message}" if message else "")
 
-# %% ../nbs/13_executor.ipynb #c030
+# %% ../nbs/13_executor.ipynb #c035
 def _copied(value, limits: Limits):
     "The value, read back from its text, or a harmless function. Raises NotLiteral."
     if type(value) is FunctionType and type(value.__code__) is CodeType and vars(builtins).keys().isdisjoint(value.__code__.co_names): return value
@@ -293,7 +581,7 @@ def _copied(value, limits: Limits):
 
 def _expressions(args: str, builtin: dict, limits: Limits, define) -> tuple:
     "The values of arguments that compute. Raises NotLiteral, and whatever they raise."
-    code = compile(f"arguments(\n{args}\n)", "<arguments>", "eval", dont_inherit=True)
+    code = compile(f"arguments(\n{args}\n)", _PROGRAM, "eval", dont_inherit=True)
     if not _is_plain(code): raise NotLiteral("not plain: an argument may use operators, methods and builtins")
     space = define() if define and not set(code.co_names) <= builtin.keys() | {"arguments"} else {"__builtins__": builtin}
     positional, named = eval(code, {**space, "arguments": lambda *args, **kwargs: (args, kwargs)})
@@ -308,23 +596,29 @@ def _reader(args: str, settings: "_Settings", builtin: dict, define=None):
         return (lambda: _expressions(args, builtin, settings.limits, define)) if verdict.ok else (str(verdict.status), verdict.detail)
     return lambda: values
 
-# %% ../nbs/13_executor.ipynb #c032
-def _define(program: str, builtin: dict) -> dict:
+# %% ../nbs/13_executor.ipynb #c037
+def _define(code: CodeType, builtin: dict) -> dict:
     "The namespace after the program's top level."
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses and enum look it up
     module.__dict__["__builtins__"] = builtin
-    exec(compile(program, "<program>", "exec", dont_inherit=True), module.__dict__)
+    exec(code, module.__dict__)
     return module.__dict__
+
+def _prepared(program: str, builtin: dict) -> CodeType: # raises SyntaxError
+    return _compile(program) if builtin is vars(builtins) else _adapted(program)
 
 def _alone(program: str, args: str, settings: "_Settings", builtin: dict, known: bool = False) -> tuple[str, str]:
     "Judges and runs one program in a process that runs nothing else. One that a runner has sent here is known to be allowed."
     found = _examined(program, settings.policy) if settings.check and not known else None
     if type(found) is tuple: return found
     read = _reader(args, settings, builtin)
-    return read if type(read) is tuple else _call(lambda: _define(program, builtin), read, settings.limits)
+    if type(read) is tuple: return read
+    try: code = _prepared(program, builtin)
+    except SyntaxError as e: return "syntax", f"line {e.lineno or '?'}: {e.msg}"
+    return _call(lambda: _define(code, builtin), read, settings.limits)
 
-# %% ../nbs/13_executor.ipynb #c034
+# %% ../nbs/13_executor.ipynb #c040
 @dataclass(frozen=True)
 class _Settings:
     "What a worker is told when it starts."
@@ -344,16 +638,18 @@ class _Settings:
     @functools.cached_property
     def limits(self) -> Limits: return Limits(characters=self.max_output)
 
-# %% ../nbs/13_executor.ipynb #c037
+# %% ../nbs/13_executor.ipynb #c043
 _HARMLESS_EVENTS = ("exec", "compile", "import", "sys._getframe", "sys._getframemodulename", "object.__getattr__", "object.__setattr__", "object.__delattr__", "builtins.id", "code.__new__", "sys.unraisablehook",
                     "sys.excepthook", "array.__new__", "cpython.run_startup", "gc.collect")
 
 def _hook(sink: int | None):
     "Ends the process at the first event that is not harmless: with a word into `sink`, if there is one. Looks up nothing that a program could have changed."
     write, leave, harmless = os.write, os._exit, frozenset(_HARMLESS_EVENTS)
+    quoted = json.encoder.encode_basestring_ascii  # written in C
     def hook(event, args):
         if event in harmless: return
-        if sink is not None: write(sink, b'["unsafe", "tried %s"]\n' % event.encode())
+        what = args[0] if event == "azr.refused" else f"tried {event}"
+        if sink is not None: write(sink, b'["unsafe", %s]\n' % quoted(what).encode())
         leave(0)
     return hook
 
@@ -386,9 +682,12 @@ def _drop_privileges():
         os.setresuid(65534, 65534, 65534)
     except (OSError, AttributeError): pass  # a container may withhold the right, macOS the call
 
-# %% ../nbs/13_executor.ipynb #c040
+# %% ../nbs/13_executor.ipynb #c046
 _ENCODINGS = """ascii utf_8 utf_7 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 utf_32_le utf_32_be latin_1 iso8859_15 cp1252 cp437 mac_roman koi8_r shift_jis euc_jp iso2022_jp euc_kr gb2312 gbk gb18030 big5
     idna punycode rot_13 hex_codec base64_codec unicode_escape raw_unicode_escape""".split()
+# module of the policy, or "" for the interpreter itself -> what is imported only when it is used
+_LATE = {"": ("unicodedata", "stringprep", "_pylong", "re._constants"), "datetime": ("_strptime",),
+         "time": ("_strptime",), "random": ("hashlib", "_sha2", "_sha512")}
 _TURN = .005           # seconds after which a runner says what it has
 _AWAKE = .0003         # seconds that a runner without work stays awake: the next small batch is often that near, and waking up takes as long as a call
 _RETIRE = 20_000       # calls of one runner
@@ -413,7 +712,7 @@ class _Place:
     def get(self) -> tuple[int, int, int]: return struct.unpack_from("=QQQ", self.page)
     def set(self, number: int, value: int): struct.pack_into("=Q", self.page, 8 * number, value)
 
-# %% ../nbs/13_executor.ipynb #c041
+# %% ../nbs/13_executor.ipynb #c047
 class _Runner:
     "Runs plain programs, and tells which are not."
     def __init__(self, settings: _Settings, builtin: dict, source: int, sink: int, place: _Place):
@@ -463,6 +762,7 @@ class _Runner:
             self.place.set(0, name)
             if clock - armed > .001: armed = self.arm(clock)  # a quick call may use a timer that has run for a millisecond
             self.results.put([name, *self.answer(program, args), self.spent()])
+            if not name: break  # our own first call
             last, clock = clock, time.perf_counter()
             if clock - last > .001 and _resident() > self.most: break  # who leaves much took long
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -495,7 +795,7 @@ class _Runner:
         exec(code, space)
         return space
 
-# %% ../nbs/13_executor.ipynb #c043
+# %% ../nbs/13_executor.ipynb #c049
 class _Child:
     "A process of the keeper's: its number, the pipe that ends with it, what it said, at which call it is and since when."
     def __init__(self, pid: int, ear: int): self.pid, self.ear, self.text, self.name, self.since, self.end = pid, ear, b"", 0, time.monotonic(), None
@@ -525,19 +825,27 @@ class _Keeper:
         self.source, self.sink, self.voice, self.place = os.dup(0), os.dup(1), os.dup(2), _Place()
         self.runner = self.loner = None
         null = os.open(os.devnull, os.O_RDWR)
-        os.environ.pop("PWD", None)  # bubblewrap's
+        for name in ("PWD", *_LOADING): os.environ.pop(name, None)  # bubblewrap's; the interpreter's
         modules = {name: importlib.import_module(name) for name in (Policy().imports if settings.imports is None else settings.imports)}
         self.builtin = vars(builtins) if settings.imports is None else _namespace_builtins({name: _facade(name, module) for name, module in modules.items()})
-        for name in _ENCODINGS: importlib.import_module(f"encodings.{name}")
+        if settings.imports is not None: _seal(self.builtin)
+        self.load_what_is_late(modules)
         for standard in (0, 1, 2): os.dup2(null, standard)
         os.close(null)
         self.shut()
+
+    def load_what_is_late(self, modules):
+        "Some modules are imported only when something needs them, and a program's process can load none."
+        for name in _ENCODINGS: importlib.import_module(f"encodings.{name}")
+        for name in itertools.chain.from_iterable(_LATE.get(m, ()) for m in ("", *modules)):
+            with suppress(ImportError): importlib.import_module(name)  # each Python has its own
 
     def shut(self):
         "Closes the doors that all children share."
         if self.settings.imports is not None: # nothing is imported from here on
             for doors in (sys.path, sys.meta_path, sys.path_hooks): doors.clear()
         warnings.simplefilter("ignore")
+        sys.unraisablehook = bool  # the default one looks for source lines in files
         sys.setrecursionlimit(1_000)
         for kind in ("RLIMIT_CORE", "RLIMIT_FSIZE") if self.settings.hook else ("RLIMIT_CORE",): _limit(kind, 0)
         self.space = _address_space() + (self.settings.memory_mb << 20) + _MARGIN
@@ -550,7 +858,6 @@ class _Keeper:
 
     def serve(self):
         "Watches until we are closed, or our parent is gone."
-        self.say({"ready": True})
         while True:
             self.runner = self.runner or self.fork(self.run)
             if self.jobs and not self.loner: self.begin(self.jobs.popleft())
@@ -648,7 +955,7 @@ class _Keeper:
             if child.end is None: os.kill(child.pid, signal.SIGKILL)
         os._exit(0)
 
-# %% ../nbs/13_executor.ipynb #c044
+# %% ../nbs/13_executor.ipynb #c050
 _KILLED = {signal.SIGPROF: ("timeout", "over its CPU time"), signal.SIGXCPU: ("timeout", "over its CPU time"), signal.SIGKILL: ("memory", "killed by the system, which does so when memory runs out")}
 
 def _ending(stopped: str, status: int) -> tuple:
@@ -665,9 +972,11 @@ def _answer(line: bytes) -> tuple[str, str]:
 
 def _work():
     "The entry point of a worker process."
-    _Keeper(_Settings(**json.loads(sys.argv[2])), int(sys.argv[3])).serve()
+    keeper = _Keeper(_Settings(**json.loads(sys.argv[2])), int(sys.argv[3]))
+    try: keeper.serve()
+    except Exception as e: _write(keeper.voice, f"\n{_describe(e)}\n".encode(errors="replace"))
 
-# %% ../nbs/13_executor.ipynb #c046
+# %% ../nbs/13_executor.ipynb #c052
 @dataclass(frozen=True)
 class Call:
     "One program to run on one argument list."
@@ -686,7 +995,7 @@ class Outcome:
     @property
     def ok(self) -> bool: return self.status is Status.OK
 
-# %% ../nbs/13_executor.ipynb #c047
+# %% ../nbs/13_executor.ipynb #c053
 _LIMITED = frozenset((Status.TIMEOUT, Status.MEMORY, Status.CRASHED))
 _ENDS = {str(s): s for s in (Status.OK, Status.SYNTAX, Status.NO_FUNCTION, Status.BAD_ARGUMENTS, Status.UNSAFE, Status.RAISED, Status.TIMEOUT, Status.MEMORY, Status.TOO_LARGE, Status.UNREPRESENTABLE, Status.CRASHED)}
 # an address or an id differs from run to run, and records should not
@@ -697,10 +1006,27 @@ def _outcome(status: str, text: str, seconds: float, backstop: bool = False) -> 
     if status == "ok": return Outcome(Status.OK, text, None, seconds)
     return Outcome(_ENDS[status], None, _ADDRESS.sub("(an address)", text[:500]), seconds, backstop)
 
-# %% ../nbs/13_executor.ipynb #c049
+# %% ../nbs/13_executor.ipynb #c055
 _FILES = [Path(azr.__file__).parent / name for name in ("__init__.py", "core.py", "values.py", "executor.py")]  # what a worker imports
 _ROOT = str(_FILES[0].parents[1])
 _PYTHON = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
+
+# what the interpreter of a cluster or a framework build may need to start; programs do not see it
+_LOADING = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "PYTHONHOME")
+
+def _loading() -> dict[str, str]: return {name: os.environ[name] for name in _LOADING if os.environ.get(name)}
+
+@functools.cache
+def _libraries(python: str, folders: str) -> tuple[str, ...]: # paths
+    "The files in these folders that an interpreter maps when it starts and imports what a worker does."
+    script = ("import sys; sys.path.append(sys.argv[1]); from azr.executor import Policy, importlib;"
+              "[importlib.import_module(m) for m in Policy().imports]; print(open('/proc/self/maps').read())")
+    command = [python, "-P", "-s", "-S", "-c", script, _ROOT]
+    done = subprocess.run(command, capture_output=True, text=True, env=_loading(), stdin=subprocess.DEVNULL, timeout=60)
+    maps = done.stdout
+    mapped = {line[line.find("/"):] for line in maps.splitlines()}
+    files = (file for folder in folders.split(":") if os.path.isabs(folder) for file in Path(folder).glob("*.so*"))
+    return tuple(str(file) for file in files if os.path.realpath(file) in mapped)
 
 def _as_it_is(command: list[str]) -> list[str]: return command
 
@@ -708,12 +1034,18 @@ def _jailed(command: list[str]) -> list[str]:
     "The command inside bubblewrap. A worker that root starts keeps the right to become nobody, and gives it up by doing so."
     prefix, bind = os.path.realpath(sys.base_prefix), lambda kind, *paths: [word for path in paths for word in (kind, str(path), str(path))]
     system = bind("--ro-bind-try", "/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/nix/store")
+    loading = _loading()
+    libraries = _libraries(_PYTHON, loading["LD_LIBRARY_PATH"]) if "LD_LIBRARY_PATH" in loading else ()
+    # a bubblewrap with rights of its own starts without them
+    variables = [word for name, value in loading.items() for word in ("--setenv", name, value)]
     python = [] if prefix == "/usr" else bind("--ro-bind", prefix)
-    ways = [word for path in sorted({str(p) for path in (Path(prefix), *_FILES) for p in path.parents} - {"/", "/tmp"}) for word in ("--perms", "0755", "--dir", path)]
+    folders = {str(p) for path in (Path(prefix), *_FILES, *map(Path, libraries)) for p in path.parents} - {"/", "/tmp"}
+    ways = [word for path in sorted(folders) for word in ("--perms", "0755", "--dir", path)]
     packages = [word for path in Path(prefix).glob("lib/python3*/*-packages") for word in ("--tmpfs", str(path))]
     rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if os.geteuid() == 0 else ["--unshare-user"]
     return [shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", *rights, "--tmpfs", "/tmp", *ways, *system, *python, *packages,
-            *bind("--ro-bind", *_FILES), "--dev-bind", "/dev/null", "/dev/null", "--remount-ro", "/tmp", "--remount-ro", "/", "--chdir", "/", "--", *command]
+            *variables, *bind("--ro-bind", *_FILES, *libraries), "--dev-bind", "/dev/null", "/dev/null",
+            "--remount-ro", "/tmp", "--remount-ro", "/", "--chdir", "/", "--", *command]
 
 ISOLATIONS = {"process": _as_it_is, "jail": _jailed}  # name -> what it makes of the worker's command line; the strictest last
 
@@ -739,8 +1071,17 @@ def _isolation(asked: str) -> str:
     _warn_without_jail()
     return "process"
 
-# %% ../nbs/13_executor.ipynb #c051
+# %% ../nbs/13_executor.ipynb #c057
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from azr.executor import _work; _work()"
+
+@contextmanager
+def _above_the_standard_streams():
+    "Whoever closed them (a daemon, `<&-`) has numbers 0 to 2 free; a pipe with such a number would be a stream."
+    taken = [os.open(os.devnull, os.O_RDWR)]
+    while taken[-1] <= 2: taken.append(os.open(os.devnull, os.O_RDWR))
+    try: yield
+    finally:
+        for fd in taken: os.close(fd)
 
 class _Mouth:
     "A pipe of ours that never blocks us."
@@ -779,13 +1120,20 @@ class _Ear:
 class _Handle:
     "Our end of one worker: two pipes to it, for its runner and for its keeper, and two from it; and what each of the two owes."
     def __init__(self, settings: _Settings, seed: int, isolation: str):
-        control, writer = os.pipe()
+        with _above_the_standard_streams(): control = self.start(settings, seed, isolation)
+        os.close(control)
+        self.to_runner, self.to_keeper = _Mouth(self.process.stdin.fileno()), _Mouth(self.writer)
+        self.results, self.events = _Ear(self.process.stdout.fileno()), _Ear(self.process.stderr.fileno())
+        self.frames, self.owed, self.lone, self.busy, self.ready, self.heard, self.asked = 0, {}, {}, set(), False, time.monotonic(), 0.0  # owed: call -> number of its frame
+        self.post([[0, "def f(): return 0", ""]])  # our own: who never answers it never worked
+
+    def start(self, settings, seed, isolation) -> int: # the worker's end of the pipe to its keeper
+        control, self.writer = os.pipe()
         command = [_PYTHON, "-P", "-s", "-S", "-c", _BOOT, _ROOT, json.dumps(asdict(settings)), str(control)]
         self.process = subprocess.Popen(ISOLATIONS[isolation](command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", pass_fds=(control,),
-                                        env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8"}, start_new_session=True)
-        os.close(control)
-        self.to_runner, self.to_keeper, self.results, self.events = _Mouth(self.process.stdin.fileno()), _Mouth(writer), _Ear(self.process.stdout.fileno()), _Ear(self.process.stderr.fileno())
-        self.frames, self.owed, self.lone, self.busy, self.ready, self.heard, self.asked = 0, {}, {}, set(), False, time.monotonic(), 0.0  # owed: call -> number of its frame
+                                        env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8", **_loading()},
+                                        start_new_session=True)
+        return control
 
     @property
     def owes(self) -> bool: return bool(self.owed or self.lone)
@@ -825,11 +1173,12 @@ class _Handle:
         except (ProcessLookupError, PermissionError): pass
         self.process.wait()
         with suppress(BlockingIOError): self.events.data += os.read(self.events.fd, 1 << 18)
-        self.last_words = self.events.data.decode(errors="replace").strip().rpartition("\n")[2]
+        said = self.events.data.decode(errors="replace").split("\n")
+        self.last_words = next((line for line in reversed(said) if "rror" in line), "".join(said[-2:])).strip()
         os.close(self.to_keeper.fd)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr): pipe.close()
 
-# %% ../nbs/13_executor.ipynb #c053
+# %% ../nbs/13_executor.ipynb #c059
 _PORTION, _MOST = .004, 128  # seconds of work, and calls, handed out at a time
 
 def _vetted(result: list, limits: Limits) -> list:
@@ -845,6 +1194,7 @@ class _Pool:
         self.enforced, self.ended = settings.enforced, False
         self.make, self.size, self.limits, self.patience, self.pace = (settings, seed, isolation), size, settings.limits, 3 * settings.wall, 2e-4
         self.handles, self.owner, self.restarts, self.names, self.starter = [], os.getpid(), 0, itertools.count(1), None
+        self.stillborn = 0  # workers in a row that never answered
 
     def run(self, calls: list, told) -> list: # [name, status, text, seconds, ...] of each call, in order; `told` hears how many ended
         "Whatever interrupts the loop leaves no worker with an unfinished call."
@@ -892,7 +1242,7 @@ class _Pool:
         "Takes from a worker that is held up what it has not begun, if somebody could do it now."
         if not self.idle(): return
         for handle in self.handles:
-            owed, lone = handle.drop()
+            owed, lone = ([name for name in names if name in self.jobs] for names in handle.drop())
             self.waiting.extend(owed)
             self.lone.extend(lone)
 
@@ -952,6 +1302,7 @@ class _Pool:
         "Takes in a runner's results, and the pace at which they came: a geometric mean, which one slow call moves little."
         handle.busy &= handle.lone.keys()
         if not frame: return
+        handle.ready, self.stillborn = True, 0
         self.pace = self.pace ** .7 * max(seconds / len(frame), 1e-5) ** .3
         for result in frame:
             handle.owed.pop(result[0], None)
@@ -966,8 +1317,8 @@ class _Pool:
     def note(self, handle, event: dict):
         "Takes in what a keeper says."
         if result := event.get("result"): self.answered(_vetted(result, self.limits))
-        if "ready" in event: handle.ready = True
-        elif "busy" in event: handle.busy = set(event["busy"])
+        handle.ready, self.stillborn = True, 0
+        if "busy" in event: handle.busy = set(event["busy"])
         elif "died" in event: self.gather(handle, event["died"], event["read"])
         else:
             handle.lone.pop(event["result"][0], None)
@@ -978,7 +1329,7 @@ class _Pool:
         lost = [name for name, frame in handle.owed.items() if frame <= read]
         handle.busy &= handle.lone.keys()
         for name in lost: del handle.owed[name]
-        lost = [name for name in lost if name not in self.results]
+        lost = [name for name in lost if name in self.jobs and name not in self.results]
         self.lone.extend(name for name in lost if name == culprit)
         self.waiting.extendleft(name for name in reversed(lost) if name != culprit)
 
@@ -988,13 +1339,22 @@ class _Pool:
         if not handle.ready:
             with suppress(subprocess.TimeoutExpired): handle.process.wait(5)  # it may have more to say
         handle.kill()
-        if not handle.ready: raise RuntimeError(f"A worker could not start: {handle.last_words or 'no message'}. Try: {sys.executable} -c 'import azr.executor'")
+        lost = [name for name in (*handle.owed, *handle.lone) if name in self.jobs and name not in self.results]
+        if not handle.ready: return self.retry(handle, lost)
         self.restarts += 1
-        lost = [name for name in (*handle.owed, *handle.lone) if name not in self.results]
         self.suspects.update(lost)
         self.deaths.update(lost if len(lost) == 1 else ())
         if len(lost) == 1 and self.deaths[lost[0]] == 2: self.results[lost[0]] = [lost[0], "crashed", "the worker died under it, twice", 0.0]
         else: self.waiting.extendleft(reversed(lost))
+
+    def retry(self, handle, lost: list):
+        "A worker that never answered says nothing about programs. Something may have killed it; two are an error."
+        self.stillborn += 1
+        if self.stillborn > 1:
+            words = handle.last_words or f"no message, status {handle.process.returncode}"
+            raise RuntimeError(f"No worker can start: the last one ended before its first answer ({words}). "
+                               f"Try: {sys.executable} -c 'import azr.executor'")
+        self.waiting.extendleft(reversed(lost))
 
     def close(self):
         "Ends the workers, unless we are a fork of the process that owns them."
@@ -1003,7 +1363,7 @@ class _Pool:
             if self.starter: self.starter.shutdown(wait=False)
         self.handles, self.starter = [], None
 
-# %% ../nbs/13_executor.ipynb #c055
+# %% ../nbs/13_executor.ipynb #c061
 class Executor:
     "Runs programs in worker processes. A context manager; workers start when they are first needed."
     _check = True  # False: nothing is looked at before it runs, so that the namespace can be tested by itself
@@ -1078,7 +1438,7 @@ class Executor:
         "Counts since the start: calls, second runs, each status, calls that met the back-stop, restarts of workers; CPU seconds of all calls, and of those that a limit or a crash ended."
         return dict(self._counts, restarts=sum(p.restarts for p in self._pools))
 
-# %% ../nbs/13_executor.ipynb #c056
+# %% ../nbs/13_executor.ipynb #c062
 def _cores() -> int: return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 @contextmanager
@@ -1099,7 +1459,7 @@ def _check_settings(workers, timeout, memory_mb, arguments):
     if timeout <= 0 or memory_mb < 16: raise ValueError(f"timeout={timeout} must be above 0 seconds and memory_mb={memory_mb} at least 16.")
     if arguments not in ("literal", "expression"): raise ValueError(f"arguments={arguments!r} is unknown: choose 'literal' or 'expression'.")
 
-# %% ../nbs/13_executor.ipynb #c058
+# %% ../nbs/13_executor.ipynb #c064
 def _same_value(one: str, two: str, limits: Limits) -> bool:
     try: return one == two or equal(parse_literal(one, limits), parse_literal(two, limits))
     except NotLiteral: return False

@@ -203,6 +203,59 @@ WAYS_OUT = {
     "a dataclass of another module": "from dataclasses import dataclass\ngot = []\nT = type('T', (), {'take': got.append, '__doc__': '', '__module__': 'os', '__annotations__': {'take(getpid())': int}})\ndef f(x):\n    D = dataclass(T, init=False, repr=False)\n    D() == D()\n    return got[0]",
     "an enum of another module": "from enum import Enum\ndef f(x):\n    return Enum._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
     "attributes of an ABC": f"import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def m(self): pass\ndef f(x): return globals_of(A.m.__globals__)",
+    # doors that stand open for the program's own things
+    "a module with another name": "import math\nmath.__name__ = 'os'\nfrom math import path\ndef f(x): return path.os.getpid()",
+    "a name written while importing": "import math\nclass Space(dict):\n    def __setitem__(self, key, value):\n        math.__name__ = 'os'\n        dict.__setitem__(self, key, value)\nM = type('M', (type,), {'__prepare__': classmethod(lambda cls, *a: Space())})\nclass A(metaclass=M):\n    from math import pi, path\ndef f(x): return A.path.os.getpid()",
+    "__dict__ of a module": "import re\ndef f(x): return re.__dict__['enum'].sys.modules['os'].getpid()",
+    "vars of a module": "import re\ndef f(x): return vars(re)['enum'].sys.modules['os'].getpid()",
+    "__dict__ of object": "def f(x): return globals_of(object.__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
+    "vars of object": "def f(x): return globals_of(vars(object)['__getattribute__'](f, '__glo' + 'bals__'))",
+    "vars by another name": "def f(x, v=vars): return globals_of(v(object)['__getattribute__'](f, '__glo' + 'bals__'))",
+    "__dict__ by getattr": "def f(x): return globals_of(getattr(object, '__dict__')['__getattribute__'](f, '__glo' + 'bals__'))",
+    "__dict__ of type": "def f(x): return next(c for c in type.__dict__['__subclasses__'](object) if c.__name__ == '_wrap_close').__init__.__globals__['getpid']()",
+    "__dict__ of a class of functions": "def f(x): return globals_of(type(f).__dict__['__globals__'].__get__(f))",
+    "__dict__ behind an alias": "G = type('G', (type(list[int]),), {})\ndef f(x): return globals_of(G(object, (int,)).__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
+    "__dict__ by attrgetter": "import operator\ndef f(x): return globals_of(operator.attrgetter('__dict__')(object)['__getattribute__'](f, '__glo' + 'bals__'))",
+    "__dict__ in a pattern": "def f(x):\n    match object:\n        case type(__dict__=d): return globals_of(d['__getattribute__'](f, '__glo' + 'bals__'))",
+    "__dict__ of a metaclass that equals all": "M = type('M', (type,), {'__eq__': lambda a, b: True, '__hash__': lambda a: hash(int)})\nC = M('C', (), {})\ndef f(x): return globals_of(object.__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
+    "a private way behind an alias": "import enum\nG = type('G', (type(list[int]),), {})\ndef f(x): return G(enum.Enum, (int,))._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
+    "a private way behind typing's alias": "import enum, typing\nA = typing.Annotated[enum.Enum, 1]\ndef f(x): return A._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
+    "a private way of a subclass": "import enum\nclass Mine(enum.Enum): pass\ndef f(x): return Mine._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
+    "a private way through super": "import enum\nclass M(type(enum.Enum)):\n    def go(cls): return super()._convert_('E', 'os', lambda name: name == 'sys')\nclass Mine(enum.Enum, metaclass=M): pass\ndef f(x): return Mine.go().sys.value.modules['os'].getpid()",
+    "a private way by getattr": "import enum\ndef f(x): return getattr(enum.Enum, '_convert_')('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
+    "a private way by methodcaller": "import enum, operator\ndef f(x): return operator.methodcaller('_convert_', 'E', 'os', lambda name: name == 'sys')(enum.Enum).sys.value.modules['os'].getpid()",
+    "a private way, borrowed by name": "import enum, functools\nclass Mine: pass\ndef f(x):\n    try: functools.update_wrapper(enum.Enum, Mine)\n    except Exception: pass\n    return enum.Enum._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
+    "traceback of a cause": "def f(x):\n    try:\n        try: 1 / 0\n        except ZeroDivisionError as e: raise ValueError from e\n    except ValueError as e: return builtins_of(e.__cause__.__traceback__.tb_frame.f_builtins)",
+    "traceback of a cause, in a pattern": "def f(x):\n    try:\n        try: 1 / 0\n        except ZeroDivisionError as e: raise ValueError from e\n    except ValueError as e:\n        match e:\n            case ValueError(__cause__=object(__traceback__=t)): return builtins_of(t.tb_frame.f_builtins)",
+    "places of a base": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})\nB = Any('B', (), {'__match_args__': ('__globals__',)})\nclass P(B): pass\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
+    "places of a decorated class": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})\n@lambda cls: Any('M', (), {'__match_args__': ('__globals__',)})\nclass P: pass\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
+    "places by a metaclass": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True, '__getattr__': lambda c, name: ('__globals__',)})\nclass P(metaclass=Any): pass\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
+    "places in the class": "import abc\nclass P(abc.ABC): __match_args__ = ('__globals__',)\nP.register(type(lambda: 0))\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
+    "places of a dataclass": "import abc\nfrom dataclasses import dataclass\n@dataclass\nclass P(abc.ABC): gi_frame: int = 0\n@dataclass\nclass Q(abc.ABC): f_builtins: int = 0\ndef g(): yield\nP.register(type(g()))\ndef f(x):\n    match g():\n        case P(frame):\n            Q.register(type(frame))\n            match frame:\n                case Q(b): return builtins_of(b)",
+    "places of a named tuple": "from typing import NamedTuple\nclass P(NamedTuple): gi_frame: int = 0\nA = type('A', (type,), {'__instancecheck__': lambda c, o: True})\nclass Q(P, metaclass=A): pass\ndef g(): yield\ndef f(x):\n    match g():\n        case Q(frame): return builtins_of(frame.f_builtins)",
+    "places in a namespace of one's own": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})\nclass Space(dict):\n    def __missing__(self, key):\n        if key == 'int': return Any('M', (), {'__match_args__': ('__globals__',)})\n        raise KeyError(key)\nM = type('M', (type,), {'__prepare__': classmethod(lambda cls, *a: Space())})\ndef g(): pass\nclass A(metaclass=M):\n    match g:\n        case int(found): pass\ndef f(x): return globals_of(A.found)",
+    "places of a class that was changed": "import abc\nclass P(abc.ABC): pass\nAny = type('Any', (type(P),), {'__instancecheck__': lambda c, o: True, '__getattribute__': lambda c, name: ('__globals__',) if name[2:7] == 'match' else type.__getattribute__(c, name)})\nP.__class__ = Any\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
+    "get_type_hints in globals of its own": "import typing\ngot = []\ndef g(a: \"got.append(__import__('os').getpid())\"): pass\ndef f(x):\n    typing.get_type_hints(g, {'got': got})\n    return got[0]",
+    "get_type_hints, excused by a parameter": "import typing\ngot = []\ndef g(a: \"(lambda eval: 0)(0) or got.append(eval(chr(95)*2 + 'import' + chr(95)*2 + '(\\\"os\\\").getpid()'))\"): pass\ndef f(x):\n    typing.get_type_hints(g)\n    return got[0]",
+    "get_type_hints of a class of another module": "import typing\nT = type('T', (), {'__module__': 'os', '__annotations__': {'a': 'getpid'}})\ndef f(x): return typing.get_type_hints(T)['a']()",
+    "get_type_hints of a module in C": "import typing\nT = type('T', (), {'__module__': 'posix', '__annotations__': {'a': 'getpid'}})\ndef f(x): return typing.get_type_hints(T)['a']()",
+    "get_type_hints after another name": "import typing\n__name__ = 'os'\nclass T(typing.TypedDict): a: 'getpid'\ndef f(x): return typing.get_type_hints(T)['a']()",
+    "get_type_hints of a reference into a module": "import typing\nR = type(typing.get_args(typing.List['int'])[0])\ndef g(a: R('getpid', module='posix')): pass\ndef f(x): return typing.get_type_hints(g)['a']()",
+    "get_type_hints, nested": "import typing\ngot = []\nA = typing.List['got.append(f.__globals__)']\ndef g(a: 'A'): pass\ndef f(x):\n    try: typing.get_type_hints(g)\n    except TypeError: pass\n    return globals_of(got[0])",
+    "get_type_hints of what a function wraps": "import typing, textwrap\ndef g(a: 're'): pass\ng.__wrapped__ = textwrap.dedent\ndef f(x): return typing.get_type_hints(type('T', (), {'__annotations__': {}})) or textwrap.re.enum.sys.modules['os'].getpid()",
+    "hints of a named tuple": "import typing\ngot = []\nT = typing.NamedTuple('T', [('a', 'got.append(f.__globals__)')])\ndef f(x):\n    try: typing.get_type_hints(T)\n    except TypeError: pass\n    return globals_of(got[0])",
+    "what a dispatcher copies": "import functools\ndef f(x): return globals_of(functools.singledispatch(object).__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
+    "what a cache copies": "import functools\nclass A: pass\ndef f(x):\n    a = functools.update_wrapper(A(), functools.lru_cache(object))\n    return globals_of(a.__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
+    "what wraps copies": "import functools\ndef g(): pass\ndef f(x): return globals_of(functools.wraps(object)(g).__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
+    "what update_wrapper copies": "import functools\nclass A: pass\ndef f(x): return globals_of(vars(functools.update_wrapper(A(), object))['__getattribute__'](f, '__glo' + 'bals__'))",
+    "what update_wrapper copies from an alias": "import functools\nclass A: pass\ndef f(x): return globals_of(vars(functools.update_wrapper(A(), type(list[int])(object, (int,))))['__getattribute__'](f, '__glo' + 'bals__'))",
+    "singledispatchmethod by annotation": "import functools\ngot = []\nclass A:\n    @functools.singledispatchmethod\n    def g(self, a): pass\ndef h(self, a: \"[got.append(__import__('os').getpid()), int][1]\"): pass\nh.__annotations__['self'] = h.__annotations__.pop('a')\ndef f(x):\n    A.__dict__['g'].register(h)\n    return got[0]",
+    "make_dataclass of another module": "import dataclasses\ngot = []\nF = dataclasses.make_dataclass('F', [('a', int, 0)])\nfield = dataclasses.fields(F)[0]\nfield.name = 'a, got.append(f.__globals__)'\ndef f(x):\n    D = dataclasses.make_dataclass('D', [('b', int, 0)], bases=(F,), init=False, repr=False, namespace={'__module__': __name__})\n    try: D() == D()\n    except AttributeError: pass\n    return globals_of(got[0])",
+    "a field renamed by a property": "import dataclasses\nfrom dataclasses import dataclass\ngot = []\nT = type('T', (), {'a': 0, '__doc__': '', '__module__': __name__, '__annotations__': {'a': int}})\ndef f(x):\n    dataclasses.Field.name = property(lambda self: 'a, got.append(f.__globals__)', lambda self, value: None)\n    D = dataclass(T, init=False, repr=False, match_args=False)\n    try: D() == D()\n    except AttributeError: pass\n    return globals_of(got[0])",
+    "replace by a renamed field": "import dataclasses\ngot = []\ndef new(meta, *args, **named):\n    got.append(named)\n    return type.__new__(meta, *args) if args else None\nMeta = dataclasses.dataclass(init=False, repr=False, eq=False)(type('Meta', (type,), {'x': 0, '__doc__': '', '__module__': __name__, '__annotations__': {'x': int}, '__new__': new, '__init__': lambda *a, **k: None}))\nC = Meta('C', (), {})\ndef f(x):\n    dataclasses.fields(Meta)[0].name = '__getattribute__'\n    dataclasses.replace(C)\n    return globals_of(got[-1]['__getattribute__'](f, '__globals__'))",
+    "asdict by a renamed field": "import dataclasses\nfrom dataclasses import dataclass\n@dataclass\nclass D(Exception): a: int = 0\ndef f(x):\n    dataclasses.fields(D)[0].name = '__traceback__'\n    got = []\n    class Deep: pass\n    try: raise D()\n    except D as e:\n        try: dataclasses.asdict(e)\n        except TypeError as why: return builtins_of(why.__traceback__.tb_frame.f_builtins)",
+    "Formatter": "import string\ndef f(x): return globals_of(string.Formatter().get_field('0.__globals__', [f], {})[0])",
+    "a state that sets attributes": "import copy\nR = type('R', (), {'__reduce__': lambda self: (lambda: f, (), (None, {'__kwdefaults__': {'e': 1}}))})\ndef f(x, *, e=None):\n    if e: return globals_of(f.__globals__)\n    copy.copy(R())\n    return f(x)",
 }
 
 @pytest.fixture(scope="module")
@@ -240,7 +293,7 @@ def test_format_strings_see_no_other_call(isolation):
     assert all(o.value == "True" for o in outcomes[::2])
     for name, outcome in zip(READINGS, outcomes[1::2]):
         seen = (outcome.value or "") + (outcome.error or "")
-        assert "zebra, 7419" not in seen and "zebra = x" not in seen and "HOME" not in seen, f"{name}: {seen[:3_000]}"
+        assert "zebra, 7419" not in seen and "zebra = x" not in seen and "'HOME" not in seen, f"{name}: {seen[:3_000]}"
 
 # ---- cross-talk: what one program does to another. (what it does, what the other looks at, what it must see)
 
