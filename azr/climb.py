@@ -537,7 +537,7 @@ def climb(
 ) -> dict: # the record
     "One run, on one CPU thread."
     if path and Path(path).exists():
-        record = json.loads(Path(path).read_text())
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
         if record["setting"] != asdict(setting):
             raise ValueError(f"{path} holds a run with other settings: remove it, or choose another place")
         return record

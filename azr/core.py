@@ -4,15 +4,26 @@
 
 # %% auto #0
 __all__ = ['Role', 'Status', 'Prompt', 'Completion', 'Proposal', 'Task', 'Attempt', 'Verdict', 'Rollout', 'TaskType', 'to_json',
-           'from_dict', 'from_json', 'written_aside', 'write_json']
+           'from_dict', 'from_json', 'written_aside', 'write_json', 'alone_in', 'tell']
 
 # %% ../nbs/00_core.ipynb #c002
+import errno
 import json
-from contextlib import contextmanager
+import os
+import platform
+import sys
+import warnings
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Iterator, Protocol
+from typing import Any, Iterator, Protocol, TextIO
+
+try: import fcntl
+except ImportError: fcntl = None   # Windows has no flock
+
+# Without ipywidgets tqdm draws plain bars; a notebook needs no advice to install them.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 # %% ../nbs/00_core.ipynb #c004
 class Role(StrEnum):
@@ -190,4 +201,66 @@ def written_aside(path: str | Path) -> Iterator[Path]: # where to write
 
 def write_json(path: str | Path, value: dict | list):
     "A whole file of JSON, a line for each value."
-    with written_aside(path) as aside: aside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    with written_aside(path) as aside: aside.write_text(text, encoding="utf-8")
+
+# %% ../nbs/00_core.ipynb #c027
+@contextmanager
+def alone_in(
+    folder: str | Path,   # made where there is none, and removed again where nothing came into it
+    name: str = "lock",   # file of the lock: work of another name goes on beside this
+) -> Iterator[None]:
+    "While it is open, no other process gets into `folder` by this name. Raises ValueError naming the one that is in."
+    path = Path(folder) / name
+    made = [place for place in path.parents if not place.exists()]
+    lock = _locked(path)
+    try: yield
+    finally:
+        if lock is not None:
+            path.unlink(missing_ok=True)
+            os.close(lock)
+        for place in made:
+            with suppress(OSError): place.rmdir()   # a folder with files in it stays
+
+def _locked(path: Path) -> int | None: # open file; None where the place knows no locks
+    "Make a file and lock it, and say in it who did. Raises ValueError where another process has."
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try: lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError: continue   # its last owner has just removed the folder
+        if not _flock(lock, path): return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), path.stat()): break
+        os.close(lock)   # its last owner has just removed this file
+    os.ftruncate(lock, 0)
+    os.write(lock, f"process {os.getpid()} on {platform.node()}".encode())
+    return lock
+
+def _flock(lock: int, path: Path) -> bool: # False: there are no locks here
+    "Lock an open file, or close it."
+    try:
+        if fcntl is None: raise OSError(errno.ENOTSUP, "this system has no flock")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError as error:
+        holder = os.read(lock, 200).decode(errors="replace") or "another process"
+        os.close(lock)
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            why = f"{path.parent} is in use by {holder}"
+            raise ValueError(f"{why}: wait until it ends, end it, or name another folder") from None
+        path.unlink(missing_ok=True)
+        why = f"{path.parent} cannot be locked ({error.strerror})"
+        warnings.warn(f"{why}: take care that one process at a time works there", stacklevel=2)
+        return False
+
+# %% ../nbs/00_core.ipynb #c030
+def tell(line: str, file: TextIO | None = None, end: str = "\n"):
+    "Print a line at once. A letter that the terminal cannot show becomes its escape; a closed one is told nothing."
+    file = file or sys.stdout   # the one of now: notebooks exchange it
+    try:
+        try: print(line, file=file, end=end, flush=True)
+        except UnicodeEncodeError as error:
+            shown = line.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            print(shown, file=file, end=end, flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO: raise   # a reader that went away (EPIPE) ends the program, as everywhere

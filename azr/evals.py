@@ -282,7 +282,7 @@ def locate(name: str) -> tuple[str, str]: # model to load, adapter on top of it 
         if not (folder / "model").is_dir(): raise ValueError(f"{name} is a run folder without a model: the run has not ended, so let `azr train --run {name}` go on first")
         folder = folder / "model"
     if not (folder / "adapter_config.json").exists(): return str(folder) if folder.is_dir() else name, ""
-    try: base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    try: base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (ValueError, KeyError, TypeError) as error: raise ValueError(f"{folder / 'adapter_config.json'} names no base model ({type(error).__name__}: {error}): save the adapter again") from error
     if not base: raise ValueError(f"{folder} holds an adapter that does not name its base (base_model_name_or_path in adapter_config.json is empty)")
     return base, str(folder)

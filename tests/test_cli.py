@@ -1,16 +1,20 @@
 "Presets, settings as text, and what the command line says when something is wrong."
+import errno
+import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import nbformat
 import pytest
 import yaml
 
-from azr.cli import execute, field_help, main
-from azr.run import config, folder_for, presets, read_preset
-from azr.trainer import Config
+from azr.cli import execute, field_help, main, setting
+from azr.core import Prompt, Role, tell
+from azr.run import check_folder, config, folder_for, open_folder, presets, read_preset
+from azr.trainer import RANGES, Config, PolicySampler, encode
 from conftest import ROOT
+from toy import toy_tokenizer
 
 PAPER = ("paper", "base-7b", "coder-3b", "coder-7b", "coder-14b", "llama-3.1-8b", "qwen3-4b")
 
@@ -38,6 +42,30 @@ def test_the_checkout_shows_the_packages_presets():
     ({"micro_batches": 7}, r"micro_batches is 7: .* 3 task types x \(1 propose \+ 1 solve\) x batch 64 = 384 places, and 384 / 7 = 54.86")])
 def test_wrong_settings_are_refused_by_name(changes, said):
     with pytest.raises(ValueError, match=said): config("paper", **changes)
+
+
+NUMBERS = sorted(f.name for f in fields(Config) if f.type in (int, float, float | None))
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_has_a_range_that_refuses_what_is_none(name):
+    wrong = [value for value in (float("nan"), float("inf"), -float("inf")) if Config.__dataclass_fields__[name].type is not int]
+    if name != "duplicate_reward": wrong.append(-1)   # a repeated task may be fined
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"^{name} is {value}: .*give "): Config(**{name: value})
+    assert getattr(Config(**{name: getattr(Config(), name)}), name) == getattr(Config(), name) and name in RANGES
+
+@pytest.mark.parametrize("changes, said", [
+    ({"betas": [0.9]}, r"betas is \(0.9,\): give 2 numbers, for instance \(0.9, 0.999\)"), ({"betas": [0.9, 1.0]}, r"betas is \(0.9, 1.0\): give 0 or more and less than 1"),
+    ({"betas": [0.9, "x"]}, "betas, element 2 is 'x': give a number"), ({"betas": [0.9, float("nan")]}, "betas is .*nan"), ({"betas": []}, "give 2 numbers"), ({"betas": [True, 0.9]}, "betas, element 1 is True"),
+    ({"task_types": ["deduction", "abduction", "deduction"]}, "task_types names 'deduction' twice: name each once"), ({"task_types": [["deduction"]]}, "task_types has the element .'deduction'.: give a text"),
+    ({"report_to": ["wandb", "wandb"]}, "report_to names 'wandb' twice"), ({"report_to": [1]}, "report_to has the element 1: give a text"), ({"model": " "}, "model is ' ': give a hub name"),
+    ({"clip_low": 1.5}, "clip_low is 1.5: give 0 or more and at most 1"), ({"seed": 2**32}, "seed is 4294967296: give 0 or more and less than"), ({"temperature": 10**400}, "temperature is "),
+    ({"template_arguments": "no"}, "template_arguments is 'no': give a mapping"), ({"template_arguments": {"tokenize": False}}, "has 'tokenize', which is ours to say"),
+    ({"template_arguments": {1: 2}}, "template_arguments is {1: 2}: give names"), ({"template_arguments": {"x": float("nan")}}, "template_arguments is {'x': nan}")])
+def test_settings_out_of_range_are_refused_by_name_value_and_remedy(changes, said):
+    with pytest.raises(ValueError, match=said): config("paper", **changes)
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(): assert config("paper", betas=[0.9, "1e-3"]).betas == (0.9, 0.001)
 
 
 def test_a_preset_of_ones_own(tmp_path):
@@ -80,3 +108,87 @@ def test_papermill_takes_a_preset_file_and_repeats_azr_trains_bytes(tmp_path):
     subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs" / "runs" / "train.ipynb"), str(tmp_path / "out.ipynb"), "-f", str(mine), "-p", "run", str(tmp_path / "page")],
                    check=True, capture_output=True, cwd=ROOT)
     assert (tmp_path / "line" / "metrics.jsonl").read_bytes() == (tmp_path / "page" / "metrics.jsonl").read_bytes()
+
+
+# ---- what surrounds the command ----
+
+TINY = ("--set", "batch=4", "--set", "attempts=2", "--set", "steps=1", "--set", "seed_factor=1", "--set", "evaluate_tasks=4", "--set", "test_tasks=4", "--set", "workers=1")
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"}
+
+
+def test_a_folder_whose_name_the_locale_cannot_read_is_refused_before_any_work(tmp_path):
+    folder = tmp_path / "Läufe"
+    done = subprocess.run([sys.executable, "-m", "azr.cli", "train", "--run", str(folder), *TINY], env=os.environ | ASCII, capture_output=True)
+    assert done.returncode == 2 and done.stderr.startswith(b"azr: run folder ") and b"has a name that this locale cannot read: set PYTHONUTF8=1" in done.stderr
+    assert not folder.exists()
+
+
+def test_lines_that_an_ascii_terminal_cannot_show_end_nothing():
+    script = "import azr.cli as c, sys; c.plan_command = lambda *_: c.tell('72.5 \\xb1 0.4 %'); sys.exit(c.main(['plan', '--gpu', '24GB']))"
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | ASCII, capture_output=True)
+    assert done.returncode == 0 and done.stdout == b"72.5 \\xb1 0.4 %\n" and done.stderr == b""
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly():
+    for words, lines in ((("plan", "--gpu", "24GB"), 0), (("plan", "--gpu", "24GB"), 1)):
+        process = subprocess.Popen([sys.executable, "-m", "azr.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(lines): process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait(60) in ({141} if not lines else {141, 0})
+        process.stderr.close()
+
+
+def test_a_full_disk_and_another_refusal_have_their_own_remedies(monkeypatch, capsys):
+    for number, said in ((errno.ENOSPC, "free some space, or name another place"), (errno.EACCES, "mend that, or name another place")):
+        def fail(*_): raise OSError(number, os.strerror(number))
+        monkeypatch.setattr("azr.cli.plan_command", fail)
+        assert main(["plan", "--gpu", "24GB"]) == 2 and said in capsys.readouterr().err
+
+
+def test_a_closed_terminal_is_told_nothing():
+    class Gone:
+        encoding = "utf-8"
+        def write(self, text): raise OSError(self.number, os.strerror(self.number))
+        def flush(self): pass
+    Gone.number = errno.EIO
+    tell("a line", Gone())
+    Gone.number = errno.ENOSPC
+    with pytest.raises(OSError): tell("a line", Gone())
+
+
+# ---- the chat template ----
+
+def chat_tokenizer(template):
+    tokenizer = toy_tokenizer()
+    tokenizer.chat_template = template
+    return tokenizer
+
+ASKED = Prompt("sums", Role.SOLVE, messages=({"role": "user", "content": "1+1"},))
+
+
+def test_the_chat_template_gets_its_arguments_in_training_and_evaluation():
+    tokenizer = chat_tokenizer("{{ messages[0]['content'] }}{% if enable_thinking is defined and not enable_thinking %}0{% endif %}")
+    assert tokenizer.decode(encode(ASKED, tokenizer)) == "1+1" and tokenizer.decode(encode(ASKED, tokenizer, {"enable_thinking": False})) == "1+10"
+    seen = []
+    def generate(ids, sampling, policy):
+        seen.extend(ids)
+        return [[tokenizer.eos_token_id]] * len(ids), None
+    sampler = PolicySampler(generate, tokenizer, 4, 4, template_arguments={"enable_thinking": False})
+    assert sampler([ASKED])[0].prompt_ids == tuple(seen[0]) == tuple(encode(ASKED, tokenizer, {"enable_thinking": False})) and sampler.fits(ASKED)
+    assert not replace(sampler, max_prompt_tokens=3).fits(ASKED) and replace(sampler, max_prompt_tokens=3, template_arguments={}).fits(ASKED)
+
+
+def test_template_arguments_are_a_setting_that_params_yaml_keeps(tmp_path):
+    assert setting("template_arguments={enable_thinking: false}") == ("template_arguments", {"enable_thinking": False})
+    settings = config("demo", template_arguments={"enable_thinking": False})
+    open_folder(tmp_path, settings)
+    kept = yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))["config"]
+    assert kept["template_arguments"] == {"enable_thinking": False} and config("demo", **kept) == settings
+    with pytest.raises(ValueError, match="template_arguments: {'enable_thinking': False} there, {} now"): check_folder(tmp_path, config("demo"))
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('System role not supported') }}", "{{ messages[0].name.first }}", "{{ 1 / 0 }}", "{% for %}", None])
+def test_a_chat_template_that_raises_is_one_sentence(template):
+    with pytest.raises(ValueError, match="^the chat template of .* cannot write a solve/sums prompt .*: give it what it wants in template_arguments, or take style r1$"): encode(ASKED, chat_tokenizer(template))

@@ -29,6 +29,7 @@ def requirements(*keys: str) -> list[Requirement]:
     return [Requirement(word) for key in keys for word in settings()[key].split()]
 
 def git_files() -> list[Path]:
+    if not shutil.which("git"): pytest.skip("no git on PATH")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -290,3 +291,51 @@ def test_records_of_runs_are_compact():
     large = [path.name for path, size in sizes.items() if path.suffix == ".json" and size >= 30_000]
     assert not large, f"{large} hold 30 KB or more: keep fewer steps or measures"
     assert sum(sizes.values()) < 5_000_000
+
+
+def opens_by_locale(source: str) -> list[str]:
+    "Calls that read or write a text file in whatever encoding the machine has."
+    found = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        of, given = call.func, {keyword.arg: keyword.value for keyword in call.keywords}
+        word = of.attr if isinstance(of, ast.Attribute) else getattr(of, "id", "")
+        modules = {"os", "gzip", "webbrowser"}   # other functions of that name
+        if (
+            word == "open"
+            and isinstance(of, ast.Attribute)
+            and isinstance(of.value, ast.Name)
+            and of.value.id in modules
+        ):
+            continue
+        if word not in ("open", "read_text", "write_text") or "encoding" in given: continue
+        after = call.args[1 if isinstance(of, ast.Name) else 0:]
+        mode = given.get("mode", after[0] if after else ast.Constant("r"))
+        if word != "open" or "b" not in getattr(mode, "value", "r"): found.append(ast.unparse(call))
+    return found
+
+
+def test_text_files_have_an_encoding():
+    wrong = [
+        "open(p)",
+        "open(p, 'w')",
+        "p.open('a')",
+        "p.read_text()",
+        "p.write_text(t)",
+        "p.read_text(errors='replace')",
+    ]
+    right = [
+        "open(p, 'rb')",
+        "open(p, mode='wb')",
+        "p.open('ab')",
+        "p.read_text(encoding='utf-8')",
+        "os.open(p, os.O_RDONLY)",
+        "open(p, encoding='utf-8')",
+    ]
+    assert [bool(opens_by_locale(line)) for line in wrong + right] == [True] * len(wrong) + [False] * len(right)
+    sources = {
+        path.name: path.read_text(encoding="utf-8")
+        for folder in ("azr", ".ci")
+        for path in (ROOT / folder).glob("*.py")
+    }
+    sources |= {name(page): code(notebooks.read(page)) for page in ALL}
+    assert {place: calls for place, source in sources.items() if (calls := opens_by_locale(source))} == {}

@@ -1,4 +1,5 @@
 "Runs of the embedded model, small enough for a test: records, resuming, refusals."
+import errno
 import gzip
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up in the cache only
@@ -15,9 +17,10 @@ import pytest
 import yaml
 
 from azr.cli import main
+from azr.core import alone_in
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import Interrupt, Records, check_folder, compact, config, folder_for, open_folder, read_compacts, recorded, surroundings, sweep, train, write_compact
-from azr.trainer import last_checkpoint
+from azr.run import CHANGEABLE, Interrupt, Records, check_folder, compact, config, folder_for, open_folder, read_compacts, recorded, surroundings, summary_of, sweep, train, write_compact
+from azr.trainer import Config, last_checkpoint
 
 SMALL = dict(batch=4, attempts=2, steps=4, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, rollouts_every=2, workers=1)
 
@@ -99,7 +102,8 @@ def test_the_first_ctrl_c_ends_the_step_saves_it_and_says_how_to_go_on(done, tmp
     for name in ("metrics.jsonl", "rollouts.jsonl.gz"): assert (folder / name).read_bytes() == (done[0] / name).read_bytes(), name
 
 
-def test_seeding_is_kept_and_a_second_ctrl_c_stops_at_once(done, tmp_path):
+def test_seeding_is_kept_and_a_second_ctrl_c_stops_at_once(done, tmp_path, monkeypatch):
+    monkeypatch.setattr(Interrupt, "SAME", 0.0)   # here the second one comes in the same moment
     folder, heard = tmp_path / "stopped", []
     def press(line, times): return lambda said: heard.append(said) or [signal.raise_signal(signal.SIGINT) for _ in range(times if said.startswith(line) else 0)]
     with pytest.raises(KeyboardInterrupt): train(config("demo", **SMALL), folder, say=press("seeding:", 1))
@@ -250,6 +254,14 @@ def test_the_run_notebook_executes_and_repeats_the_command_lines_bytes(done, tmp
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (done[0] / "metrics.jsonl").read_bytes()
 
 
+def test_single_parameters_of_papermill_lie_on_the_preset_that_is_named(tmp_path):
+    words = ["-p", "preset", "demo", "-p", "seed", "1", "-p", "changes", json.dumps({**SMALL, "steps": 1}), "-r", "threads", "1", "-p", "run", str(tmp_path / "run")]
+    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(NOTEBOOKS / "train.ipynb"), str(tmp_path / "out.ipynb"), *words],
+                   check=True, capture_output=True, cwd=NOTEBOOKS.parents[1])
+    found = yaml.safe_load((tmp_path / "run" / "params.yaml").read_text(encoding="utf-8"))["config"]
+    assert found == recorded(config("demo", **{**SMALL, "steps": 1}, seed=1))
+
+
 def test_the_controls_notebook_executes(tmp_path):
     changes = {**SMALL, "steps": 2}
     papermill("controls.ipynb", tmp_path / "out.ipynb", {"seeds": [0, 1], "arms": {"frozen proposer": {"control": "frozen_proposer"}}, "changes": changes,
@@ -302,15 +314,247 @@ def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
     with pytest.raises(ValueError, match="reference_choice: 'uniform' there, 'recent' now"): check_folder(tmp_path, config("demo", reference_choice="recent"))
 
 
-def test_the_record_says_whether_the_files_were_those_of_the_commit(tmp_path, monkeypatch):
-    git = lambda *words: subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b.c", *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
-    monkeypatch.setattr("azr.run.__file__", str(tmp_path / "run.py"))
-    assert surroundings()["git"] is None
-    (tmp_path / "run.py").write_text("1")
-    for words in (("init",), ("add", "."), ("commit", "-m", "x"), ("tag", "-a", "v1", "-m", "x")): git(*words)
-    assert surroundings()["git"] == (commit := git("rev-parse", "--short", "HEAD"))
-    (tmp_path / "run.py").write_text("2")
-    assert surroundings()["git"] == f"{commit}+changes"
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    "A folder that azr thinks it lies in, and git there."
+    place = tmp_path / "checkout"
+    (place / "azr").mkdir(parents=True)
+    (place / "azr" / "__init__.py").write_text("1", encoding="utf-8")
+    monkeypatch.setattr("azr.__file__", str(place / "azr" / "__init__.py"))
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    def git(*words, at=place):
+        own = ("git", "-c", "user.name=A", "-c", "user.email=a@b.c", *words)
+        return subprocess.run(own, cwd=at, check=True, capture_output=True, text=True).stdout.strip()
+    return place, git
+
+
+def commit(git, at):
+    for words in (("init",), ("add", "."), ("commit", "-m", "x"), ("tag", "-a", "v1", "-m", "x")): git(*words, at=at)
+    return git("rev-parse", "--short", "HEAD", at=at)
+
+
+def test_the_record_says_whether_the_files_were_those_of_the_commit(checkout):
+    place, git = checkout
+    (place / "settings.ini").write_text("[DEFAULT]\nlib_name = azr\n", encoding="utf-8")
+    own = commit(git, place)
+    assert surroundings()["git"] == own
+    (place / "azr" / "__init__.py").write_text("2", encoding="utf-8")
+    assert surroundings()["git"] == f"{own}+changes"
+
+
+def test_the_commit_of_somebodys_repository_is_not_recorded_as_ours(checkout):
+    place, git = checkout
+    commit(git, place.parent)                        # installed somewhere inside it
+    assert surroundings()["git"] == f"version {version('azr')}"
+    (place / "settings.ini").write_text("[DEFAULT]\nlib_name = azr\n", encoding="utf-8")   # our files, without our history
+    assert surroundings()["git"] == f"version {version('azr')}"
+    (place / "settings.ini").write_text("[DEFAULT]\nlib_name = theirs\n", encoding="utf-8")
+    commit(git, place)                               # a vendored copy at the top of theirs
+    assert surroundings()["git"] == f"version {version('azr')}"
+
+
+def test_another_repository_named_by_a_hook_is_not_ours(checkout, tmp_path, monkeypatch):
+    place, git = checkout
+    (place / "settings.ini").write_text("[DEFAULT]\nlib_name = azr\n", encoding="utf-8")
+    own = commit(git, place)
+    (tmp_path / "theirs").mkdir()
+    git("init", at=tmp_path / "theirs")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "theirs" / ".git"))
+    assert surroundings()["git"] == own
+
+
+def test_a_machine_without_git_runs_all_the_same(checkout, tmp_path, monkeypatch):
+    place, git = checkout
+    (place / "settings.ini").write_text("[DEFAULT]\nlib_name = azr\n", encoding="utf-8")
+    commit(git, place)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert surroundings()["git"] == f"version {version('azr')}, commit unknown"
+    open_folder(tmp_path / "run", Config())
+    assert yaml.safe_load((tmp_path / "run" / "params.yaml").read_text(encoding="utf-8"))["git"].endswith("commit unknown")
+
+
+# ---- a longer run ----
+
+def test_a_finished_run_goes_on_to_more_steps(done, tmp_path):
+    longer, fresh = tmp_path / "longer", tmp_path / "fresh"
+    shutil.copytree(done[0], longer)
+    words = [word for name, value in {**SMALL, "steps": 6, "save_every": 1}.items() for word in ("--set", f"{name}={value}")]
+    assert main(["train", "--run", str(longer), *words]) == 0
+    small(fresh, steps=6, save_every=1)
+    summary = json.loads((longer / "summary.json").read_text(encoding="utf-8"))
+    assert summary["steps"] == 6 and [r["step"] for r in read_metrics(longer)] == list(range(7))
+    assert summary["heldout"] == json.loads((fresh / "summary.json").read_text(encoding="utf-8"))["heldout"]
+    one, other = ((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines() for folder in (longer, fresh))
+    assert [n for n in range(7) if one[n] != other[n]] == [4]   # whose exam was the last one's
+    assert not json.loads(other[4]).items() - json.loads(one[4]).items()
+    assert summary_of(longer, config("demo", **{**SMALL, "steps": 6})) == summary
+    assert yaml.safe_load((longer / "params.yaml").read_text(encoding="utf-8"))["config"]["steps"] == 6
+    with pytest.raises(ValueError, match="steps: 6 there, 4 now"): small(longer)
+
+
+def test_a_longer_run_that_was_killed_has_no_summary_and_goes_on(done, tmp_path):
+    shutil.copytree(done[0], tmp_path / "run")
+    open_folder(tmp_path / "run", config("demo", **{**SMALL, "steps": 6}))   # as far as a run comes before its first step
+    assert not (tmp_path / "run" / "summary.json").exists()
+    assert small(tmp_path / "run", steps=6)["steps"] == 6
+
+
+def test_settings_on_which_no_number_hangs_may_change(done, tmp_path):
+    shutil.copytree(done[0], tmp_path / "run")
+    for name in CHANGEABLE:
+        other = {"report_to": ("tensorboard",)}.get(name, 3)
+        assert check_folder(tmp_path / "run", config("demo", **{**SMALL, name: other})) == tmp_path / "run"
+    with pytest.raises(ValueError, match="chunk_tokens: 32768 there, 7 now"): check_folder(tmp_path / "run", config("demo", **SMALL, chunk_tokens=7))
+
+
+def test_threads_below_one_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="threads is 0: give 1 or more"): train(config("demo", **SMALL), tmp_path / "run", threads=0)
+    assert not (tmp_path / "run").exists()
+
+
+# ---- one process in a folder ----
+
+def test_a_second_process_in_a_run_folder_is_refused_and_names_the_first(tmp_path):
+    folder = tmp_path / "run"
+    first = start(folder, ("steps", 400), ("evaluate_every", 400))
+    wait_for_line(folder, 2, first)
+    second = start(folder, ("steps", 400), ("evaluate_every", 400))
+    said = second.communicate(timeout=120)[0]
+    assert second.returncode == 2 and f"{folder} is in use by process {first.pid} on " in said and "name another folder" in said, said
+    with pytest.raises(ValueError, match=f"in use by process {first.pid}"): small(folder, steps=400, evaluate_every=400)
+    first.kill(), first.wait()
+    with alone_in(folder): assert (folder / "lock").read_text(encoding="utf-8").startswith(f"process {os.getpid()} on ")   # nothing is left of the dead owner
+    steps = [r["step"] for r in read_metrics(folder)]
+    assert steps == list(range(len(steps)))
+
+
+def test_azr_demo_is_refused_too_and_leaves_the_notebook_of_the_first(tmp_path, capsys):
+    with alone_in(tmp_path):
+        assert main(["demo", "--run", str(tmp_path)]) == 2
+        assert f"in use by process {os.getpid()}" in capsys.readouterr().err
+    with alone_in(tmp_path, "run.ipynb.lock"): assert main(["demo", "--run", str(tmp_path)]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_leaves_out_a_run_that_another_process_has(done, tmp_path):
+    said = []
+    shutil.copytree(done[0], tmp_path / "done")
+    with alone_in(tmp_path / "held"): found = sweep({"done": SMALL, "held": SMALL}, tmp_path, say=said.append)
+    assert list(found) == ["done"] and said[-1].startswith("held: LEFT OUT, ValueError: ") and "is in use by process" in said[-1]
+    assert not (tmp_path / "held.log").exists()
+    for wrong in ("jobs", "processes"):
+        with pytest.raises(ValueError, match=f"{wrong} is 0: give 1 or more"): sweep({"done": SMALL}, tmp_path, **{wrong: 0})
+
+
+def test_a_lock_of_several_at_once_lets_one_in(tmp_path):
+    script = ("import sys, time; from azr.core import alone_in\n"
+              "with alone_in(sys.argv[1]): print('in', flush=True); time.sleep(60)")
+    crowd = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    try:
+        until = time.monotonic() + 60
+        while sum(one.poll() is None for one in crowd) > 1 and time.monotonic() < until: time.sleep(0.05)
+        holder, = [one for one in crowd if one.poll() is None]
+        assert holder.stdout.readline() == "in\n"
+        assert all(f"in use by process {holder.pid}" in one.communicate()[1] for one in crowd if one is not holder)
+    finally:
+        for one in crowd: one.kill(), one.communicate()
+    with alone_in(tmp_path / "run"): pass   # kill -9 of the holder freed it
+    assert not (tmp_path / "run" / "lock").exists()
+
+
+def test_a_place_without_locks_is_said_and_used(tmp_path, monkeypatch):
+    def refuse(*_): raise OSError(errno.ENOLCK, "No locks available")
+    monkeypatch.setattr("azr.core.fcntl.flock", refuse)
+    with pytest.warns(UserWarning, match="run cannot be locked .No locks available.: take care that one process"):
+        with alone_in(tmp_path / "run"): (tmp_path / "run" / "file").write_text("", encoding="utf-8")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["file"]
+
+
+# ---- a signal to end ----
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+def test_a_schedulers_signal_ends_the_step_and_saves_it(done, tmp_path, number):
+    folder = tmp_path / "stopped"
+    process = start(folder, ("save_every", 4))   # the stop saves what no schedule would
+    wait_for_line(folder, 2, process)
+    process.send_signal(number), process.send_signal(number)   # the scheduler's, and that of a launcher between
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number and f"{number.name}: this step ends and is saved" in said and "Traceback" not in said, said
+    step = json.loads((last_checkpoint(folder / "checkpoints") / "selfplay.json").read_text(encoding="utf-8"))["step"]
+    assert 1 <= step < 4 and f"goes on after step {step}" in said and f"stopped by {number.name}" in said and not (folder / "lock").exists()
+    small(folder)
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"): assert (folder / name).read_bytes() == (done[0] / name).read_bytes(), name
+
+
+def test_a_signal_before_there_is_anything_to_save_ends_at_once(tmp_path):
+    process = start(tmp_path / "run")
+    until = time.monotonic() + 60
+    while not (tmp_path / "run" / "lock").exists() and time.monotonic() < until: time.sleep(0.01)
+    process.terminate()
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + signal.SIGTERM and "Traceback" not in said and not (tmp_path / "run" / "lock").exists(), said
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_told_to_end_tells_its_runs_and_waits_for_them(tmp_path):
+    script = f"from azr.run import sweep; sweep({{'one': {dict(SMALL, steps=400, save_every=400)}}}, {str(tmp_path)!r})"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for_line(tmp_path / "one", 2, process)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert "SIGTERM: this step ends" in (tmp_path / "one.log").read_text(encoding="utf-8") and last_checkpoint(tmp_path / "one" / "checkpoints")
+    with alone_in(tmp_path / "one"): pass   # the run has ended before the sweep did
+
+
+@pytest.mark.slow
+def test_several_processes_end_their_step_at_sigterm_and_are_refused_a_folder_in_use(tmp_path):
+    words = [f"--set={name}={value}" for name, value in {**SMALL, "steps": 400, "save_every": 400, "evaluate_every": 400}.items()]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "--", "azr.cli", "train", "--run", str(tmp_path / "run"), *words]
+    with alone_in(tmp_path / "run"): refused = subprocess.run(launch, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+    assert refused.returncode and f"is in use by process {os.getpid()}" in refused.stderr and not (tmp_path / "run").exists()
+    process = subprocess.Popen(launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+    wait_for_line(tmp_path / "run", 2, process)
+    process.terminate()
+    said = process.communicate(timeout=60)[0]
+    step = json.loads((last_checkpoint(tmp_path / "run" / "checkpoints") / "selfplay.json").read_text(encoding="utf-8"))["step"]
+    assert "SIGTERM: this step ends and is saved" in said and f"goes on after step {step}" in said and read_metrics(tmp_path / "run")[-1]["step"] == step
+    with alone_in(tmp_path / "run"): pass
+
+
+def whole(path):
+    "Waits until a file of JSON is there; what it holds."
+    until = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < until: time.sleep(0.05)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_azr_demo_hands_a_signal_on_to_its_notebook(tmp_path):
+    folder = tmp_path / "run"
+    words = [word for name, value in {**SMALL, "steps": 400, "save_every": 400}.items() for word in ("--set", f"{name}={value}")]
+    process = subprocess.Popen([sys.executable, "-m", "azr.cli", "demo", "--run", str(folder), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               cwd=NOTEBOOKS.parents[1])
+    wait_for_line(folder, 2, process)
+    process.terminate()
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 143 and "SIGTERM: this step ends and is saved" in said and "Traceback" not in said, said
+    assert "goes on after step" in said and last_checkpoint(folder / "checkpoints") and whole(folder / "run.ipynb")["cells"]
+
+
+def test_a_notebook_whose_papermill_was_killed_ends_its_step(tmp_path):
+    (tmp_path / "parameters.yaml").write_text(yaml.safe_dump({"run": str(tmp_path / "run"), "changes": {**SMALL, "steps": 400, "save_every": 400}}), encoding="utf-8")
+    process = subprocess.Popen([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(NOTEBOOKS / "train.ipynb"), str(tmp_path / "out.ipynb"), "-f", str(tmp_path / "parameters.yaml")],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=NOTEBOOKS.parents[1])
+    wait_for_line(tmp_path / "run", 2, process)
+    process.terminate(), process.wait()
+    until = time.monotonic() + 60
+    while not last_checkpoint(tmp_path / "run" / "checkpoints") and time.monotonic() < until: time.sleep(0.05)
+    saved = last_checkpoint(tmp_path / "run" / "checkpoints")
+    assert saved and json.loads((saved / "selfplay.json").read_text(encoding="utf-8"))["step"] == read_metrics(tmp_path / "run")[-1]["step"] < 400
+    while time.monotonic() < until:   # and then the kernel ends
+        try:
+            with alone_in(tmp_path / "run"): return
+        except ValueError: time.sleep(0.2)
+    pytest.fail("the kernel goes on")
 
 
 # ---- pages that run many runs, in their smallest form ----
