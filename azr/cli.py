@@ -11,7 +11,6 @@ __all__ = ['setting', 'parameters', 'parameter', 'page_settings', 'run_notebook'
 import argparse
 import errno
 import inspect
-import json
 import os
 import re
 import signal
@@ -264,7 +263,8 @@ def evaluate_options(one: argparse.ArgumentParser):
     one.add_argument("--data", default="", metavar="FOLDER", help="folder with the benchmarks' files")
     one.add_argument("--hub", action="store_true", help="download what that folder has not")
     one.add_argument("--output", default="runs/evaluate", metavar="FOLDER", help="results and completions; the same folder again goes on (default: runs/evaluate)")
-    one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"], help="prompt style (default: what fits the model)")
+    one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"],
+                     help="prompt style (default: that of the run, else what fits the model)")
     one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
     one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"], help="of the weights (default: float32)")
     one.add_argument("--pad-token", default="", help="for tokenizers without one")

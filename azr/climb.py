@@ -330,7 +330,13 @@ def pretrain(
     seed: int = 0,
     progress: bool = True,
 ) -> Path: # the folder
-    "The base of this domain, from nothing, on one CPU thread in a few minutes."
+    "The base of this domain, from nothing, in minutes on a CPU, or the one there. Raises ValueError for one of other settings."
+    made, note = {"steps": steps, "batch": batch, "rate": rate, "seed": seed}, Path(folder) / "pretrain.json"
+    if (Path(folder) / "config.json").exists():
+        found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else "settings that are not recorded"
+        if found == made: return Path(folder)
+        raise ValueError(f"{folder} holds a base of {found}, and {made} is asked for: "
+                         "remove it, or choose another folder")
     tokenizer, rng, phase = new_tokenizer(words()), Random(f"climb {seed}"), Phase("climb", steps, rate)
     model = new_model(tokenizer, seed)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(.9, .98), weight_decay=.01)
@@ -341,6 +347,7 @@ def pretrain(
         optimizer.step()
         optimizer.zero_grad()
     save_pretrained(model, tokenizer, Path(folder))
+    write_json(note, made)
     return Path(folder)
 
 # %% ../nbs/90_climb.ipynb #c032
@@ -527,6 +534,11 @@ def samples_of(step: Step, rng: Random, count: int = 6) -> list[dict]:
         for r in chosen
     ]
 
+def _base_hash(base: str | Path) -> str: # 16 hex digits; empty: there is none
+    "Of a base's weights."
+    path = Path(base) / "model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else ""
+
 def climb(
     setting: Climb,
     base: str | Path,          # folder of `pretrain`
@@ -538,8 +550,11 @@ def climb(
     "One run, on one CPU thread."
     if path and Path(path).exists():
         record = json.loads(Path(path).read_text(encoding="utf-8"))
-        if record["setting"] != asdict(setting):
-            raise ValueError(f"{path} holds a run with other settings: remove it, or choose another place")
+        wanted = {"setting": asdict(setting), "tasks": {"split": split, "per_depth": setting.per_depth}}
+        same = {name: record[name] for name in wanted} == wanted
+        if not same or _base_hash(base) not in ("", record["made"]["base"]):
+            raise ValueError(f"{path} holds a run with other settings or of another base: "
+                             "remove it, or choose another place")
         return record
     torch.set_num_threads(1)
     torch.manual_seed(setting.seed)
@@ -590,7 +605,7 @@ def climb(
                 facts[-1]["exam"] = examine(sampler, tasks, play.env)
                 samples += samples_of(step, rng)
                 clock = time.process_time()
-    made = surroundings() | {"base": hashlib.sha256((Path(base) / "model.safetensors").read_bytes()).hexdigest()[:16]}
+    made = surroundings() | {"base": _base_hash(base)}
     record = json.loads(
         json.dumps(
             {

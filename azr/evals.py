@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'EXAMS', 'RECORD', 'solve', 'accuracy', 'evaluate', 'examine_proposer', 'pass_at_k', 'shared', 'clustered',
-           'bootstrap', 'wilson', 'mcnemar', 'sign_flips', 'held_out_rows', 'Exam', 'flat', 'open_sheet', 'sheet_line',
-           'answer', 'take', 'score', 'remarks', 'examine', 'versions', 'locate', 'load_adapter', 'open_model',
-           'evaluate_models', 'compare', 'comparisons', 'result_table']
+           'bootstrap', 'wilson', 'mcnemar', 'sign_flips', 'held_out_rows', 'Exam', 'flat', 'batch_key',
+           'judge_version', 'versions', 'open_sheet', 'ask_batch', 'judge_batch', 'take', 'score', 'remarks', 'examine',
+           'summed_up', 'fingerprint', 'trained_in', 'open_model', 'evaluate_models', 'compare', 'asked_otherwise',
+           'comparisons', 'result_table']
 
 # %% ../nbs/36_evals.ipynb #c002
 import hashlib
@@ -15,16 +16,18 @@ import platform
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import comb, copysign, inf
 from pathlib import Path
 from statistics import fmean
 
+import azr
 import numpy as np
 import torch
+import yaml
 from peft import PeftModel
 from scipy.stats import binomtest, permutation_test
 from tqdm.auto import tqdm
@@ -32,13 +35,12 @@ from transformers import PreTrainedModel
 
 from .benchmarks import BENCHMARKS, Benchmark, Unavailable, ask_task, fetch, judge_tasks
 from .buffers import Buffers
-from .core import Status, Task, TaskType, Verdict, write_json, written_aside
+from .core import Completion, Prompt, Status, Task, TaskType, Verdict, alone_in, write_json, written_aside
 from .executor import Executor
-from .sampling import GREEDY, Sampler, Sampling
-from .grammar import held_out_tasks
+from .sampling import GREEDY, Sampler, Sampling, prompt_key
 from .selfplay import check_sizes, cut_off, judge, judge_attempts
-from .tiny import WEIGHTS
-from .trainer import PolicySampler, context_length, generator, load_policy
+from .grammar import held_out_tasks
+from .trainer import PolicySampler, context_length, encode, generator, load_policy, model_place
 from .values import program_hash
 
 # %% ../nbs/36_evals.ipynb #c005
@@ -156,6 +158,7 @@ class Exam:
     seed: int = 0
     batch: int = 64             # tasks asked together
     tries: tuple = (1,)         # the k of pass@k
+    template_arguments: dict = field(default_factory=dict)   # of the chat template; empty: those of the model's run
 
     def __post_init__(self):
         if self.samples < 1 or self.batch < 1 or self.limit < 0 or self.max_tokens < 0: raise ValueError(f"samples={self.samples}, batch={self.batch}, limit={self.limit} and max_tokens={self.max_tokens}: give at least 1, 1, 0 and 0")
@@ -172,61 +175,158 @@ def flat(value: dict) -> dict: # "exam.limit": 4
     "A dictionary of dictionaries, one level deep."
     return {f"{k}.{n}" if n else k: v for k, some in value.items() for n, v in (some.items() if isinstance(some, dict) else [("", some)])}
 
-def open_sheet(path: Path, # one head, then one line a task
-               head: dict) -> dict[str, dict]: # records by task id
-    "The records of an exam that has begun, without a last line that was cut off. Raises ValueError where it has other settings, or a line that is no record."
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    records = [sheet_line(line, number, path, ("benchmark",) if number == 1 else RECORD) for number, line in enumerate(lines, 1)]
-    if lines:
-        old, new = flat(records[0]), flat(head)
-        changed = [f"{k}: {old.get(k)!r} there, {new.get(k)!r} now" for k in sorted(old | new) if old.get(k) != new.get(k)]
-        if changed: raise ValueError(f"{path} belongs to an exam with other settings ({'; '.join(changed)}): give another folder, or delete the file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as aside: aside.write_bytes(b"".join(line + b"\n" for line in lines) or json.dumps(head, sort_keys=True).encode() + b"\n")
-    return {record["id"]: record for record in records[1:]}
+def _digest(*parts) -> str: # 16 hex digits
+    "Hash of texts, bytes and what JSON can hold."
+    plain = lambda value: sorted(value) if isinstance(value, set) else str(value)
+    found = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, default=plain).encode()
+        found.update(b"%d:" % len(data) + data)
+    return found.hexdigest()[:16]
 
-RECORD = ("id", "group", "right", "statuses", "empty", "cut", "texts")   # what is kept of a task
+def _sources(*names: str) -> list[bytes]: # of modules of this package
+    "What our code is, whatever its version says."
+    return [(Path(azr.__file__).parent / f"{name}.py").read_bytes() for name in names]
 
-def sheet_line(line: bytes, number: int, path: Path, wanted: Iterable[str]) -> dict:
-    "One line, with its fields. Raises ValueError naming it."
-    remedy = "delete the file" if number == 1 else "delete the line, and its task is asked again"
-    try: value = json.loads(line)
-    except ValueError as error: raise ValueError(f"{path}, line {number} is no JSON ({error}): {remedy}") from error
-    if lacking := [name for name in wanted if not isinstance(value, dict) or name not in value]: raise ValueError(f"{path}, line {number} has no field {lacking[0]!r}: {remedy}")
-    return value
+_UNASKED = ("tries", "limit", "batch")   # settings of an exam that no completion depends on, given its batch
+
+def batch_key(sampler: Sampler, rows: Sequence[dict], prompts: Sequence[Prompt], exam: Exam, about: dict) -> str: # hash
+    "All that the completions of one batch come from."
+    tokenizer, told = getattr(sampler, "tokenizer", None), getattr(sampler, "template_arguments", None)
+    read = lambda prompt: encode(prompt, tokenizer, told) if tokenizer else prompt_key(prompt)
+    asked = [[row["id"], read(prompt), list(prompt.stop)] for row, prompt in zip(rows, prompts, strict=True)]
+    limits = [getattr(sampler, name, None) for name in ("max_prompt_tokens", "max_tokens", "chunk_tokens")]
+    return _digest(about, {k: v for k, v in asdict(exam).items() if k not in _UNASKED}, limits, asked)
+
+def judge_version(executor: Executor) -> str: # hash
+    "All that a verdict comes from, the row and the answer aside."
+    modules = sorted(path.stem for path in Path(azr.__file__).parent.glob("*.py"))
+    settings = {name: getattr(executor, name) for name in ("isolation", "timeout", "memory_mb", "max_output")}
+    return _digest(*_sources(*modules), settings, versions("evalplus", "math-verify", "sympy", "numpy"))
+
+def versions(*names: str) -> dict[str, str]: # of Python too
+    "Of the packages that are there."
+    found = {"python": platform.python_version()}
+    for name in names:
+        try: found[name] = version(name)
+        except PackageNotFoundError: pass
+    return found
 
 # %% ../nbs/36_evals.ipynb #c020
-def answer(sampler: Sampler, benchmark: Benchmark, rows: Sequence[dict], exam: Exam, executor: Executor) -> list[dict]: # one record a row
-    "Ask and judge one batch. A prompt that does not fit the model is not asked."
+# what is kept of a task
+RECORD = ("key", "judge", "id", "group", "right", "statuses", "empty", "cut", "texts", "finished")
+
+def open_sheet(
+    path: Path,                      # one line a task and key
+    say: Callable[[str], None] = print,
+) -> dict[tuple[str, str], dict]: # records by key and task id; of several the last one
+    "The records of earlier exams, without a last line that was cut off. Raises ValueError for another line."
+    whole = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    if whole and _older(whole[0]):
+        aside = path.with_name(f"{path.stem}-older.jsonl")
+        path.replace(aside)
+        say(f"{path} is of an older version, which did not record all that a score depends on: "
+            f"every task is asked again, and what was there is kept as {aside.name}")
+        return {}
+    records = [_sheet_line(line, number, path) for number, line in enumerate(whole, 1)]
+    found = {(record["key"], record["id"]): record for record in records}
+    if path.exists():
+        with written_aside(path) as aside: aside.write_bytes(b"".join(map(_as_line, found.values())))
+    return found
+
+def _older(line: bytes) -> bool:
+    "Whether a sheet begins with a head, as it once did."
+    try: head = json.loads(line)
+    except ValueError: return False
+    return isinstance(head, dict) and "benchmark" in head and "key" not in head
+
+def _as_line(record: dict) -> bytes: return json.dumps(record, sort_keys=True).encode() + b"\n"
+
+def _sheet_line(line: bytes, number: int, path: Path) -> dict:
+    "One line, with its fields. Raises ValueError naming it."
+    remedy = "delete the line, and its task is asked again"
+    try: value = json.loads(line)
+    except ValueError as error: raise ValueError(f"{path}, line {number} is no JSON ({error}): {remedy}") from error
+    lacking = [name for name in RECORD if not isinstance(value, dict) or name not in value]
+    if lacking: raise ValueError(f"{path}, line {number} has no field {lacking[0]!r}: {remedy}")
+    return value
+
+# %% ../nbs/36_evals.ipynb #c021
+def ask_batch(
+    sampler: Sampler, rows: Sequence[dict], prompts: Sequence[Prompt], exam: Exam,
+) -> list[list[Completion]]: # of each row
+    "Ask one batch. A prompt that does not fit the model is not asked, and has none."
     fits = getattr(sampler, "fits", lambda prompt: True)
-    prompts = [benchmark.ask(row, exam.style) for row in rows]
     asked = [i for i, prompt in enumerate(prompts) if fits(prompt) for _ in range(exam.samples)]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(hashlib.sha256(f"{exam.seed} {rows[0]['id']}".encode()).hexdigest()[:12], 16))
         completions = sampler([prompts[i] for i in asked], exam.sampling) if asked else []
+    own = defaultdict(list)
+    for i, completion in zip(asked, completions, strict=True): own[i].append(completion)
+    return [own[i] for i in range(len(rows))]
+
+def judge_batch(
+    benchmark: Benchmark, rows: Sequence[dict],
+    completions: Sequence[Sequence[Completion]],   # of each row
+    exam: Exam, executor: Executor,
+) -> list[dict]: # right, statuses
+    "What becomes of the answers to each row."
+    pairs = [(i, c) for i, some in enumerate(completions) for c in some]
     ours = benchmark.judge is judge_tasks   # somebody else's grader judges what is there
-    verdicts = [cut_off(c) if ours else None for c in completions]
-    whole = [(rows[i], c.text) for i, c, verdict in zip(asked, completions, verdicts, strict=True) if verdict is None]
+    verdicts = [cut_off(c) if ours else None for _, c in pairs]
+    whole = [(rows[i], c.text) for (i, c), verdict in zip(pairs, verdicts, strict=True) if verdict is None]
     found = iter(benchmark.judge(whole, exam.style, executor) if whole else [])
     verdicts = [verdict or next(found) for verdict in verdicts]
     own = defaultdict(list)
-    for i, completion, verdict in zip(asked, completions, verdicts, strict=True): own[i].append((completion, verdict))
-    return [{"id": row["id"], "group": row.get("group", ""), "right": sum(v.score >= 1 for _, v in own[i]), "statuses": dict(Counter(str(v.status) for _, v in own[i])) or {"prompt_too_long": exam.samples},
-             "empty": sum(not c.text.strip() for c, _ in own[i]), "cut": sum(not c.finished for c, _ in own[i]), "texts": [c.text for c, _ in own[i]]} for i, row in enumerate(rows)]
+    for (i, _), verdict in zip(pairs, verdicts, strict=True): own[i].append(verdict)
+    return [{"right": sum(v.score >= 1 for v in own[i]),
+             "statuses": dict(Counter(str(v.status) for v in own[i])) or {"prompt_too_long": exam.samples}}
+            for i in range(len(rows))]
 
-def take(sampler: Sampler, benchmark: Benchmark, rows: Sequence[dict], exam: Exam, executor: Executor, path: Path, head: dict, progress: bool = True) -> list[dict]: # one record a row
-    "Every task that the sheet has not yet, a batch at a time."
-    done = open_sheet(path, head)
+def _unjudged(key: str, row: dict, completions: Sequence[Completion]) -> dict:
+    "A record without its verdicts."
+    finished = [c.finished for c in completions]
+    return {"key": key, "judge": "", "id": row["id"], "group": row.get("group", ""),
+            "texts": [c.text for c in completions], "finished": finished,
+            "empty": sum(not c.text.strip() for c in completions), "cut": finished.count(False)}
+
+def _completions(record: dict) -> list[Completion]:
+    "What was written, as far as a judge sees it."
+    written = zip(record["texts"], record["finished"], strict=True)
+    return [Completion(text, finished=finished) for text, finished in written]
+
+def _row_key(row: dict) -> str: return _digest({k: asdict(v) if isinstance(v, Task) else v for k, v in row.items()})
+
+def take(
+    sampler: Sampler, benchmark: Benchmark, rows: Sequence[dict], exam: Exam, executor: Executor,
+    path: Path,               # of the sheet
+    about: dict,              # facts about the model
+    progress: bool = True, say: Callable[[str], None] = print,
+) -> list[dict]: # one record a row
+    "Every task that the sheet has not yet, a batch at a time, and the verdicts that another judge gave."
+    stored, court = open_sheet(path, say), judge_version(executor)
+    found = []
     with tqdm(total=len(rows), desc=benchmark.name, unit="task", disable=not progress, delay=2) as bar:
         for part in (rows[start:start + exam.batch] for start in range(0, len(rows), exam.batch)):
-            if any(row["id"] not in done for row in part):   # the whole batch again, so that its draws are those of an unbroken run
-                new = [record for record in answer(sampler, benchmark, part, exam, executor) if record["id"] not in done]
-                with open(path, "ab") as file: file.write(b"".join(json.dumps(record, sort_keys=True).encode() + b"\n" for record in new))
-                done |= {record["id"]: record for record in new}
+            prompts = [benchmark.ask(row, exam.style) for row in part]
+            key = batch_key(sampler, part, prompts, exam, about)
+            records = [stored.get((key, row["id"])) for row in part]
+            if None in records:   # the whole batch again, so that its draws are those of an unbroken run
+                completions = ask_batch(sampler, part, prompts, exam)
+                new = [_unjudged(key, row, own) for row, own in zip(part, completions, strict=True)]
+                records = [old or record for old, record in zip(records, new, strict=True)]
+            judges = [_digest(court, _row_key(row)) for row in part]
+            stale = [i for i, record in enumerate(records) if record["judge"] != judges[i]]
+            written = [_completions(records[i]) for i in stale]
+            verdicts = judge_batch(benchmark, [part[i] for i in stale], written, exam, executor)
+            for i, verdict in zip(stale, verdicts, strict=True):
+                records[i] = records[i] | verdict | {"judge": judges[i]}
+            with open(path, "ab") as file: file.write(b"".join(_as_line(records[i]) for i in stale))
+            found += records
             bar.update(len(part))
-    return [done[row["id"]] for row in rows]
+    return found
 
-# %% ../nbs/36_evals.ipynb #c021
+# %% ../nbs/36_evals.ipynb #c022
 def score(records: Sequence[dict], exam: Exam,
           clusters: dict[str, str] | None = None # task id -> what it belongs to; None: each stands alone
          ) -> dict: # pass@k -> value, low, high, n tasks, and clusters where there are some
@@ -247,67 +347,119 @@ def remarks(records: Sequence[dict], exam: Exam) -> list[str]:
                                              (unscored, "cannot be judged, because no test of their task has an expected value here: counted as wrong"))
             if number for text in [f"{number} of {total} {text}"]]
 
-def examine(sampler: Sampler, name: str, # a key of EXAMS
-            exam: Exam, folder: str | Path, # gets <name>.json, the result, and <name>.jsonl, every completion
-            about: dict, # facts about the model
-            data: str | Path = "", hub: bool = False, progress: bool = True) -> dict: # the result
+def examine(
+    sampler: Sampler,
+    name: str,              # a key of EXAMS
+    exam: Exam,
+    folder: str | Path,     # gets <name>.json, the result, and <name>.jsonl, every completion
+    about: dict,            # facts about the model
+    data: str | Path = "", hub: bool = False, progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> dict: # the result
     "One benchmark, start to end, or the rest of it. Raises Unavailable or ValueError."
     if name not in EXAMS: raise Unavailable(f"no benchmark {name!r}: there are {', '.join(EXAMS)}")
     benchmark = EXAMS[name]
-    if exam.style not in benchmark.styles: raise Unavailable(f"{name} has no prompts in style {exam.style!r}: choose {', '.join(benchmark.styles)}")
+    if exam.style not in benchmark.styles:
+        raise Unavailable(f"{name} has no prompts in style {exam.style!r}: choose {', '.join(benchmark.styles)}")
     rows, source = fetch(benchmark, data, hub, exam.limit)
+    path = Path(folder) / f"{name}.json"
     head = {"benchmark": name, **about, "exam": json.loads(json.dumps(asdict(exam))), "data": source}
-    with Executor(**benchmark.executor) as executor: records = take(sampler, benchmark, rows, exam, executor, Path(folder) / f"{name}.jsonl", head, progress)
-    clusters = {row["id"]: row["cluster"] for row in rows if "cluster" in row}
-    statuses, prompt = sum((Counter(r["statuses"]) for r in records), Counter()), benchmark.ask(rows[0], exam.style)
-    result = head | {"scores": score(records, exam, clusters), "statuses": dict(sorted(statuses.items())), "remarks": remarks(records, exam), "tasks": {r["id"]: r["right"] for r in records}, "clusters": clusters,
-                     "first_prompt": prompt.text or list(prompt.messages), "versions": versions()}
-    write_json(Path(folder) / f"{name}.json", result)
+    with alone_in(folder, f"{name}.lock"), Executor(**benchmark.executor) as executor:
+        changed = _changes(path, head)
+        if changed: say(f"{path} was made otherwise ({changed}): what was not asked like this is asked now")
+        records = take(sampler, benchmark, rows, exam, executor, path.with_suffix(".jsonl"), about, progress, say)
+        result = head | {"judge": judge_version(executor)} | summed_up(benchmark, rows, records, exam, about)
+        write_json(path, result)
     return result
 
-def versions() -> dict[str, str]:
-    "Of what a score may hang on."
-    found = {"python": platform.python_version()}
-    for name in ("azr", "torch", "transformers", "peft", "datasets", "evalplus", "math-verify"):
-        try: found[name] = version(name)
-        except PackageNotFoundError: pass
-    return found
+def summed_up(benchmark: Benchmark, rows: Sequence[dict], records: Sequence[dict], exam: Exam, about: dict) -> dict:
+    "What a result says beside what was asked."
+    clusters = {row["id"]: row["cluster"] for row in rows if "cluster" in row}
+    statuses, prompt = sum((Counter(r["statuses"]) for r in records), Counter()), benchmark.ask(rows[0], exam.style)
+    return {"scores": score(records, exam, clusters), "statuses": dict(sorted(statuses.items())),
+            "remarks": remarks(records, exam) + _other_style(about, exam),
+            "tasks": {r["id"]: r["right"] for r in records}, "clusters": clusters,
+            "first_prompt": prompt.text or list(prompt.messages),
+            "versions": versions("azr", "torch", "transformers", "peft", "datasets", "evalplus", "math-verify")}
 
-# %% ../nbs/36_evals.ipynb #c023
-def locate(name: str) -> tuple[str, str]: # model to load, adapter on top of it ("": none)
-    "Where a model's weights lie. A run folder stands for what it trained."
-    folder = Path(name)
-    if name in WEIGHTS: return str(WEIGHTS[name]), ""
-    if (folder / "params.yaml").exists():
-        if not (folder / "model").is_dir(): raise ValueError(f"{name} is a run folder without a model: the run has not ended, so let `azr train --run {name}` go on first")
-        folder = folder / "model"
-    if not (folder / "adapter_config.json").exists(): return str(folder) if folder.is_dir() else name, ""
-    try: base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (ValueError, KeyError, TypeError) as error: raise ValueError(f"{folder / 'adapter_config.json'} names no base model ({type(error).__name__}: {error}): save the adapter again") from error
-    if not base: raise ValueError(f"{folder} holds an adapter that does not name its base (base_model_name_or_path in adapter_config.json is empty)")
-    return base, str(folder)
+def _other_style(about: dict, exam: Exam) -> list[str]:
+    "A model that is asked otherwise than it was trained."
+    trained = about.get("trained_style") or exam.style
+    return [f"asked in style {exam.style}, and trained in {trained}"] if trained != exam.style else []
 
-def load_adapter(model: PreTrainedModel, folder: str) -> PeftModel:
-    "The model with an adapter on top. Raises ValueError where the folder has none that fits."
-    try: return PeftModel.from_pretrained(model, folder)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error: raise ValueError(f"the adapter in {folder} does not load onto its base ({type(error).__name__}: {str(error).splitlines()[0][:150]}): save it again, or name another model") from error
-
-def open_model(name: str, exam: Exam, dtype: str = "float32", pad_token: str = "", chunk_tokens: int = 32768) -> tuple[PolicySampler, Exam, dict]: # sampler; exam with style and length filled in; facts
-    "A model ready to be asked."
-    place, adapter = locate(name)
-    model, tokenizer = load_policy(place, dtype, pad_token)
-    if adapter: model = load_adapter(model, adapter)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    context = context_length(model)
-    longest = exam.max_tokens or min(8096, context // 4)
-    if longest >= context: raise ValueError(f"max_tokens={longest} leaves no room for a prompt in {name}'s context of {context} tokens: give less")
-    if exam.style == "chat" and not tokenizer.chat_template: raise ValueError(f"style chat needs a chat template, and the tokenizer of {name!r} has none: give r1, plain or nothing")
-    style = exam.style or ("terse" if "<ded>" in tokenizer.get_vocab() else "chat" if tokenizer.chat_template else "r1")
-    weights = next((p for p in (Path(adapter or place) / f for f in ("adapter_model.safetensors", "model.safetensors")) if p.is_file()), None)
-    facts = {"model": name, "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest()[:16] if weights else None, "revision": getattr(model.config, "_commit_hash", None), "dtype": dtype}
-    return PolicySampler(generator(model, tokenizer), tokenizer, context - longest, longest, chunk_tokens), replace(exam, style=style, max_tokens=longest), facts
+def _changes(path: Path, head: dict) -> str:
+    "In what an earlier result was of something else; empty: in nothing, or there is none that says all of it."
+    try: old = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError): return ""
+    if "judge" not in old: return ""   # of an older version, as its sheet says
+    before, now = (flat({key: some[key] for key in head if key in some}) for some in (old, head))
+    differ = [k for k in sorted(before | now) if before.get(k) != now.get(k)]
+    return "; ".join(f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in differ)
 
 # %% ../nbs/36_evals.ipynb #c024
+def fingerprint(model: PreTrainedModel | PeftModel, tokenizer) -> dict[str, str]: # hash of each part
+    "What a model says, given token ids, and how these are read and made."
+    aside = ("_name_or_path", "_commit_hash", "transformers_version", "base_model_name_or_path", "revision")
+    said = lambda settings: {k: v for k, v in settings.to_dict().items() if k not in aside}
+    adapters = {name: said(one) for name, one in model.peft_config.items()} if isinstance(model, PeftModel) else {}
+    core = getattr(tokenizer, "backend_tokenizer", None)
+    words = core.to_str() if core else [type(tokenizer).__name__, tokenizer.get_vocab()]
+    decoding = [tokenizer.special_tokens_map, getattr(tokenizer, "clean_up_tokenization_spaces", None)]
+    return {"weights": _weights(model), "config": _digest(said(model.config), adapters),
+            "generation": _digest(said(model.generation_config)), "tokenizer": _digest(words, decoding),
+            "template": _digest(tokenizer.chat_template)}
+
+def _weights(model: torch.nn.Module) -> str: # hash
+    "Every number of a model, as it is in memory."
+    found = hashlib.sha256()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()[:16]
+
+def trained_in(name: str) -> dict: # settings; empty: it is no model of a run of ours
+    "The configuration of the run that made a model: its folder, its `model`, or one of its checkpoints."
+    folder = Path(model_place(name)).resolve()
+    places = [folder]
+    if folder.name == "model": places.append(folder.parent)
+    if folder.parent.name == "checkpoints": places.append(folder.parent.parent)
+    path = next((p for place in places if (p := place / "params.yaml").is_file()), None)
+    try: found = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"{path} cannot be read ({why}), so the style of the run is not known: put it back") from error
+    return found.get("config") or {} if isinstance(found, dict) else {}
+
+_CODE = ("sampling", "trainer", "evals")   # our modules that write completions
+
+def open_model(
+    name: str, exam: Exam, dtype: str = "float32", pad_token: str = "", chunk_tokens: int = 32768,
+) -> tuple[PolicySampler, Exam, dict]: # sampler; exam with style and length filled in; facts
+    "A model ready to be asked."
+    trained = trained_in(name)
+    model, tokenizer = load_policy(name, dtype, pad_token or trained.get("pad_token", ""))
+    model.eval()
+    facts = {"model": name, **fingerprint(model, tokenizer), "revision": getattr(model.config, "_commit_hash", None),
+             "trained_style": trained.get("style"), "dtype": str(model.dtype).removeprefix("torch."),
+             "device": "cuda" if torch.cuda.is_available() else "cpu", "code": _digest(*_sources(*_CODE)),
+             "engine": versions("torch", "transformers", "tokenizers", "peft")}
+    model = model.to(facts["device"])
+    context = context_length(model)
+    longest = exam.max_tokens or min(8096, context // 4)
+    if longest >= context:
+        raise ValueError(f"max_tokens={longest} leaves no room for a prompt in {name}'s context of {context} tokens: "
+                         "give less")
+    if exam.style == "chat" and not tokenizer.chat_template:
+        raise ValueError(f"style chat needs a chat template, and the tokenizer of {name!r} has none: "
+                         "give r1, plain or nothing")
+    fitting = "terse" if "<ded>" in tokenizer.get_vocab() else "chat" if tokenizer.chat_template else "r1"
+    told = exam.template_arguments or trained.get("template_arguments") or {}
+    exam = replace(exam, style=exam.style or trained.get("style") or fitting, max_tokens=longest, template_arguments=told)
+    sampler = PolicySampler(
+        generator(model, tokenizer), tokenizer, context - longest, longest, chunk_tokens, template_arguments=told)
+    return sampler, exam, facts
+
+# %% ../nbs/36_evals.ipynb #c025
 def evaluate_models(models: Sequence[str], # hub names, folders, run folders; the first is the base of comparisons
                     benchmarks: Sequence[str], exam: Exam = Exam(), folder: str | Path = "runs/evaluate", # one folder a model goes into it
                     data: str | Path = "", hub: bool = False, dtype: str = "float32", pad_token: str = "",
@@ -315,25 +467,33 @@ def evaluate_models(models: Sequence[str], # hub names, folders, run folders; th
                    ) -> list[dict]: # results, also as JSON files; what could not be had is said and left out
     "Every model on every benchmark. Raises ValueError where nothing at all could be had."
     results = []
+    places = {name: Path(folder) / re.sub(r"[^\w.-]+", "-", name).strip("-.") for name in models}
+    if len(set(places.values())) < len(places):
+        raise ValueError(f"two of the models {', '.join(places)} would write into one folder of {folder}: "
+                         "evaluate them one by one, each with another output folder")
     for name in models:
         try: sampler, own, facts = open_model(name, exam, dtype, pad_token)
         except ValueError as error:
             say(f"{name}: SKIPPED, {error}")
             continue
-        place = Path(folder) / re.sub(r"[^\w.-]+", "-", name).strip("-.")
         for benchmark in benchmarks:
-            try: results.append(examine(sampler, benchmark, own, place, facts, data, hub, progress))
+            try: results.append(examine(sampler, benchmark, own, places[name], facts, data, hub, progress, say))
             except ValueError as error: say(f"{name}, {benchmark}: SKIPPED, {error}")
             else:
                 for remark in results[-1]["remarks"]: say(f"{name}, {benchmark}: {remark}")
     if not results: raise ValueError("nothing was evaluated: each line above says what is missing")
     return results
 
-# %% ../nbs/36_evals.ipynb #c026
+# %% ../nbs/36_evals.ipynb #c027
 def compare(base: dict, other: dict) -> dict: # difference with interval, p
     "Difference in pass@1 on the same tasks: paired bootstrap, and McNemar's test where each task stands alone and was asked once, else turned signs. Raises ValueError for results that do not match."
     for key in ("benchmark", "data"):
-        if base[key] != other[key]: raise ValueError(f"results of different {key} cannot be compared: {base[key]} and {other[key]}")
+        if base[key] != other[key]:
+            raise ValueError(f"results of different {key} cannot be compared: {base[key]} and {other[key]}")
+    if base.get("judge") != other.get("judge"):
+        raise ValueError(f"results of {base['model']} and {other['model']} were judged by different versions of azr "
+                         "and cannot be compared: start `azr evaluate` with both again, "
+                         "which judges stored completions without asking")
     n = [r["exam"]["samples"] for r in (base, other)]
     rates = [[r["tasks"][name] / m for name in base["tasks"]] for r, m in zip((base, other), n)]
     differences = [b - a for a, b in zip(*rates)]
@@ -342,8 +502,18 @@ def compare(base: dict, other: dict) -> dict: # difference with interval, p
     bound = bootstrap([0] * len(differences), clusters=clusters)[1]   # where no task differs, so few may: there is nothing to resample
     low, high = bootstrap(differences, seed, clusters=clusters) if any(clustered(differences, clusters)[0]) else (-bound, bound)
     test = "McNemar" if n == [1, 1] and not clusters else "sign flips"
-    return {"benchmark": base["benchmark"], "base": base["model"], "other": other["model"], "style": (base["exam"]["style"], other["exam"]["style"]), "n": len(differences), "base_value": fmean(rates[0]),
-            "other_value": fmean(rates[1]), "difference": fmean(differences), "low": low, "high": high, "test": test, "p": mcnemar(*rates) if test == "McNemar" else sign_flips(differences, clusters, seed)}
+    return {"benchmark": base["benchmark"], "base": base["model"], "other": other["model"],
+            "style": (base["exam"]["style"], other["exam"]["style"]), "differs": asked_otherwise(base, other),
+            "n": len(differences), "base_value": fmean(rates[0]), "other_value": fmean(rates[1]),
+            "difference": fmean(differences), "low": low, "high": high, "test": test,
+            "p": mcnemar(*rates) if test == "McNemar" else sign_flips(differences, clusters, seed)}
+
+_ASKING = ("exam", "dtype", "device", "engine", "code")   # of a result: how the model was asked
+
+def asked_otherwise(base: dict, other: dict) -> dict[str, list]: # name -> value there, value here
+    "In what two results differ besides the model."
+    one, two = (flat({key: result[key] for key in _ASKING if key in result}) for result in (base, other))
+    return {key: [one.get(key), two.get(key)] for key in sorted(one | two) if one.get(key) != two.get(key)}
 
 def comparisons(results: Sequence[dict]) -> list[dict]:
     "Each later model against the first, benchmark by benchmark."
@@ -359,4 +529,6 @@ def result_table(results: Sequence[dict]) -> str: # fixed-width text
             lines.append(f"{r['benchmark']:<14}{r['model'][-24:]:<26}{r['exam']['style']:<7}{s['n']:>6}  {k:<8}{s['value']:>5.1%}  {s['low']:.1%} to {s['high']:.1%}")
     for c in comparisons(results):
         lines.append(f"{c['benchmark']:<14}{c['other'][-24:]} minus {c['base'][-24:]}: {100 * c['difference']:+.1f} points ({100 * c['low']:+.1f} to {100 * c['high']:+.1f}, {c['test']} p = {c['p']:.2g}, n = {c['n']})")
+        differs = [f"{key} {there} and {here}" for key, (there, here) in c["differs"].items()]
+        if differs: lines.append(f"  asked otherwise besides: {', '.join(differs)}")
     return "\n".join(lines)

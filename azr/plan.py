@@ -21,8 +21,7 @@ from difflib import get_close_matches
 import torch
 from transformers import AutoConfig, PretrainedConfig
 
-from .run import model_path
-from .trainer import Config
+from .trainer import Config, model_place
 
 # %% ../nbs/3a_plan.ipynb #c007
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def shape_of(
     "A model's shape. Raises ValueError for a model that cannot be found, or is of a kind that this page has no rules for."
     plain = re.sub(r"-(Instruct|Base)$", "", model)
     if plain in SHAPES: return SHAPES[plain]
-    try: found = AutoConfig.from_pretrained(model_path(model))
+    try: found = AutoConfig.from_pretrained(model_place(model))
     except (OSError, ValueError) as error:
         near = get_close_matches(model, SHAPES, n=2)
         raise ValueError(f"model {model!r} is not one of those that azr plan knows, and no config.json was found for it ({str(error).splitlines()[0]}): "

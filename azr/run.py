@@ -7,10 +7,10 @@ __all__ = ['CHANGEABLE', 'COLLAPSES', 'ENDS', 'SETS', 'presets', 'read_preset', 
            'surroundings', 'check_folder', 'summary_of', 'recorded', 'older_than', 'open_folder', 'Records',
            'first_members', 'clock_text', 'usage', 'progress_line', 'health', 'Alarm', 'collapses', 'warning_line',
            'rollout_table', 'rollout_text', 'hearing', 'Interrupt', 'Watch', 'solve_split', 'exam_for', 'gains',
-           'summarise', 'summary_table', 'overlap_record', 'warn_of_changes', 'folder_for', 'model_path',
+           'summarise', 'summary_table', 'overlap_record', 'warn_of_changes', 'folder_for', 'began_from', 'check_base',
            'check_prompts', 'train', 'watched_trainer', 'take_steps', 'together', 'kept', 'resume', 'start', 'seed',
            'save_results', 'push', 'sweep', 'start_run', 'examination', 'examine_model', 'solved_by_depth',
-           'clean_base', 'final_exam', 'compact', 'write_compact', 'read_compacts']
+           'clean_base', 'final_exam', 'compact', 'write_compact', 'read_compacts', 'check_alike']
 
 # %% ../nbs/38_run.ipynb #c002
 import ast
@@ -39,7 +39,7 @@ from types import SimpleNamespace
 from typing import get_args
 
 # first: it silences what the next ones would say
-from .core import Rollout, Task, alone_in, tell, to_json, write_json, written_aside
+from .core import WEIGHTS, Rollout, Task, alone_in, tell, to_json, write_json, written_aside
 
 import pandas as pd
 import psutil
@@ -51,6 +51,7 @@ from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
+
 from .evals import evaluate, examine_proposer, solve
 from .executor import Executor
 from .metrics import answered_programs, each_rollout, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
@@ -59,10 +60,10 @@ from .prompts import facts
 from .buffers import Buffers
 from .selfplay import SelfPlay, Step
 from .grammar import held_out_tasks
-from .tiny import WEIGHTS
-from .trainer import (ELEMENTS, Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, changed,
-                         check_packages, context_length, environment, executor_settings, generator, last_checkpoint,
-                         load_policy, process_state, seeded, written)
+from .trainer import (
+    BASE, ELEMENTS, Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, changed, check_packages,
+    context_length, environment, executor_settings, find_base, generator, last_checkpoint, load_policy, model_place,
+    process_state, seeded, weights_hash, written)
 
 # %% ../nbs/38_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -543,9 +544,22 @@ def folder_for(preset: str, seed: int, control: str = "none") -> str:
     "Where a run goes unless told otherwise."
     return f"runs/{Path(preset).stem if Path(preset).suffix in ('.yaml', '.yml') else preset}{'' if control == 'none' else '-' + control.replace('_', '-')}-s{seed}"
 
-def model_path(name: str) -> str: # folder or hub name
-    "The embedded models by their short names; any other name as it is."
-    return str(WEIGHTS[name]) if name in WEIGHTS else name
+def began_from(
+    name: str,   # of a model, as the configuration gives it
+    run: Path,   # folder of the run
+) -> tuple[str, str]: # folder or hub name, and its revision (empty: the newest)
+    "Where the model of a run lies: once it has begun, where it began. Raises ValueError for other weights there."
+    if not (run / BASE).exists(): return model_place(name), ""
+    record = json.loads((run / BASE).read_text(encoding="utf-8"))
+    return find_base(record, run), record.get("revision") or ""
+
+def check_base(run: Path):
+    "That the model a run began from is unchanged, where it still lies there. Raises ValueError naming both."
+    record = json.loads((run / BASE).read_text(encoding="utf-8")) if (run / BASE).exists() else {}
+    there = "folder" in record and Path(record["folder"]).is_dir() and weights_hash(record["folder"])
+    if there and there != record["weights"]:
+        raise ValueError(f"{run} holds a run of other weights ({record['weights']}) than {record['folder']} has now "
+                         f"({there}): choose another run folder, or delete this one")
 
 def check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
     "Even the shortest prompts must fit, or no step can do anything. Raises ValueError."
@@ -570,6 +584,7 @@ def train(
     if not state.is_main_process: say, draw = (lambda line: None), (lambda records: None)
     with _held(folder, state):
         if summary := summary_of(check_folder(folder, config), config):
+            check_base(folder)
             say(f"{folder} is done already: delete the folder to run it again, or ask for more steps")
             return summary
         if not torch.cuda.is_available(): torch.set_num_threads(threads)
@@ -591,12 +606,16 @@ def _play(config: Config, folder: Path, state: PartialState, say: Callable, draw
     "`train`, once the folder is ours."
     records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
     set_seed(config.seed)
-    policy = load_policy(model_path(config.model), config.dtype if config.lora_rank else "float32", config.pad_token, config.quantization)
+    place, revision = began_from(config.model, folder)
+    if place != model_place(config.model): say(f"{config.model} is {place}, where this run began")
+    dtype = config.dtype if config.lora_rank else "float32"
+    policy = load_policy(place, dtype, config.pad_token, config.quantization, revision)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
         env = environment(config, SharedExecutor(executor) if state.num_processes > 1 else executor)
         watch = Watch(config, records, lambda step: {}, say, draw)
         trainer = watched_trainer(config, policy, env, watch, folder / "checkpoints")
         if state.is_main_process: open_folder(folder, config)
+        if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
         with together(folder, state):
             take_steps(trainer, watch, checkpoint)
             return save_results(trainer, records, folder, executor, say)
@@ -712,8 +731,16 @@ def push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
         hub = HfApi()
         hub.upload_folder(repo_id=hub.create_repo(name, exist_ok=True).repo_id, folder_path=saved, ignore_patterns=["training_args.bin"])
         say(f"pushed to {name}")
+        lies_on = _local_base(saved)
+        if lies_on: say(f"warning: {name} is an adapter on {lies_on}, which others have not: "
+                        "`azr.trainer.merge_adapter` writes both as one model")
     except Exception as error:   # whatever a network does, the model is on the disk by now
         say(f"warning: could not push to {name} ({(str(error) or type(error).__name__).splitlines()[0]}): `hf auth login`, then `hf upload {name} {saved}`")
+
+def _local_base(folder: Path) -> str: # empty: none
+    "The folder that an adapter lies on, where that is on this machine alone."
+    record = json.loads((folder / BASE).read_text(encoding="utf-8")) if (folder / BASE).exists() else {}
+    return record["folder"] if "folder" in record and record["name"] not in WEIGHTS else ""
 
 # %% ../nbs/38_run.ipynb #c050
 def sweep(
@@ -742,7 +769,8 @@ def sweep(
     waiting, there = [], []
     def sort(name):
         own = config(preset, **runs[name])
-        check_folder(root / name, own)   # a summary of other settings is not this run's
+        check_folder(root / name, own)   # a summary of other settings, or of another base, is not this run's
+        check_base(root / name)
         (there if summary_of(root / name, own) else waiting).append(name)
     for name in runs: attempt(name, lambda: sort(name))
     say(f"{len(there)} of {len(runs)} runs are done")
@@ -782,7 +810,7 @@ SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # met
 @contextmanager
 def examination(name: str, config: Config) -> Iterator[tuple]: # sampler, task types, environment
     "A model (a folder or a name) ready to be asked, with a run's settings and task types."
-    model, tokenizer = load_policy(model_path(name), config.dtype)
+    model, tokenizer = load_policy(name, config.dtype, config.pad_token)
     with Executor(workers=config.workers, timeout=config.timeout) as executor:
         env = environment(config, executor)
         sampler = PolicySampler(generator(model, tokenizer), tokenizer, config.max_prompt_tokens,
@@ -822,7 +850,8 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
     known = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["heldout"]["by_type"]
     if set(names) <= set(known): return {when: fmean(known[name][when] for name in names) for when in ("before", "after")}
     own = config("demo", **_read_params(folder)["config"] | {"task_types": list(names), "micro_batches": 1})
-    return {when: examine_model(str(model), own, ("heldout",))["heldout/accuracy"] for when, model in (("before", own.model), ("after", folder / "model"))}
+    models = {"before": began_from(own.model, folder)[0], "after": str(folder / "model")}
+    return {when: examine_model(model, own, ("heldout",))["heldout/accuracy"] for when, model in models.items()}
 
 # %% ../nbs/38_run.ipynb #c054
 def compact(folder: str | Path, every: int = 10) -> dict:
@@ -857,3 +886,16 @@ def read_compacts(
         try: found.append(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error: say(f"LEFT OUT: {path} is no whole record ({error}): delete it, and it is made again")
     return found
+
+def check_alike(
+    records: Sequence[dict],   # compact ones
+    own: Collection[str],      # settings that may differ, the seed besides
+):
+    "That records belong to one experiment. Raises ValueError naming what else differs."
+    configs = [older_than(record["params"]["config"]) for record in records]
+    names = [name for name in recorded(Config()) if name not in {*own, "seed", "workers"}]
+    values = {name: sorted({json.dumps(one.get(name)) for one in configs}) for name in names}
+    differ = [f"{name} {' and '.join(found)}" for name, found in values.items() if len(found) > 1]
+    if differ:
+        raise ValueError(f"the records are not of one experiment ({'; '.join(differ)}): "
+                         "give a folder for each, or delete the others")

@@ -96,3 +96,18 @@ def test_gpu_page_names_what_failed_and_goes_on(tmp_path):
         and "prompt_tokens is 9" in found["step/toy/lora"]["error"]
     )
     assert found["writing/toy/transformers"]["tokens a second"] > 0 and found["device"]["TFLOP a second"] > 0
+
+
+def test_measurements_of_other_settings_are_not_taken_over(tmp_path):
+    "The cells up to the first measurement."
+    first = [c for c in json.loads(PAGES["bench_gpu"].read_text())["cells"] if c["cell_type"] == "code"][:3]
+    def start(**changes):
+        names = {}
+        exec("".join(first[0]["source"]), names)
+        names |= {"record": str(tmp_path / "gpu.json")} | changes
+        for cell in first[1:]: exec("".join(cell["source"]), names)
+        return names
+    start()["keep"]("device", {"TFLOP a second": 1})
+    assert "device" in start()["found"]
+    with pytest.raises(ValueError, match="other settings .batch: 2 there, 3 now.: name another record"): start(batch=3)
+    assert json.loads((tmp_path / "gpu.json").read_text())["settings"]["batch"] == 2

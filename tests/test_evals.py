@@ -1,25 +1,43 @@
 "Statistics against enumeration and simulation; rules against the tools they are taken from; what is said when something is missing."
 import base64
+import contextlib
+import functools
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from itertools import combinations
 from math import comb
+from pathlib import Path
+from types import SimpleNamespace
+
+os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up in the cache only
 
 import numpy as np
 import pytest
+import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
-from azr.benchmarks import BENCHMARKS, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
-from azr.core import Task
-from azr.evals import EXAMS, Exam, bootstrap, compare, comparisons, evaluate_models, examine, mcnemar, open_model, pass_at_k, remarks, result_table, sign_flips, wilson
+import azr.evals
+import azr.run
+import azr.trainer
+from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
+from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
+from azr.evals import (EXAMS, Exam, bootstrap, compare, comparisons, evaluate_models, examine, judge_version, mcnemar,
+                       open_model, pass_at_k, remarks, result_table, sign_flips, wilson)
 from azr.executor import Call, Executor
+from azr.run import check_alike, compact, config, final_exam, read_compacts, recorded, sweep, train
 from azr.sampling import Script
-from azr.tiny import TINY
-from azr.trainer import Config, azr_recipe, environment
+from azr.tiny import TINY, load_tiny
+from azr.trainer import BASE, Config, azr_recipe, environment, load_policy, merge_adapter, weights_hash
 from conftest import ROOT
 
 TERSE = Exam(style="terse", limit=3)
@@ -115,11 +133,10 @@ def test_an_exam_goes_on_where_it_stopped(tmp_path):
         return "1"
     with pytest.raises(KeyboardInterrupt): examine(Script(stops), "heldout", exam, tmp_path, ABOUT, progress=False)
     sheet = tmp_path / "heldout.jsonl"
-    assert len(sheet.read_bytes().splitlines()) == 1 + 4
+    assert len(sheet.read_bytes().splitlines()) == 4
     sheet.write_bytes(sheet.read_bytes()[:-9])                       # the machine went off in the middle of a line
     resumed = examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path, ABOUT, progress=False)
     assert resumed == examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path / "unbroken", ABOUT, progress=False)
-    with pytest.raises(ValueError, match="exam.seed: 3 there, 4 now"): examine(Script(str), "heldout", Exam(style="terse", limit=4, batch=4, seed=4), tmp_path, ABOUT, progress=False)
 
 
 def test_what_is_missing_does_not_stop_the_rest(tmp_path):
@@ -144,7 +161,7 @@ def test_settings_that_contradict_each_other(settings, said):
     with pytest.raises(ValueError, match=said): Exam(**settings)
 
 
-@pytest.mark.parametrize("line, said", [(0, "line 1 is no JSON.*delete the file"), (2, "line 3 is no JSON.*delete the line")])
+@pytest.mark.parametrize("line, said", [(0, "line 1 is no JSON.*delete the line"), (2, "line 3 is no JSON.*delete the line")])
 def test_a_damaged_sheet_is_named(tmp_path, line, said):
     examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
     sheet = tmp_path / "heldout.jsonl"
@@ -258,3 +275,352 @@ def test_a_task_without_an_expected_value_is_said_and_no_ones_fault():
     assert str(verdict.status) == "unscored" and verdict.score == 0
     record = {"statuses": {"unscored": 1}, "empty": 0, "cut": 0}
     assert remarks([record], Exam()) == ["1 of 1 cannot be judged, because no test of their task has an expected value here: counted as wrong"]
+
+
+# -- which model answered, and which judge
+
+@pytest.fixture
+def asked(monkeypatch):
+    "Every prompt that a model is really asked."
+    prompts, plain = [], azr.evals.generator
+    def counting(model, tokenizer, **more):
+        generate = plain(model, tokenizer, **more)
+        @functools.wraps(generate)
+        def counted(ids, sampling, policy):
+            prompts.extend(ids)
+            return generate(ids, sampling, policy)
+        return counted
+    monkeypatch.setattr(azr.evals, "generator", counting)
+    return prompts
+
+
+def saved_tiny(folder, shards="200KB"):
+    model, tokenizer = load_tiny()
+    model.save_pretrained(folder, max_shard_size=shards)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def asked_tersely(model, folder, say=str, exam=TERSE, **how): # result
+    return evaluate_models([str(model)], ["heldout"], exam, folder, say=say, progress=False, **how)[0]
+
+
+def another_weight(folder):
+    path = sorted(folder.glob("model-*.safetensors"))[-1]
+    tensors = load_file(path)
+    name = sorted(tensors)[0]
+    tensors[name].view(-1)[0] += 0.01
+    when = path.stat()
+    save_file(tensors, path, {"format": "pt"})
+    os.utime(path, ns=(when.st_atime_ns, when.st_mtime_ns))   # of the same size and time
+
+
+def edited(place, name, **changes):
+    path = place / name
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | changes))
+
+
+def more_tokens(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["of another tokenizer"])
+    tokenizer.save_pretrained(folder)
+
+
+CHANGES = {"one weight of a shard": another_weight,
+           "what ends a completion": lambda folder: edited(folder, "generation_config.json", eos_token_id=[1, 5]),
+           "the chat template": lambda folder: (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}"),
+           "the tokenizer": more_tokens,
+           "a setting": lambda folder: edited(folder, "config.json", rms_norm_eps=1e-3)}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_another_model_of_the_same_name_is_asked_again(tmp_path, asked, what):
+    model, said = saved_tiny(tmp_path / "model"), []
+    evaluate = lambda: asked_tersely(model, tmp_path / "out", said.append)
+    shutil.copytree(model, tmp_path / "before")
+    first = evaluate()
+    assert len(asked) == 9 and len(list(model.glob("model-*.safetensors"))) > 1
+    assert evaluate() == first and len(asked) == 9                   # nothing changed: nothing is asked
+    CHANGES[what](model)
+    second = evaluate()
+    assert len(asked) == 18 and [line for line in said if "was made otherwise" in line]
+    assert {k for k in first["exam"] if first["exam"][k] != second["exam"][k]} == set() and first != second
+    shutil.rmtree(model)
+    (tmp_path / "before").rename(model)
+    assert evaluate() == first and len(asked) == 18                  # as it was: what it said is still there
+
+
+def test_the_same_numbers_in_other_files_are_the_same_model(tmp_path, asked):
+    evaluate = lambda **how: asked_tersely(tmp_path / "model", tmp_path / "out", **how)
+    saved_tiny(tmp_path / "model")
+    first = evaluate()
+    shutil.rmtree(tmp_path / "model")
+    saved_tiny(tmp_path / "model", "1GB")
+    assert evaluate() == first and len(asked) == 9
+    evaluate(dtype="bfloat16")
+    assert len(asked) == 18                                          # rounded, they are others
+
+
+def test_other_settings_do_not_share_completions(tmp_path, asked):
+    warm = {"temperature": 1.0}
+    for number, changes in enumerate([{}, {"max_tokens": 9}, warm, warm | {"seed": 1}, warm | {"top_p": 0.5}], 1):
+        asked_tersely("tiny", tmp_path, exam=replace(TERSE, **changes))
+        assert len(asked) == 9 * number
+    asked_tersely("tiny", tmp_path)
+    assert len(asked) == 45
+
+
+def test_libraries_and_our_own_code_belong_to_the_key(tmp_path, asked, monkeypatch):
+    evaluate = lambda: asked_tersely("tiny", tmp_path)
+    first, plain, sources = evaluate(), azr.evals.versions, azr.evals._sources
+    newer = {"transformers": "9.9"}
+    monkeypatch.setattr(azr.evals, "versions", lambda *names: plain(*names) | {k: v for k, v in newer.items() if k in names})
+    assert evaluate()["engine"]["transformers"] == "9.9" and len(asked) == 18
+    monkeypatch.setattr(azr.evals, "_sources", lambda *names: sources(*names) + [b"one line more"])
+    assert evaluate()["code"] != first["code"] and len(asked) == 27
+
+
+def test_what_an_older_version_left_is_asked_again_and_kept(tmp_path, asked):
+    said, sheet = [], tmp_path / "tiny" / "heldout.jsonl"
+    sheet.parent.mkdir()
+    old = json.dumps({"benchmark": "heldout", "model": "tiny", "exam": {}}) + "\n"
+    sheet.write_text(old)
+    (tmp_path / "tiny" / "heldout.json").write_text('{"benchmark": "heldout", "model": "tiny"}')
+    asked_tersely("tiny", tmp_path, said.append)
+    assert len(asked) == 9 and said == [f"{sheet} is of an older version, which did not record all that a score depends on: "
+                                        "every task is asked again, and what was there is kept as heldout-older.jsonl"]
+    assert sheet.with_name("heldout-older.jsonl").read_text() == old
+    asked_tersely("tiny", tmp_path, said.append)
+    assert len(asked) == 9 and len(said) == 1
+
+
+def own_benchmark(monkeypatch, right, gold="1", told=None):
+    rows = [{"id": "a", "gold": gold}, {"id": "b", "gold": "2"}]
+    def judge(pairs, style, executor):
+        if told is not None: told.extend(text for _, text in pairs)
+        return [Verdict(Status.OK, 1.0) if right(row, text) else Verdict(Status.WRONG) for row, text in pairs]
+    ask = lambda row, style: Prompt("own", Role.SOLVE, text=f"say {row['id']}")
+    monkeypatch.setitem(EXAMS, "own", Benchmark("own", ask, judge, ("plain",), rows=lambda limit: rows))
+
+
+def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
+    prompts, told = [], []
+    def write(prompt): prompts.append(prompt); return "1"
+    take = lambda: examine(Script(write), "own", Exam(style="plain"), tmp_path, ABOUT, progress=False, say=str)
+    equal = lambda row, text: text == row["gold"]
+    own_benchmark(monkeypatch, equal, told=told)
+    first = take()
+    assert first["tasks"] == {"a": 1, "b": 0} and take() == first and told == ["1", "1"]
+    own_benchmark(monkeypatch, equal, gold="3", told=told)                 # the row has another answer
+    assert take()["tasks"] == {"a": 0, "b": 0} and told == ["1", "1", "1"]
+    sources = azr.evals._sources
+    monkeypatch.setattr(azr.evals, "_sources", lambda *names: sources(*names) + [b"one line more"])
+    own_benchmark(monkeypatch, lambda row, text: True, told=told)          # the code has another rule
+    second = take()
+    assert second["tasks"] == {"a": 1, "b": 1} and len(told) == 5 and len(prompts) == 2
+    with pytest.raises(ValueError, match="judged by different versions of azr.*judges stored completions without asking"):
+        compare(first, second)
+    lines = lambda: [json.loads(line)["right"] for line in (tmp_path / "own.jsonl").read_text().splitlines()]
+    assert len(lines()) > 2
+    take()
+    assert lines() == [1, 1]                                               # the last verdict of each stays
+
+
+@pytest.mark.parametrize("change", [{"timeout": 2.5}, {"max_output": 7}])
+def test_the_judges_limits_belong_to_the_judge(change):
+    with Executor() as one, Executor(**change) as other: assert judge_version(one) != judge_version(other)
+
+
+def test_stop_texts_and_words_belong_to_the_key(tmp_path, monkeypatch):
+    prompts = []
+    def write(prompt): prompts.append(prompt); return "1"
+    def take(**words):
+        own_benchmark(monkeypatch, lambda row, text: True)
+        ask = lambda row, style: Prompt("own", Role.SOLVE, **{"text": row["id"]} | words)
+        monkeypatch.setitem(EXAMS, "own", replace(EXAMS["own"], ask=ask))
+        return examine(Script(write), "own", Exam(style="plain"), tmp_path, ABOUT, progress=False, say=str)
+    for number, words in enumerate([{}, {"stop": ("\n",)}, {"text": "other words"}], 1):
+        take(**words), take(**words)
+        assert len(prompts) == 2 * number
+
+
+def test_one_process_at_a_time_writes_a_result(tmp_path):
+    with alone_in(tmp_path, "heldout.lock"), pytest.raises(ValueError, match="is in use by process"):
+        examine(Script(lambda prompt: pytest.fail("asked")), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+
+
+def test_two_names_of_one_folder_are_not_mixed(tmp_path):
+    with pytest.raises(ValueError, match="would write into one folder"):
+        evaluate_models(["some/model", "some-model"], ["heldout"], TERSE, tmp_path, say=str, progress=False)
+
+
+def test_a_comparison_names_what_else_differs(tmp_path):
+    def asks(exam, **facts):
+        about = {"model": "a", **facts}
+        return examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path / str(facts), about, progress=False, say=str)
+    base = asks(TERSE, dtype="float32")
+    assert compare(base, base)["differs"] == {} and "asked otherwise" not in result_table([base, base | {"model": "b"}])
+    other = asks(replace(TERSE, temperature=1.0, samples=2), dtype="bfloat16")
+    differs = {"dtype": ["float32", "bfloat16"], "exam.samples": [1, 2], "exam.temperature": [0.0, 1.0]}
+    assert compare(base, other)["differs"] == differs
+    assert "asked otherwise besides: dtype float32 and bfloat16, exam.samples 1 and 2" in result_table([base, other])
+
+
+@pytest.mark.parametrize("part", ["", "model", "checkpoints/checkpoint-2"])
+def test_what_a_run_trained_is_asked_in_the_style_of_the_run(tmp_path, part):
+    run = tmp_path / "run"
+    saved_tiny(run / "model"), saved_tiny(run / "checkpoints" / "checkpoint-2")
+    (run / "params.yaml").write_text(yaml.safe_dump({"config": recorded(Config(model="tiny", style="r1"))}))
+    sampler, exam, facts = open_model(str(run / part), Exam())
+    assert exam.style == "r1" == facts["trained_style"]
+    assert open_model(str(run / part), Exam(style="terse"))[1].style == "terse"
+    result = asked_tersely(run / part, tmp_path / "out")
+    assert "asked in style terse, and trained in r1" in result["remarks"]
+    assert open_model("tiny", Exam())[1].style == "terse" and open_model("tiny", Exam())[2]["trained_style"] is None
+
+
+# -- adapters
+
+LORA = dict(batch=4, attempts=2, steps=2, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2,
+            save_every=1, workers=1, lora_rank=2, learning_rate=0.05, task_types=["deduction"])
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory):
+    "Two LoRA runs that began elsewhere: one from `tiny`, one from `./base`."
+    root = tmp_path_factory.mktemp("trained")
+    with contextlib.chdir(root):
+        saved_tiny(root / "base")
+        for model in ("tiny", "./base"):
+            train(config("demo", **LORA, model=model), Path("runs") / Path(model).name, say=lambda line: None)
+    return root
+
+
+@pytest.fixture
+def tree(adapters, tmp_path):
+    "A copy of both, from another folder; the first ones are away meanwhile."
+    away = adapters.with_name("away")
+    shutil.copytree(adapters, tmp_path / "moved")
+    adapters.rename(away)
+    yield tmp_path / "moved"
+    away.rename(adapters)
+
+
+def logits(name): return load_policy(str(name))[0](torch.arange(40, 90)[None]).logits
+
+
+def test_an_adapter_is_loaded_from_anywhere(adapters, tmp_path, monkeypatch):
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)                                       # where ./base is something else
+    one, two = (adapters / "runs" / name for name in ("tiny", "base"))
+    torch.testing.assert_close(logits(one), logits(two / "model"))    # equal bases, equal runs
+    assert (logits(one) - logits("tiny")).abs().max() > 1e-3          # the adapter says something
+    assert {"name": "tiny"}.items() <= json.loads((one / "model" / BASE).read_text()).items()
+    names = [str(place) for place in (one, two, two / "checkpoints" / "checkpoint-2")]
+    found = evaluate_models(names, ["heldout"], Exam(limit=2), tmp_path / "out", say=str, progress=False)
+    assert [result["exam"]["style"] for result in found] == ["terse"] * 3
+    assert found[0]["tasks"] == found[1]["tasks"] == found[2]["tasks"]
+    assert found[0]["weights"] == found[1]["weights"] != open_model("tiny", Exam())[2]["weights"]
+    merge_adapter(two / "model", tmp_path / "merged")
+    torch.testing.assert_close(logits(tmp_path / "merged"), logits(two), atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="holds no adapter"): merge_adapter(tmp_path / "merged", tmp_path / "again")
+    assert final_exam(two, ["induction"]) == final_exam(one, ["induction"])   # ./base, and what was trained on it
+
+
+def test_an_adapter_finds_its_base_where_the_tree_has_moved(tree, monkeypatch):
+    monkeypatch.chdir("/")
+    torch.testing.assert_close(logits(tree / "runs" / "base"), logits(tree / "runs" / "tiny"))
+    monkeypatch.setattr(azr.trainer, "WEIGHTS", {"tiny": tree / "base"})   # of another installation
+    torch.testing.assert_close(logits(tree / "runs" / "base"), logits(tree / "runs" / "tiny"))
+
+
+def test_another_base_is_refused_and_a_missing_one_is_named(tree, tmp_path):
+    run = tree / "runs" / "base"
+    known = json.loads((run / "model" / BASE).read_text())
+    another_weight(tree / "base")
+    wanted, now = f"weights {known['weights']}", f"{tree / 'base'} has {weights_hash(tree / 'base')}"
+    with pytest.raises(ValueError, match=rf"'\./base' in .* \({wanted}\), and other weights lie there now \({now}\): put it back"):
+        load_policy(str(run))
+    shutil.rmtree(tree / "base")
+    with pytest.raises(ValueError, match="no weights lie there now: put it back .*base_model_name_or_path in .*adapter_config.json"):
+        load_policy(str(run))
+    saved_tiny(tmp_path / "else" / "here")
+    edited(run / "model", "adapter_config.json", base_model_name_or_path=str(tmp_path / "else" / "here"))
+    assert load_policy(str(run))[0].peft_config
+
+
+def test_a_lora_run_goes_on_from_another_folder_on_its_own_base(tree, tmp_path, monkeypatch):
+    run = tree / "runs" / "base"
+    whole = (run / "metrics.jsonl").read_bytes()
+    for name in ("model", "checkpoints/checkpoint-2"): shutil.rmtree(run / name)
+    (run / "summary.json").unlink()
+    another_weight(saved_tiny(tmp_path / "base"))                     # what ./base is here
+    monkeypatch.chdir(tmp_path)
+    said = []
+    train(config("demo", **LORA, model="./base"), run, say=said.append)
+    assert (run / "metrics.jsonl").read_bytes() == whole
+    assert json.loads((run / "model" / BASE).read_text())["folder"] == str(tree / "base")
+    assert f"./base is {tree / 'base'}, where this run began" in said
+    shutil.rmtree(run / "model"), (run / "summary.json").unlink(), another_weight(tree / "base")
+    with pytest.raises(ValueError, match="other weights lie there now"):
+        train(config("demo", **LORA, model="./base"), run, say=said.append)
+
+
+def test_an_adapter_is_no_model_to_train(adapters, tmp_path):
+    with pytest.raises(ValueError, match="is an adapter: write it into one model by `azr.trainer.merge_adapter"):
+        train(config("demo", **LORA, model=str(adapters / "runs" / "tiny" / "model")), tmp_path / "run", say=str)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pushing_an_adapter_on_a_local_folder_is_said(adapters, monkeypatch):
+    said = []
+    made = lambda name, exist_ok: SimpleNamespace(repo_id=name)
+    monkeypatch.setattr(azr.run, "HfApi", lambda: SimpleNamespace(create_repo=made, upload_folder=lambda **_: None))
+    for name in ("tiny", "base"):
+        arguments = SimpleNamespace(output_dir=str(adapters / "runs" / name / "checkpoints"))
+        azr.run.push(SimpleNamespace(config=Config(push_to_hub="me/azr"), args=arguments), said.append)
+    assert said == ["pushed to me/azr", "pushed to me/azr", f"warning: me/azr is an adapter on {adapters / 'base'}, "
+                    "which others have not: `azr.trainer.merge_adapter` writes both as one model"]
+
+
+def test_a_hub_base_is_loaded_at_its_commit(tmp_path, monkeypatch):
+    "Of an adapter that lies on the hub, the hub played by two functions."
+    asked = []
+    (tmp_path / "adapter").mkdir()
+    edited(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path="me/base", revision="1" * 40)
+    monkeypatch.setattr(azr.trainer, "find_adapter_config_file", lambda name: "there")
+    monkeypatch.setattr(azr.trainer, "snapshot_download", lambda name: tmp_path / "adapter")
+    def load(place, **how): asked.append((place, how.get("revision"))); raise OSError("enough")
+    monkeypatch.setattr(azr.trainer.AutoTokenizer, "from_pretrained", load)
+    with pytest.raises(ValueError, match="me/adapter"): load_policy("me/adapter")
+    assert asked == [("me/base", "1" * 40)]
+
+
+# -- what is not made twice must be what is asked for
+
+def test_a_finished_run_of_a_base_that_changed_is_not_taken(tree, monkeypatch):
+    monkeypatch.chdir(tree)
+    run, settings = tree / "runs" / "base", LORA | {"model": "./base"}
+    edited(run, BASE, folder=str(tree / "base"))                       # as if it had been trained here
+    said = []
+    assert list(sweep({"base": settings}, tree / "runs", say=said.append)) == ["base"] and said == ["1 of 1 runs are done"]
+    another_weight(tree / "base")
+    with pytest.raises(RuntimeError, match="holds a run of other weights .* than .* has now .*: choose another run folder"):
+        sweep({"base": settings}, tree / "runs", say=said.append)
+    with pytest.raises(ValueError, match="holds a run of other weights"): train(config("demo", **settings), run, say=said.append)
+
+
+def test_records_of_several_experiments_are_not_one_table(adapters):
+    records = [compact(adapters / "runs" / name) for name in ("tiny", "base")]
+    check_alike(records, {"model"})
+    with pytest.raises(ValueError, match='not of one experiment .model "./base" and "tiny".: give a folder for each'):
+        check_alike(records, ())
+    older = json.loads(json.dumps(records[0]))
+    del older["params"]["config"]["vllm_memory"]                       # a field that came later had its default
+    check_alike([*records, older | {"seed": 1}], {"model"})
+
+
+def test_committed_records_are_of_one_experiment_each():
+    own = {"advantage", "attempts", "control", "proposer_weight", "reference_choice", "references", "rewards", "solver_samples"}
+    check_alike(read_compacts(ROOT / "data" / "ablations"), own | {"task_types"})
+    check_alike(read_compacts(ROOT / "data" / "scaling"), {"model"})

@@ -37,7 +37,7 @@ def done(tmp_path_factory):
 
 def test_a_run_leaves_its_files_and_a_summary(done):
     folder, summary = done
-    assert {p.name for p in folder.iterdir()} == {"params.yaml", "metrics.jsonl", "timings.jsonl", "rollouts.jsonl.gz", "summary.json", "learning.png", "checkpoints", "model"}
+    assert {p.name for p in folder.iterdir()} == {"params.yaml", "metrics.jsonl", "timings.jsonl", "rollouts.jsonl.gz", "summary.json", "learning.png", "checkpoints", "model", "base.json"}
     assert summary == json.loads((folder / "summary.json").read_text())
     assert summary["heldout"]["gain"] == pytest.approx(summary["heldout"]["after"] - summary["heldout"]["before"])
     assert set(summary["heldout"]["by_type"]) == {"deduction", "abduction", "induction"} == set(summary["shifted"]["by_type"])

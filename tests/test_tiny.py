@@ -230,8 +230,8 @@ def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
     whole = build(tmp_path / "whole", phases=phases, progress=False)
     part = tmp_path / "part"
     part.mkdir()
-    for phase, steps in zip(phases, (10, 4)):
-        training = Training(new_model(tokenizer), tokenizer, phase)
+    for number, (phase, steps) in enumerate(zip(phases, (10, 4))):
+        training = Training(new_model(tokenizer), tokenizer, phase, before=phases[:number])
         if phase.name == "weak":
             training.model.load_state_dict(torch.load(part / "clean.pt", weights_only=True)["model"])
         for _ in range(steps): training.step()
@@ -246,6 +246,12 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tokenizer):
     build(tmp_path, phases=(Phase("a", 1, 1e-3),), progress=False)
     with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings: remove it"):
         build(tmp_path, phases=(Phase("a", 2, 1e-3),), progress=False)
+
+def test_a_phase_on_another_base_is_refused(tmp_path):
+    build(tmp_path, phases=(Phase("a", 1, 1e-3), Phase("b", 1, 1e-3)), progress=False)
+    (tmp_path / "a.pt").unlink()
+    with pytest.raises(ValueError, match="b.pt is a checkpoint of other settings: remove it"):
+        build(tmp_path, phases=(Phase("a", 2, 1e-3), Phase("b", 1, 1e-3)), progress=False)
 
 def test_the_command_can_be_interrupted(tmp_path):
     command = [sys.executable, "-m", "azr.tiny", "--output", str(tmp_path), "--tiny-clean-steps", "100000"]
