@@ -818,6 +818,18 @@ class _Child:
         os.close(self.ear)
         return self.end
 
+_EARLY = """__future__ abc argparse array ast base64 binascii bisect calendar cmath collections.abc colorsys concurrent.futures contextlib
+    contextvars copy csv dataclasses datetime decimal difflib doctest enum errno fnmatch fractions functools getopt glob
+    graphlib gzip hashlib heapq hmac html inspect io itertools json keyword linecache locale logging math numbers operator
+    optparse os pathlib pickle platform pprint queue random re reprlib sched secrets shlex shutil signal socket statistics
+    string struct subprocess sys tempfile textwrap threading time timeit tokenize traceback types typing unicodedata
+    unittest.mock urllib.parse uuid warnings weakref xml.etree.ElementTree zlib zoneinfo _strptime""".split()
+
+def _import_early(names: list[str]):
+    "Without a policy a program may import what it likes; no file can be opened later, so modules are read now."
+    for name in names:
+        with suppress(ImportError): importlib.import_module(name)
+
 class _Keeper:
     "The loop of one worker process. It hears of calls for loners, and tells their results, the deaths of runners, and when asked which calls are under way."
     def __init__(self, settings: _Settings, control: int):
@@ -826,10 +838,11 @@ class _Keeper:
         self.runner = self.loner = None
         null = os.open(os.devnull, os.O_RDWR)
         for name in ("PWD", *_LOADING): os.environ.pop(name, None)  # bubblewrap's; the interpreter's
-        modules = {name: importlib.import_module(name) for name in (Policy().imports if settings.imports is None else settings.imports)}
+        if settings.imports is None: _import_early(_EARLY)
+        modules = {name: importlib.import_module(name) for name in settings.imports or ()}
         self.builtin = vars(builtins) if settings.imports is None else _namespace_builtins({name: _facade(name, module) for name, module in modules.items()})
         if settings.imports is not None: _seal(self.builtin)
-        self.load_what_is_late(modules)
+        self.load_what_is_late(_LATE if settings.imports is None else modules)
         for standard in (0, 1, 2): os.dup2(null, standard)
         os.close(null)
         self.shut()

@@ -29,17 +29,18 @@ from transformers import AutoTokenizer
 import azr.evals
 import azr.run
 import azr.trainer
-from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, as_script, evalplus_right, fetch, lend, read_program, same_print
+from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, evalplus_right, fetch, read_program, same_print
 from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
 from azr.evals import (EXAMS, Exam, bootstrap, compare, comparisons, evaluate_models, examine, judge_version, mcnemar,
                        open_model, pass_at_k, remarks, result_table, sign_flips, wilson)
-from azr.executor import Call, Executor
+from azr.executor import Executor, _jail_trouble
 from azr.run import check_alike, compact, config, final_exam, read_compacts, recorded, sweep, train
 from azr.sampling import Script
 from azr.tiny import TINY, load_tiny
 from azr.trainer import BASE, Config, azr_recipe, environment, load_policy, merge_adapter, weights_hash
 from conftest import ROOT
 
+JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=f"answers run in a jail only: {_jail_trouble()}")
 TERSE = Exam(style="terse", limit=3)
 ABOUT = {"model": "script"}
 
@@ -125,6 +126,14 @@ def test_empty_completions_are_counted_and_said(tmp_path):
     assert {"benchmark", "model", "exam", "data", "first_prompt", "versions"} <= result.keys() and result["exam"]["style"] == "terse" and result["data"]["sha256"]
 
 
+def test_answers_refused_unrun_are_counted_and_shown(tmp_path):
+    "Three tasks of each type; what is no literal is refused, what is one is judged."
+    result = examine(Script(lambda prompt: "import os" if "<out>" in prompt.text else "[]"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    unrun = {name: n for name, n in result["statuses"].items() if name not in ("ok", "wrong", "raised")}
+    assert result["refused"] == sum(unrun.values()) > 0 and f"{result['refused']} refused unrun" in result_table([result])
+    assert "refused unrun" not in result_table([result | {"refused": 0}])
+
+
 def test_an_exam_goes_on_where_it_stopped(tmp_path):
     exam, calls = Exam(style="terse", limit=4, batch=4, seed=3), []
     def stops(prompt):
@@ -182,21 +191,7 @@ def test_a_damaged_adapter_is_named(tmp_path, config, said):
     with pytest.raises(ValueError, match=said): open_model(str(tmp_path), Exam())
 
 
-@pytest.mark.parametrize("program, entry, args, value", [
-    ("def f(x):\n    return x + 1\ndef g(x):\n    return f(f(x))", "g", "1", "3"), ("class Solution:\n    def f(self, x):\n        return -x", "Solution().f", "1", "-1"),
-    ("from __future__ import annotations\nimport sys, math\ndef g(x):\n    return min(x, sys.maxsize)", "g", "5", "5"), ("f = 3\ndef g(x):\n    global f\n    f = f + x\n    return f", "g", "1", "4")])
-def test_an_entry_is_lent_the_name_f(program, entry, args, value):
-    with Executor(workers=1) as executor: outcome, = executor.run([Call(lend(program, entry), args)])
-    assert outcome.value == value, outcome
-
-
-@pytest.mark.parametrize("program", ["print(sum(map(int, input().split())))", "import sys\nfor line in sys.stdin:\n    print(sum(int(w) for w in line.split()))\nsys.exit(0)",
-                                     "from sys import stdin, stdout\nstdout.write(str(sum(map(int, stdin.read().split()))))", "def f():\n    a, b = map(int, input().split())\n    return a + b\nprint(f())"])
-def test_a_script_reads_and_prints(program):
-    with Executor(workers=1) as executor: outcome, = executor.run([Call(as_script(program, "20 22\n"), "")])
-    assert outcome.ok and outcome.value.strip("'").replace("\\n", "") == "42", outcome
-
-
+@JAIL
 def test_livecodebench_packed_tests_and_their_verdicts():
     packed = base64.b64encode(zlib.compress(pickle.dumps(json.dumps([{"input": "3 4\n", "output": "7.0\n", "testtype": "stdin"}])))).decode()
     row = {"id": "0", "question_content": "Add.", "starter_code": "", "public_test_cases": '[{"input": "1 2\\n", "output": "3\\n", "testtype": "stdin"}]', "private_test_cases": packed}
@@ -268,9 +263,10 @@ def test_reference_answers_again(azr_data, tmp_path):
     if "mbpp+" in record: assert record["mbpp+"]["canonical right"] == 20 and record["mbpp+"]["agree"] == 40
 
 
+@JAIL
 def test_a_task_without_an_expected_value_is_said_and_no_ones_fault():
     pytest.importorskip("evalplus")
-    row = {"id": "Mbpp/596", "task_id": "Mbpp/596", "prompt": "", "entry_point": "size", "canonical_solution": "import sys\ndef size(x):\n    return sys.getsizeof(x)\n", "base_input": [[[1]]], "plus_input": [], "atol": 0}
+    row = {"id": "Mbpp/596", "task_id": "Mbpp/596", "prompt": "", "entry_point": "size", "canonical_solution": "def size(x):\n    return iter(x)\n", "base_input": [[[1]]], "plus_input": [], "atol": 0}
     with Executor(**BENCHMARKS["mbpp+"].executor) as executor: verdict, = BENCHMARKS["mbpp+"].judge([(row, "<answer>\n```python\ndef size(x):\n    return 64\n```\n</answer>")], "chat", executor)
     assert str(verdict.status) == "unscored" and verdict.score == 0
     record = {"statuses": {"unscored": 1}, "empty": 0, "cut": 0}
