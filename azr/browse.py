@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from .core import Role, Rollout, Task, Verdict
-from .metrics import gzip_parts, run_tasks
+from .metrics import gzip_parts, run_tasks, select
 from .parse import parse_answer, parse_proposal
 
 # %% ../nbs/3b_browse.ipynb #c007
@@ -333,18 +333,10 @@ def run_view(run: Run) -> View:
         for name in ("model", "seed", "steps", "batch", "attempts", "style", "advantage", "rewards", "control")
         if name in run.settings
     }
-    kinds = sorted(
-        {
-            key.split("/")[1]
-            for record in run.metrics
-            for key in record
-            if key.startswith(("propose/", "solve/")) and key.count("/") >= 2
-        }
-    )
+    shown = (("propose", "valid_rate", "valid"), ("solve", "accuracy", "solved"))
+    kinds = {kind for record in run.metrics for role, name, _ in shown for kind in select(record, role, name)}
     measures = [
-        (f"{kind}: {words}", f"{role}/{kind}/{name}")
-        for kind in kinds
-        for role, name, words in (("propose", "valid_rate", "valid"), ("solve", "accuracy", "solved"))
+        (f"{kind}: {words}", f"{role}/{kind}/{name}") for kind in sorted(kinds) for role, name, words in shown
     ]
     by_step = {record.get("step"): record for record in run.metrics}
     rows = tuple(

@@ -35,9 +35,9 @@ from .buffers import Buffers
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict, write_json
 from .evals import solve
 from .executor import Call, Executor, Outcome
-from .metrics import interval
 from .parse import refuse, syntax_tree
 from .plots import ARMS, GREY, figure, finish
+from .statistics import interval
 from .rewards import Proposed, RewardSetting
 from .run import surroundings
 from .sampling import Sampler

@@ -51,10 +51,11 @@ from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import TrainerCallback, set_seed
 
-
+from .contamination import answered_programs, local_benchmarks, overlaps
 from .evals import evaluate, examine_proposer, solve
 from .executor import Executor
-from .metrics import answered_programs, each_rollout, gzip_members, local_benchmarks, overlaps, program_of, read_metrics, step_metrics
+from .measures import program_measures, program_of
+from .metrics import each_rollout, gzip_members, read_metrics, step_metrics
 from .plots import learning_curve
 from .prompts import facts
 from .buffers import Buffers
@@ -401,7 +402,7 @@ class Watch(TrainerCallback):
         "Before the update: what the step did."
         self.first = step.number if self.first is None else self.first
         self.tokens = sum(r.written for r in step.rollouts + step.estimates)
-        self.pending, self.seconds, self.played = step_metrics(step.rollouts, step.tasks), dict(step.seconds), time.perf_counter()
+        self.pending, self.seconds, self.played = step_metrics(step.rollouts, step.tasks, measures=program_measures), dict(step.seconds), time.perf_counter()
         due = step.number == 1 or step.number % self.config.rollouts_every == 0 or step.number == self.config.steps
         if due: self.records.append_rollouts(step)
         self.table = rollout_table(step, self.config.rollouts_shown) if due else []
@@ -717,7 +718,7 @@ def save_results(trainer: SelfPlayTrainer, records: Records, folder: Path, execu
     metrics = records.read(records.metrics)
     summary = summarise(metrics, records.read(records.timings), trainer.config) | {"executor": executor.stats()}
     if not records.writes: return summary
-    figure = learning_curve(metrics, trainer.config.evaluate_tasks)
+    figure = learning_curve(metrics, trainer.config.evaluate_tasks, kinds=trainer.config.task_types)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
     summary["overlap"] = overlap_record([*trainer.selfplay.buffers], (rollout for _, rollout in each_rollout(folder)), trainer.config, os.environ.get("AZR_DATA"))
     write_json(folder / "summary.json", summary)

@@ -1,4 +1,4 @@
-"A planted copy of an exam is found, respelt or not; what is not there is not found; files that are missing or damaged are named."
+"A planted copy of an exam is found, respelt or not; files that are missing or damaged are named."
 
 import json
 import subprocess
@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from azr.contamination import answered_programs, _benchmark_programs, equal_rows, local_benchmarks, overlap, overlaps
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
-from azr.metrics import answered_programs, benchmark_programs, equal_rows, local_benchmarks, overlap, overlaps
 from azr.run import config, overlap_record
 from azr.grammar import held_out_tasks
 from conftest import ROOT
@@ -54,9 +54,23 @@ def test_each_question_counts():
     assert overlap([], EXAM.values())["ngram_share"] == 0
 
 
+def test_overlap_sees_through_spelling():
+    programs = [
+        "def f(x):\n    return x",
+        "def f(x):\n    return x + 1",
+        "def f(x):\n    return [i for i in x if i % 2]",
+        "def f(xs):\n    t = 0\n    for x in xs:\n        t += x\n    return t",
+    ]
+    respelt = "def f(numbers):\n    'sum'\n    total = 0\n    for n in numbers: total += n\n    return total"
+    found = overlap([respelt], programs, 4)
+    assert found["equal"] == 1 and found["equal_share"] == 1 / 4 and 1 / 4 <= found["ngram_share"] < 1
+    assert overlap(programs, programs, 4)["equal_share"] == 1 == overlap(programs, programs, 4)["ngram_share"]
+
+
 def test_no_hash_seed_changes_a_digit():
     program = (
-        f"from azr.metrics import overlap\nprint(overlap([{RESPELT!r}, {UNRELATED!r}], {list(EXAM.values())!r}, 4))"
+        "from azr.contamination import overlap\n"
+        f"print(overlap([{RESPELT!r}, {UNRELATED!r}], {list(EXAM.values())!r}, 4))"
     )
     said = {
         subprocess.run(
@@ -111,7 +125,7 @@ def test_programs_of_benchmarks_are_called_f(tmp_path):
 )
 def test_a_damaged_file_is_named_with_row_and_field(tmp_path, text, said):
     (tmp_path / "cruxeval.jsonl").write_text(text)
-    with pytest.raises(ValueError, match=said): benchmark_programs("CRUXEval", tmp_path)
+    with pytest.raises(ValueError, match=said): _benchmark_programs("CRUXEval", tmp_path)
     assert said in local_benchmarks(tmp_path)[1]["CRUXEval"]
 
 
@@ -148,9 +162,9 @@ def test_a_planted_exam_shows_in_the_summary():
 
 
 def test_answers_that_are_no_programs_do_not_count():
-    answer = lambda text, kind="induction", role=Role.SOLVE, status=Status.OK: Rollout(
-        Prompt(kind, role, "..."), Completion(text), Verdict(status)
-    )
+    def answer(text, kind="induction", role=Role.SOLVE, status=Status.OK):
+        return Rollout(Prompt(kind, role, "..."), Completion(text), Verdict(status))
+
     rollouts = [
         answer(EXAM["a"]),
         answer("1<in>2"),

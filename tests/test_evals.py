@@ -1,4 +1,4 @@
-"Statistics against enumeration and simulation; rules against the tools they are taken from; what is said when something is missing."
+"Rules against the tools they are taken from; what is said when something is missing."
 import base64
 import contextlib
 import functools
@@ -10,19 +10,14 @@ import subprocess
 import sys
 import zlib
 from dataclasses import replace
-from itertools import combinations
-from math import comb
 from pathlib import Path
 from types import SimpleNamespace
 
 os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up in the cache only
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
@@ -31,11 +26,12 @@ import azr.run
 import azr.trainer
 from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, evalplus_right, fetch, read_program, same_print
 from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
-from azr.evals import (EXAMS, Exam, bootstrap, compare, comparisons, evaluate_models, examine, judge_version, mcnemar,
-                       open_model, pass_at_k, remarks, result_table, sign_flips, wilson)
+from azr.evals import (
+    EXAMS, Exam, compare, comparisons, evaluate_models, examine, judge_version, open_model, remarks, result_table)
 from azr.executor import Executor, _jail_trouble
 from azr.run import check_alike, compact, config, final_exam, read_compacts, recorded, sweep, train
 from azr.sampling import Script
+from azr.statistics import bootstrap
 from azr.tiny import TINY, load_tiny
 from azr.trainer import BASE, Config, azr_recipe, environment, load_policy, merge_adapter, weights_hash
 from conftest import ROOT
@@ -43,32 +39,6 @@ from conftest import ROOT
 JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=f"answers run in a jail only: {_jail_trouble()}")
 TERSE = Exam(style="terse", limit=3)
 ABOUT = {"model": "script"}
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=7), st.data())
-def test_pass_at_k_is_the_share_of_all_draws(right, data):
-    k = data.draw(st.integers(1, len(right)))
-    draws = [any(some) for some in combinations(right, k)]
-    assert abs(pass_at_k(len(right), sum(right), k) - sum(draws) / len(draws)) < 1e-12
-
-
-@pytest.mark.parametrize("chance, tasks", [(.133, 30), (.1, 40), (.05, 164), (.02, 200), (.5, 15), (.9, 500)])
-def test_wilson_covers_the_truth_on_small_exams_and_rare_successes(chance, tasks):
-    "Exactly, over all counts."
-    weights = [comb(tasks, k) * chance**k * (1 - chance)**(tasks - k) for k in range(tasks + 1)]
-    assert .93 <= sum(w for k, w in enumerate(weights) if (bounds := wilson(k, tasks))[0] <= chance <= bounds[1]) <= .98
-
-
-def test_tasks_of_one_program_are_resampled_together():
-    "200 exams of 40 programs with 1 to 9 tasks each, that are solved or not as a whole."
-    rng, covered, alone, false = np.random.default_rng(1), 0, 0, 0
-    for seed in range(200):
-        sizes = rng.integers(1, 10, size=40)
-        clusters, right = np.repeat(np.arange(40), sizes), np.repeat(rng.random(40) < .4, sizes)
-        covered += (bounds := bootstrap(right, seed, 400, clusters=clusters))[0] <= .4 <= bounds[1]
-        alone += (bounds := bootstrap(right, seed, 400))[0] <= .4 <= bounds[1]
-        false += sign_flips(np.repeat(rng.choice([-1, 0, 1], size=40), sizes), clusters, seed, 400) < .05
-    assert covered >= 180 and alone < 150 and false <= 20
 
 
 def test_an_interval_without_spread_is_no_certainty():
@@ -80,28 +50,10 @@ def test_an_interval_without_spread_is_no_certainty():
     assert compare(old, result("b", [0, 1, 0])) == found == compare(result("a", [1, 0, 0]), old | {"model": "b", "tasks": dict(zip("123", [0, 1, 0]))})
 
 
-def test_turned_signs_are_mcnemar_where_every_task_stands_alone():
-    differences = [1] * 12 + [-1] * 4 + [0] * 30
-    assert abs(sign_flips(differences) - mcnemar([d < 0 for d in differences], [d > 0 for d in differences])) < .01 and sign_flips([0, 0]) == sign_flips([0, 1]) == 1
-
-
-@pytest.mark.parametrize("chance, tasks", [(.5, 100), (.3, 200)])
-def test_bootstrap_covers_the_truth(chance, tasks):
-    "1,000 exams of models that solve a task with a known chance; 500 draws are enough for quantiles of 2.5 %."
-    rng = np.random.default_rng(0)
-    intervals = [bootstrap(rng.random(tasks) < chance, seed, draws=500) for seed in range(1000)]
-    assert .93 <= np.mean([low <= chance <= high for low, high in intervals]) <= .97
-
-
 def test_a_model_that_is_always_worse_has_an_interval():
     result = lambda model, right: {"benchmark": "b", "data": {}, "model": model, "exam": {"samples": 1, "seed": 0, "style": "r1"}, "tasks": {str(n): right for n in range(20)}}
     worse, better = compare(result("a", 1), result("b", 0)), compare(result("b", 0), result("a", 1))
     assert worse["difference"] == worse["low"] == -1 and -.9 < worse["high"] < -.8 and (better["low"], better["high"]) == (-worse["high"], 1)
-
-
-def test_mcnemar_counts_the_tasks_that_differ():
-    first, second = [True] * 5 + [False] * 5, [True] * 5 + [True] * 5
-    assert mcnemar(first, second) == 2 / 2 ** 5 == mcnemar(second, first) and mcnemar(first, first) == 1
 
 
 def test_a_row_without_a_field_is_named(tmp_path):

@@ -14,10 +14,11 @@ from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, t
 from azr.metrics import (
     gzip_members,
     gzip_parts,
-    interval,
-    program_shape,
     read_metrics,
     read_rollouts,
+    rollout_records,
+    run_tasks,
+    select,
     solve_rates,
     step_metrics,
 )
@@ -93,64 +94,11 @@ def test_a_duplicate_without_a_task_is_not_valid():
 
 
 def test_truth_is_reported_beside_the_score():
-    vote = lambda score, truth: Rollout(
-        Prompt("vote", Role.SOLVE, text="?"), Completion(""), Verdict(Status.OK, score, truth)
-    )
+    def vote(score, truth):
+        return Rollout(Prompt("vote", Role.SOLVE, text="?"), Completion(""), Verdict(Status.OK, score, truth))
+
     metrics = step_metrics([vote(1.0, False), vote(1.0, True), vote(0.0, None)])
     assert metrics["solve/vote/accuracy"] == 2 / 3 and metrics["solve/vote/truth"] == 1 / 2
-
-
-@pytest.mark.parametrize(
-    "program, shape",
-    [
-        ("def f(x): return x", (1, 0)),
-        (
-            "import math\n\ndef g(x):\n    'doc'\n    return x\n\nclass A:\n    y: int = 0\n\ndef f(x):\n    return [g(i) for i in x]",
-            (3, 0),
-        ),
-        (
-            "def f(x):\n    if x:\n        return 1\n    elif x > 2:\n        return 2\n    elif x > 3:\n        return 3\n    else:\n        return 4",
-            (7, 1),
-        ),
-        (
-            "def f(x):\n    while x:\n        try:\n            with x as y: pass\n        except ValueError:\n            for i in x:\n                if i: break\n    return x",
-            (8, 4),
-        ),
-        ("def f(x):\n    match x:\n        case 1:\n            if x: return 1\n    return 2", (4, 2)),
-    ],
-)
-def test_program_shape(program, shape):
-    assert tuple(program_shape(program).values()) == shape
-
-
-def test_very_deep_expressions_are_no_trouble():
-    assert program_shape("def f(x): return " + "+".join(["x"] * 900)) == {"statements": 1, "nesting": 0}
-
-
-def test_only_programs_that_a_task_brings_are_measured():
-    tasks = [
-        Task("deduction", {"program": "def f(x): return x", "input": "1"}, {}, "a"),
-        Task("induction", {"pairs": []}, {"program": "def f(x):\n    x += 1\n    return x"}, "b"),
-    ]
-    metrics = step_metrics([rollout(Role.PROPOSE, name) for name in TYPES], tasks)
-    assert (
-        metrics["propose/deduction/statements"] == 1
-        and "propose/induction/statements" not in metrics
-        and "propose/abduction/statements" not in metrics
-    )
-
-
-def test_interval_covers_what_it_says():
-    rng, hits = Random(0), 0
-    for _ in range(4000):
-        middle, half = interval([rng.gauss(0, 1) for _ in range(5)])
-        hits += abs(middle) <= half
-    assert abs(hits / 4000 - .95) < .015
-    assert (
-        interval([2.0]) == (2.0, None)
-        and interval([1.0] * 3) == (1.0, 0.0)
-        and interval([0, 1] * 30)[1] == pytest.approx(0.13, abs=0.01)
-    )
 
 
 def test_reading_stops_at_what_is_whole(tmp_path):
@@ -216,3 +164,61 @@ def test_rollouts_of_another_version_are_named(tmp_path):
         gzip.compress(b'{"use": "trained", "step": 1, "rollout": {"reward": 0.5}}\n')
     )
     with pytest.raises(ValueError, match="Rollout lacks the field .*verdict"): read_rollouts(tmp_path)
+
+
+def test_measures_of_a_task_type_stand_beside_those_of_all():
+    class Counted:
+        name = "deduction"
+        def measures(self, rollouts, tasks): return {"asked": len(rollouts), "proved": len(tasks)}
+
+    step = [rollout(Role.PROPOSE, name) for name in TYPES] + [rollout(Role.SOLVE, "deduction")] * 2
+    tasks = [Task(name, {}, {}, name) for name in TYPES]
+    bare, metrics = step_metrics(step), step_metrics(step, tasks, [Counted(), SimpleNamespace(name="induction")])
+    own = {
+        "propose/deduction/asked": 1,
+        "propose/deduction/proved": 1,
+        "solve/deduction/asked": 2,
+        "solve/deduction/proved": 0,   # a solver proves nothing
+    }
+    assert metrics == bare | own and list(metrics) == sorted(metrics)
+    either = step_metrics(step, tasks, [Counted()], lambda rollouts, tasks: {"mine": len(tasks)})
+    mine = {f"{role}/{name}/mine": int(role == "propose") for role in Role for name in TYPES if name != "deduction"}
+    assert either == bare | own | {key: value for key, value in mine.items() if f"{key[:-5]}/count" in bare}
+
+
+def test_select_takes_one_measure_of_every_type_and_nothing_beside():
+    record = {
+        "step": 3,
+        "propose/a/reward": 1,
+        "propose/b/reward": 2,
+        "propose/reward": 3,
+        "propose/a/deep/reward": 4,
+        "solve/a/reward": 5,
+        "propose/a/status/ok": 6,
+        "xpropose/a/reward": 7,
+    }
+    assert select(record, Role.PROPOSE, "reward") == {"a": 1, "b": 2} == select(record, "propose", "reward")
+    assert select(record, "propose", "status/ok") == {"a": 6}
+    assert select(record, "propose", "ok") == {} == select({}, "propose", "ok")
+
+
+def test_records_keep_lengths_rewards_and_how_many_attempts_solved():
+    members = [rollout(Role.PROPOSE, "deduction", number=n, solve_rate=n / 4) for n in (1, 1, 4)] + [
+        rollout(Role.SOLVE, "deduction", number=1)
+    ]
+    assert rollout_records({7: members, 9: []}, 4) == [
+        {
+            "step": 7,
+            "propose/deduction/completion_length": 3.0,
+            "propose/deduction/reward": round(6 / 7 / 3, 4),
+            "propose/deduction/solved": [0, 2, 0, 0, 1],
+            "solve/deduction/completion_length": 2.0,
+            "solve/deduction/reward": round(1 / 7, 4),
+        },
+        {"step": 9},
+    ]
+
+
+def test_a_folder_without_a_checkpoint_holds_no_tasks(tmp_path):
+    (tmp_path / "rollouts.jsonl.gz").write_bytes(b"")
+    assert run_tasks(tmp_path) == [] and read_rollouts(tmp_path) == {} and rollout_records({}, 8) == []

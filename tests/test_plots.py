@@ -1,4 +1,4 @@
-"""What would bore the plots page: runs that have barely begun, other task types, gaps, and that nothing is left open."""
+"""What would bore the plots page: runs that have barely begun, other task types, gaps; nothing is left open."""
 
 import io
 import math
@@ -18,17 +18,16 @@ from azr.metrics import step_metrics
 from azr.plots import (
     ARMS,
     COLOURS,
-    LINES,
     ablation_rows,
     accuracy_by_size,
     accuracy_by_tokens,
     arm_gains,
     at_tokens,
-    funnel_shares,
+    _funnel_shares,
     headline,
     learnability_histogram,
     learning_curve,
-    lines,
+    _lines,
     measure,
     scaling,
     depth_curves,
@@ -62,6 +61,7 @@ def step_of(number, types=("deduction", "abduction"), status=Status.OK):
     return {"step": number, **step_metrics(rollouts)}
 
 
+TYPES = ("deduction", "abduction", "induction")
 RUNS = {
     "nothing yet": [],
     "only the first exam": [
@@ -147,7 +147,7 @@ def test_funnel_shares_add_up_and_pool_the_rest():
         for n in range(1, 200)
         for name in ("deduction",)
     ]
-    shares = funnel_shares(run)
+    shares = _funnel_shares(run)
     assert (
         len(shares) <= 40
         and shares.index[0] == 1
@@ -158,12 +158,12 @@ def test_funnel_shares_add_up_and_pool_the_rest():
     assert (shares.sum(axis=1) - 1).abs().max() < 1e-12
     total = sum(range(1, len(statuses) + 1))
     assert shares["ok"].iloc[0] == pytest.approx((1 + statuses.index(Status.OK)) / total)
-    assert list(funnel_shares(run, Role.SOLVE)) == ["wrong"]
+    assert list(_funnel_shares(run, Role.SOLVE)) == ["wrong"]
 
 
 def test_funnel_pools_task_types_by_count_not_by_share():
     run = [{"step": 1, "propose/deduction/status/ok": 30, "propose/induction/status/raised": 10}]
-    assert funnel_shares(run).loc[1].to_dict() == {"ok": .75, "raised": .25}
+    assert _funnel_shares(run).loc[1].to_dict() == {"ok": .75, "raised": .25}
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 8, 16])
@@ -217,8 +217,10 @@ def test_colours_and_lines_differ():
     assert set(COLOURS) == set(Role) and abs(grey(COLOURS[Role.PROPOSE]) - grey(COLOURS[Role.SOLVE])) > .25
     assert not {*COLOURS.values()} & {colour for colour, _ in ARMS.values()}  # an arm is never mistaken for a role
     for (_, first), (_, second) in combinations(ARMS.values(), 2): assert first != second
-    several = lines([*LINES, "maths", "bugs"])
+    several = _lines([*TYPES, "maths", "bugs"], TYPES)
     assert len(set(map(str, several.values()))) == 5
+    assert _lines(["induction"], TYPES)["induction"] == several["induction"] == _lines(TYPES[::-1], TYPES)["induction"]
+    assert _lines(["sums", "maths"]) == _lines(["maths", "sums"])   # the alphabet decides, not who comes first
 
 
 # ---- depth and size ----
@@ -244,7 +246,7 @@ def test_accuracy_by_size_takes_every_state_of_a_run(name):
 
 def test_the_funnel_of_several_runs_adds_them_up():
     one, other = [step_of(n) for n in range(3)], [step_of(n, status=Status.RAISED) for n in range(3)]
-    assert funnel_shares(one + other).to_dict() == {
+    assert _funnel_shares(one + other).to_dict() == {
         "ok": dict.fromkeys(range(3), 0.5),
         "raised": dict.fromkeys(range(3), 0.5),
     }

@@ -9,7 +9,7 @@ from sums import ZERO, Sums
 from azr.advantages import grpo, grpo_no_std
 from azr.buffers import Buffers
 from azr.core import Completion, Role, Status, Verdict
-from azr.evals import EXAMS, Exam, answer, evaluate, solve
+from azr.evals import EXAMS, Exam, evaluate, judge_batch, solve
 from azr.executor import Executor
 from azr.sampling import Script
 from azr.selfplay import Recipe, SelfPlay, deal_rewards, judge_attempts
@@ -284,9 +284,10 @@ def test_a_cut_answer_is_malformed_in_our_exams_and_judged_by_other_peoples_grad
     row, = [row for row in ours.rows(limit=1) if row["group"] == "deduction"]
     theirs = replace(ours, judge=lambda answers, style, executor: [Verdict(Status.OK, 1.0) for _ in answers])
     right = row["task"].hidden["output"]
-    def write(finished): return lambda prompts, sampling: [Completion(right, (1,), (2,), finished=finished) for _ in prompts]
+    def judged(finished, benchmark):
+        written = [[Completion(right, (1,), (2,), finished=finished)]]
+        found, = judge_batch(benchmark, [row], written, Exam("terse"), executor)
+        return found["right"], found["statuses"]
     with Executor(workers=1) as executor:
-        ask = lambda finished, benchmark: answer(write(finished), benchmark, [row], Exam("terse"), executor)[0]
-        found = [ask(finished, benchmark) for finished in (True, False) for benchmark in (ours, theirs)]
-    assert [(r["right"], r["statuses"], r["cut"]) for r in found] == [
-        (1, {"ok": 1}, 0), (1, {"ok": 1}, 0), (0, {"malformed": 1}, 1), (1, {"ok": 1}, 1)]
+        found = [judged(finished, benchmark) for finished in (True, False) for benchmark in (ours, theirs)]
+    assert found == [(1, {"ok": 1}), (1, {"ok": 1}), (0, {"malformed": 1}), (1, {"ok": 1})]

@@ -1,4 +1,4 @@
-"What is measured of proposed programs: hostile texts have no measure, distances are distances, overlap finds what is respelt."
+"What is measured of proposed programs: hostile texts have no measure, and the past is what came before."
 
 from collections import Counter
 
@@ -6,19 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.core import Task
-from azr.metrics import (
+from azr.contamination import _ngrams, overlap
+from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
+from azr.measures import (
     code_measures,
-    ngrams,
-    overlap,
+    program_measures,
+    program_records,
+    _program_shape,
     proposal_metrics,
-    run_proposals,
-    run_tasks,
-    surprise,
+    _surprise,
     text_distance,
     tree_distance,
-    value_type,
+    _value_type,
 )
+from azr.metrics import step_metrics
 
 HOSTILE = [
     "def f(",
@@ -47,13 +48,13 @@ def test_a_hostile_text_has_measures_or_none_and_never_raises(text):
         assert distance(text, PROGRAMS[0]) is None or 0 <= distance(text, PROGRAMS[0]) <= 1
     found = overlap([text], [text, PROGRAMS[0]], 3)
     assert found["asked"] == 2 and found["equal"] <= 2
-    ngrams(text)
+    _ngrams(text)
 
 
 @given(st.text(max_size=200))
 @settings(max_examples=60)
 def test_any_text_is_survived(text):
-    code_measures(text), tree_distance(text, PROGRAMS[1]), text_distance(text, PROGRAMS[1]), ngrams(text), value_type(
+    code_measures(text), tree_distance(text, PROGRAMS[1]), text_distance(text, PROGRAMS[1]), _ngrams(text), _value_type(
         text
     )
 
@@ -111,7 +112,7 @@ def task(number, name, step, output="1", program=PROGRAMS[1]):
 
 
 def test_undefined_is_undefined():
-    assert surprise("a", Counter()) is None and surprise("a", Counter("ab")) == .5
+    assert _surprise("a", Counter()) is None and _surprise("a", Counter("ab")) == .5
     first = proposal_metrics([task(0, "deduction", 0)], {}, [0, 7])
     assert (
         not {"answer_diversity", "novel_rate", "tree_distance"} & {k.split("/")[-1] for k in first[0]}
@@ -141,13 +142,64 @@ def test_the_past_is_what_came_before_the_step():
     )
 
 
-def test_overlap_sees_through_spelling():
-    respelt = "def f(numbers):\n    'sum'\n    total = 0\n    for n in numbers: total += n\n    return total"
-    found = overlap([respelt], PROGRAMS, 4)
-    assert found["equal"] == 1 and found["equal_share"] == 1 / 4 and 1 / 4 <= found["ngram_share"] < 1
-    assert overlap(PROGRAMS, PROGRAMS, 4)["equal_share"] == 1 == overlap(PROGRAMS, PROGRAMS, 4)["ngram_share"]
+@pytest.mark.parametrize(
+    "program, shape",
+    [
+        ("def f(x): return x", (1, 0)),
+        (
+            "import math\n\ndef g(x):\n    'doc'\n    return x\n\nclass A:\n    y: int = 0\n\n"
+            "def f(x):\n    return [g(i) for i in x]",
+            (3, 0),
+        ),
+        (
+            "def f(x):\n    if x:\n        return 1\n    elif x > 2:\n        return 2\n"
+            "    elif x > 3:\n        return 3\n    else:\n        return 4",
+            (7, 1),
+        ),
+        (
+            "def f(x):\n    while x:\n        try:\n            with x as y: pass\n"
+            "        except ValueError:\n            for i in x:\n                if i: break\n    return x",
+            (8, 4),
+        ),
+        ("def f(x):\n    match x:\n        case 1:\n            if x: return 1\n    return 2", (4, 2)),
+    ],
+)
+def test_program_shape(program, shape):
+    assert tuple(_program_shape(program).values()) == shape
 
 
-def test_a_folder_without_a_checkpoint_holds_no_tasks(tmp_path):
-    (tmp_path / "rollouts.jsonl.gz").write_bytes(b"")
-    assert run_tasks(tmp_path) == [] and run_proposals(tmp_path) == {}
+def test_very_deep_expressions_are_no_trouble():
+    assert _program_shape("def f(x): return " + "+".join(["x"] * 900)) == {"statements": 1, "nesting": 0}
+
+
+def test_only_programs_that_a_task_brings_are_measured():
+    tasks = [
+        Task("deduction", {"program": "def f(x): return x", "input": "1"}, {}, "a"),
+        Task("induction", {"pairs": []}, {"program": "def f(x):\n    x += 1\n    return x"}, "b"),
+    ]
+    rollouts = [
+        Rollout(Prompt(name, role, text="?"), Completion(""), Verdict(Status.OK))
+        for name in ("deduction", "abduction", "induction")
+        for role in Role
+    ]
+    metrics = step_metrics(rollouts, tasks, measures=program_measures)
+    assert (
+        metrics["propose/deduction/statements"] == 1
+        and "solve/deduction/statements" not in metrics
+        and "propose/induction/statements" not in metrics
+        and "propose/abduction/statements" not in metrics
+    )
+
+
+def test_records_hold_measures_and_the_first_short_programs():
+    assert program_records([], {}) == []
+    programs = {n: f"def f(x):\n    return {n}" for n in range(1, 7)}
+    tasks = [task(0, "deduction", 0), *(task(n, "deduction", 5, program=program) for n, program in programs.items())]
+    tasks.insert(1, task(9, "deduction", 5, program="def f(x):\n    return '" + "x" * 200 + "'"))
+    prompt = Prompt("deduction", Role.PROPOSE, text="?", references=("t0", "gone"))
+    shown = [Rollout(prompt, Completion(""), Verdict(Status.OK), task_id="t1")]
+    (record,) = program_records([*tasks, task(10, "induction", 5)], {5: shown}, programs=2)
+    assert record["propose/deduction/programs"] == ["def f(x):\n    return 1", "def f(x):\n    return 2"]
+    assert record["propose/deduction/tree_distance"] == round(tree_distance("def f(x):\n    return 1", PROGRAMS[1]), 4)
+    assert record["step"] == 5 and "propose/induction/programs" not in record
+    assert "propose/induction/answer_diversity" not in record and record["propose/deduction/novel_rate"] == 1.0
