@@ -7,8 +7,10 @@ def snapshot() -> dict[str, str]: # path -> hash of its content
     "Every file that git tracks or would ask about."
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try: listed = subprocess.run(words, cwd=notebooks.ROOT, capture_output=True, text=True)
-    except FileNotFoundError: sys.exit("make check compares with git, and there is no git on PATH: use `make test`, or install git")
-    if listed.returncode: sys.exit("make check compares with git, and this folder is no checkout: use `make test`, or clone")
+    except FileNotFoundError:
+        sys.exit("make check compares with git, and there is no git on PATH: use `make test`, or install git")
+    if listed.returncode:
+        sys.exit("make check compares with git, and this folder is no checkout: use `make test`, or clone")
     files = [name for name in listed.stdout.split("\0") if name]
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name in files if (path := notebooks.ROOT / name).is_file()}
 

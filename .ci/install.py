@@ -1,11 +1,14 @@
 "Installs azr into the interpreter that runs this: torch first and never over an installed one, then the package and the rest. Done once; a stamp says for which files."
+
 import hashlib, os, platform, re, subprocess, sys, tempfile, time
 from configparser import ConfigParser
 from importlib import metadata
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
-ours = not os.environ.get("AZR_PYTHON")                  # our own .venv: pinned, with everything; else the user's interpreter: ranges, what is asked for
+ours = not os.environ.get(
+    "AZR_PYTHON"
+)  # our own .venv: pinned, with everything; else the user's interpreter: ranges, what is asked for
 extras = ["lab", "dev"] if ours else sys.argv[1:]
 sources = ["settings.ini", "setup.py", "pyproject.toml", *(["constraints.txt"] if ours else [])]
 log = Path(sys.prefix if ours else tempfile.gettempdir()) / "azr-install.log"
@@ -43,26 +46,55 @@ def pip(*arguments: str, title: str):
     "One pip call: a line for each large download, the rest into the log, whose end is shown if it fails."
     say(title)
     began, packages = time.monotonic(), 0
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--progress-bar",
+        "off",
+        *arguments,
+    ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **({"PIP_USER": "0"} if ours else {})}
-    with open(log, "a", encoding="utf-8") as sink, subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                                                   stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace") as process:
+    with open(log, "a", encoding="utf-8") as sink, subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
         for line in process.stdout:
             sink.write(line)
             packages += line.startswith("Collecting ")
-            if size := re.match(r"\s*(?:Downloading (\S+?)(?:\.metadata)? |Processing \S*/(torch-\S+))(?:\(([\d.]+) (MB|GB)\))?", line):
+            if size := re.match(
+                r"\s*(?:Downloading (\S+?)(?:\.metadata)? |Processing \S*/(torch-\S+))(?:\(([\d.]+) (MB|GB)\))?", line
+            ):
                 name, local, number, unit = size.groups()
-                if local or (number and (unit == "GB" or float(number) >= 10)): say(f"  {(name or local).split('/')[-1].split('-cp')[0].split('-py')[0]}{f', {number} {unit}' if number else ''}")
+                if local or (number and (unit == "GB" or float(number) >= 10)):
+                    say(
+                        f"  {(name or local).split('/')[-1].split('-cp')[0].split('-py')[0]}{f', {number} {unit}' if number else ''}"
+                    )
             if line.startswith("Installing collected packages"): say(f"  {line.count(',') + 1} packages to unpack")
     if process.returncode == 0: return say(f"  done in {time.monotonic() - began:.0f} s")
     print(log.read_text(encoding="utf-8", errors="replace")[-3000:], file=sys.stderr)
-    sys.exit(f"azr: the installation failed; pip's last words are above, all of them in {log}. The same command tries again.{remedy()}")
+    sys.exit(
+        f"azr: the installation failed; pip's last words are above, all of them in {log}. The same command tries again.{remedy()}"
+    )
 
 def remedy() -> str:
     "The one thing about this machine that pip cannot say."
-    if os.environ.get("TORCH_INDEX"): return f" TORCH_INDEX={os.environ['TORCH_INDEX']} must be a wheel index that has {pinned('torch')}; without it, torch comes from PyPI."
-    if sys.platform == "darwin" and platform.machine() == "x86_64": return " PyTorch has had no wheels for Intel Macs since 2.2: use an Apple silicon Mac, Linux, or Colab."
-    if sys.version_info >= (3, 14): return " azr is tested on Python 3.11 to 3.13: with one of them on the PATH, remove .venv/ first."
+    if os.environ.get("TORCH_INDEX"):
+        return f" TORCH_INDEX={os.environ['TORCH_INDEX']} must be a wheel index that has {pinned('torch')}; without it, torch comes from PyPI."
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        return " PyTorch has had no wheels for Intel Macs since 2.2: use an Apple silicon Mac, Linux, or Colab."
+    if sys.version_info >= (3, 14):
+        return " azr is tested on Python 3.11 to 3.13: with one of them on the PATH, remove .venv/ first."
     return ""
 
 def main():
@@ -71,21 +103,41 @@ def main():
     log.write_text("", encoding="utf-8")
     torch = installed("torch")
     if torch and not in_range(torch) and not ours:
-        sys.exit(f"azr: {sys.executable} has torch {torch}, outside the range in settings.ini, and an installed torch is never replaced: "
-                 "type the command with AZR_PYTHON= (empty), and azr makes a .venv/ with a torch of its own.")
+        sys.exit(
+            f"azr: {sys.executable} has torch {torch}, outside the range in settings.ini, and an installed torch is never replaced: "
+            "type the command with AZR_PYTHON= (empty), and azr makes a .venv/ with a torch of its own."
+        )
     if not torch or not in_range(torch):
         index = os.environ.get("TORCH_INDEX")
-        pip(*(["--index-url", index, "--no-deps"] if index else ["-c", "constraints.txt"]), pinned("torch"),
-            title=f"installing {pinned('torch')}{' from ' + index if index else ', the largest part: minutes, the first time'}")
-        torch = subprocess.run([sys.executable, "-c", "from importlib.metadata import version; print(version('torch'))"], capture_output=True, text=True, check=True).stdout.strip()
-    keep = re.sub(r"^torch==.*$", "", (root / "constraints.txt").read_text(encoding="utf-8") if ours else "", flags=re.M)
+        pip(
+            *(["--index-url", index, "--no-deps"] if index else ["-c", "constraints.txt"]),
+            pinned("torch"),
+            title=f"installing {pinned('torch')}{' from ' + index if index else ', the largest part: minutes, the first time'}",
+        )
+        torch = subprocess.run(
+            [sys.executable, "-c", "from importlib.metadata import version; print(version('torch'))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    keep = re.sub(
+        r"^torch==.*$", "", (root / "constraints.txt").read_text(encoding="utf-8") if ours else "", flags=re.M
+    )
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text(f"{keep}\ntorch=={torch}\n", encoding="utf-8")   # the torch that is there, to the build
-        pip("-c", str(constraints), "-e", f".[{','.join(extras)}]" if extras else ".", title=f"installing azr and what it needs beside torch {torch}")
+        pip(
+            "-c",
+            str(constraints),
+            "-e",
+            f".[{','.join(extras)}]" if extras else ".",
+            title=f"installing azr and what it needs beside torch {torch}",
+        )
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(signature(), encoding="utf-8")
-    say(f"ready: Python {platform.python_version()}, torch {torch}, in {os.path.relpath(sys.prefix, root) if ours else sys.prefix}")
+    say(
+        f"ready: Python {platform.python_version()}, torch {torch}, in {os.path.relpath(sys.prefix, root) if ours else sys.prefix}"
+    )
 
-try: main()
+try:main()
 except KeyboardInterrupt: sys.exit("\nazr: stopped; the same command goes on with the installation.")

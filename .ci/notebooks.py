@@ -52,8 +52,10 @@ def execute(notebook, folder: Path, timeout: int = 900):
     from nbclient import NotebookClient
     kept = {}
     for i, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code" and directives(cell) & SKIPPED: kept[i], notebook.cells[i] = cell, nbformat.v4.new_code_cell("")
-    environment = {"OMP_NUM_THREADS": "1", **{key: value for key, value in os.environ.items() if key != "MPLBACKEND"}}    # the kernel draws inline
+        if cell.cell_type == "code" and directives(cell) & SKIPPED:
+            kept[i], notebook.cells[i] = cell, nbformat.v4.new_code_cell("")
+    # the kernel draws inline
+    environment = {"OMP_NUM_THREADS": "1", **{key: value for key, value in os.environ.items() if key != "MPLBACKEND"}}
     client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     try: client.execute(env=environment)
     finally:
@@ -66,7 +68,8 @@ def merge_streams(notebook):
         if cell.cell_type != "code": continue
         merged = []
         for output in cell.outputs:
-            if merged and output.output_type == "stream" == merged[-1].output_type and output.name == merged[-1].name: merged[-1].text += output.text
+            if merged and output.output_type == "stream" == merged[-1].output_type and output.name == merged[-1].name:
+                merged[-1].text += output.text
             else: merged.append(output)
         cell.outputs = merged
     return notebook

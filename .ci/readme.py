@@ -22,21 +22,31 @@ def fenced(text: str, language: str = "") -> str:
 def output_text(output) -> str: # "" for nothing to show
     "One output as markdown."
     if output.output_type == "stream": return fenced(output.text)
-    if output.output_type == "error": raise SystemExit(f"nbs/index.ipynb stores an error ({output.ename}): run `make refresh PAGES=nbs/index.ipynb`")
+    if output.output_type == "error":
+        raise SystemExit(f"nbs/index.ipynb stores an error ({output.ename}): run `make refresh PAGES=nbs/index.ipynb`")
     data = output.data
     if "text/markdown" in data: return at_root(data["text/markdown"].strip())
     if any(kind.startswith("image/") for kind in data):
-        raise SystemExit("nbs/index.ipynb draws a picture, which a README cannot hold: let `make figures` draw it into figures/, and show that file by a markdown cell")
+        raise SystemExit(
+            "nbs/index.ipynb draws a picture, which a README cannot hold: let `make figures` draw it into figures/, and show that file by a markdown cell"
+        )
     return fenced(data["text/plain"])
 
 def cell_text(cell) -> list[str]:
     "The blocks that a cell gives: quarto's directives hide it, its code or its output."
     marks = notebooks.directives(cell)
     if cell.cell_type == "markdown": return [] if "hide" in marks else [at_root(cell.source.strip())]
-    if cell.cell_type != "code" or marks & {"hide", "include: false"} or any(mark.startswith("default_exp") for mark in marks): return []
+    if (
+        cell.cell_type != "code"
+        or marks & {"hide", "include: false"}
+        or any(mark.startswith("default_exp") for mark in marks)
+    ):
+        return []
     source = "\n".join(line for line in cell.source.splitlines() if not re.match(r"#\s*\|", line)).strip()
     shown = [fenced(source, "python")] if source and not marks & {"hide_input", "echo: false"} else []
-    return shown + ([] if marks & {"hide_output", "output: false"} else [output_text(output) for output in cell.outputs])
+    return shown + (
+        [] if marks & {"hide_output", "output: false"} else [output_text(output) for output in cell.outputs]
+    )
 
 def build(notebook) -> str:
     "The whole README."

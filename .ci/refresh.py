@@ -1,4 +1,5 @@
 "Re-runs pages in place and stores their outputs: `make refresh`, or `make refresh PAGES='nbs/03_rewards.ipynb'`. A page that fails keeps its file."
+
 import sys, time
 from pathlib import Path
 
@@ -8,7 +9,8 @@ failed = []
 for page in [Path(name).resolve() for name in sys.argv[1:]] or notebooks.pages():
     began, notebook = time.monotonic(), notebooks.read(page)
     try: notebooks.execute(notebook, page.parent)
-    except Exception as error:                # a failing cell, a dead kernel, a time-out: named, and the next page has its turn
+    except Exception as error:
+        # a failing cell, a dead kernel, a time-out: named, and the next page has its turn
         failed.append(page.name)
         print(f"{page.name}: failed\n{error}", flush=True)
         continue

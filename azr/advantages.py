@@ -75,22 +75,39 @@ def raw(rewards, keys, groups, lengths) -> np.ndarray:
     "The reward itself: no baseline."
     return np.array(rewards, float)
 
-ADVANTAGES: dict[str, Callable] = {"trr++": trr, "trr++_token": trr_token, "role": per_role, "global": per_batch, "grpo": grpo, "grpo_no_std": grpo_no_std, "none": raw}
+ADVANTAGES: dict[str, Callable] = {
+    "trr++": trr,
+    "trr++_token": trr_token,
+    "role": per_role,
+    "global": per_batch,
+    "grpo": grpo,
+    "grpo_no_std": grpo_no_std,
+    "none": raw,
+}
 
 # %% ../nbs/04_advantages.ipynb #c031
 def advantage_function(
     estimator: str | Callable,  # a name in `ADVANTAGES`, or a function of (rewards, keys, groups, lengths)
-) -> Callable:                  # the same function, its input and output checked; (N,), or (N, T) for an estimator that credits tokens
+) -> Callable:  # the same function, its input and output checked; (N,), or (N, T) for an estimator that credits tokens
     "The estimator of that name; a function is taken as it is."
     if not callable(estimator) and estimator not in ADVANTAGES:
-        raise ValueError(f"no advantage estimator is called {estimator!r}: take one of {', '.join(ADVANTAGES)}, or give a function of (rewards, keys, groups, lengths)")
+        raise ValueError(
+            f"no advantage estimator is called {estimator!r}: take one of {', '.join(ADVANTAGES)}, or give a function of (rewards, keys, groups, lengths)"
+        )
     estimate = estimator if callable(estimator) else ADVANTAGES[estimator]
     def checked(rewards, keys, groups, lengths) -> np.ndarray:
         rewards, lengths = np.asarray(rewards, float), np.asarray(lengths)
         sizes = [len(column) for column in (rewards, keys, groups, lengths)]
-        if len(set(sizes)) > 1: raise ValueError(f"rewards, keys, groups and lengths have {sizes} entries: they must be equally many")
-        if not np.isfinite(rewards).all(): raise ValueError(f"reward {int(np.argmin(np.isfinite(rewards)))} of {len(rewards)} is not a finite number: look at the reward setting's curve and terms")
+        if len(set(sizes)) > 1:
+            raise ValueError(f"rewards, keys, groups and lengths have {sizes} entries: they must be equally many")
+        if not np.isfinite(rewards).all():
+            raise ValueError(
+                f"reward {int(np.argmin(np.isfinite(rewards)))} of {len(rewards)} is not a finite number: look at the reward setting's curve and terms"
+            )
         result = np.asarray(estimate(rewards, keys, groups, lengths), float)
-        if result.ndim not in (1, 2) or len(result) != len(rewards) or not np.isfinite(result).all(): raise ValueError(f"the advantage estimator {estimator!r} gave shape {result.shape} for {len(rewards)} samples, or a value that is not finite")
+        if result.ndim not in (1, 2) or len(result) != len(rewards) or not np.isfinite(result).all():
+            raise ValueError(
+                f"the advantage estimator {estimator!r} gave shape {result.shape} for {len(rewards)} samples, or a value that is not finite"
+            )
         return result
     return checked

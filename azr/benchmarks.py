@@ -66,24 +66,28 @@ class Benchmark:
 def optional(module: str): # the module
     "A package that only some benchmarks need. Raises Unavailable with the line to type."
     try: return importlib.import_module(module)
-    except ImportError as error: raise Unavailable(f"{module.split('.')[0]} is not installed: type `pip install -c constraints.txt -e '.[evals]'` in the checkout ({error})") from error
+    except ImportError as error:
+        raise Unavailable(f"{module.split('.')[0]} is not installed: type `pip install -c constraints.txt -e '.[evals]'` in the checkout ({error})") from error
 
 def read_lines(path: Path) -> list: # rows
     "The rows of a .jsonl or .jsonl.gz file, or of a .json list. Raises ValueError naming the line that is none."
     try: text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error: raise ValueError(f"{path} cannot be read ({error}): is the file whole?") from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): is the file whole?") from error
     parts = [(1, text)] if text.lstrip().startswith("[") else [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     rows = []
     for number, line in parts:
         try: rows.append(json.loads(line))
-        except json.JSONDecodeError as error: raise ValueError(f"{path}, line {number} is no JSON ({error.msg}): is the file whole?") from error
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number} is no JSON ({error.msg}): is the file whole?") from error
     return rows[0] if text.lstrip().startswith("[") else rows
 
 def checked(benchmark: Benchmark, rows: Sequence[dict], origin: str) -> list[dict]:
     "The rows with the benchmark's own field names. Raises ValueError naming the row and the field that is missing."
     found = []
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict): raise ValueError(f"{origin}, row {number} is a {type(row).__name__}: {benchmark.name} needs objects with {', '.join(benchmark.fields)}")
+        if not isinstance(row, dict):
+            raise ValueError(f"{origin}, row {number} is a {type(row).__name__}: {benchmark.name} needs objects with {', '.join(benchmark.fields)}")
         names = {name: next((n for n in others if row.get(n) is not None), None) for name, others in benchmark.fields.items()}
         if missing := [name for name, n in names.items() if n is None]:
             raise ValueError(f"{origin}, row {number} has no field {missing[0]!r}: {benchmark.name} needs {', '.join(benchmark.fields)}, and the row has {', '.join(sorted(row))[:200]}")
@@ -102,14 +106,17 @@ def fetch(benchmark: Benchmark, data: str | Path = "", # folder with local copie
     folder = Path(data) if data else None
     paths = [folder] if folder and folder.is_file() else [folder / name for name in benchmark.files] if folder else []
     path = next((p for p in paths if p.is_file()), None)
-    if path: rows, about = read_lines(path), {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
+    if path:
+        rows, about = read_lines(path), {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
     elif hub and benchmark.hub: rows, about = from_hub(benchmark)
     else: raise Unavailable(f"{benchmark.name}: no {' or '.join(benchmark.files)} in {folder or 'a data folder (none was given)'}: download it from {benchmark.get}"
                             + (" and put it there, or allow the hub (hub=True, --hub)" if benchmark.hub else " and put it there"))
-    if not rows: raise Unavailable(f"{benchmark.name}: {about['source']} has no rows: download it again from {benchmark.get}")
+    if not rows:
+        raise Unavailable(f"{benchmark.name}: {about['source']} has no rows: download it again from {benchmark.get}")
     rows = checked(benchmark, rows, about["source"])
     names = [str(row.get("id", row.get("task_id", ""))) for row in rows]
-    if len(set(names)) < len(rows) or "" in names: names = [str(number) for number in range(len(rows))]   # no names, or one twice
+    if len(set(names)) < len(rows) or "" in names:
+        names = [str(number) for number in range(len(rows))]   # no names, or one twice
     chosen = [row | {"id": name} for row, name in zip(rows, names)][:limit or None]
     return chosen, about | {"rows": len(chosen), "of": len(rows)}
 
@@ -125,7 +132,8 @@ def from_hub(benchmark: Benchmark) -> tuple[list[dict], dict]: # rows, source an
     return rows, {"source": f"hub {name}", "sha256": hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()[:16]}
 
 # %% ../nbs/19_benchmarks.ipynb #c011
-def ask_task(row: dict, style: str) -> Prompt: return task_types((row["task"].task_type,), style, allowed=Policy().imports)[0].solve_prompt(row["task"])
+def ask_task(row: dict, style: str) -> Prompt:
+    return task_types((row["task"].task_type,), style, allowed=Policy().imports)[0].solve_prompt(row["task"])
 
 def judge_tasks(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor) -> list[Verdict]:
     "By the task types, each type in one batch."
@@ -359,7 +367,8 @@ def cut(text: str, stop: Sequence[str]) -> str:
 
 def code_stop(row: dict) -> tuple[str, ...]: return MBPP_STOP if row["task_id"].startswith("Mbpp/") else HUMANEVAL_STOP
 
-def wrap_body(body: str, style: str, name: str, row: dict) -> Prompt: return Prompt(name, Role.SOLVE, task_id=row["id"], **WRAPS[style](body))
+def wrap_body(body: str, style: str, name: str, row: dict) -> Prompt:
+    return Prompt(name, Role.SOLVE, task_id=row["id"], **WRAPS[style](body))
 
 def bare_prompt(row: dict) -> str: return row["prompt"].strip() + "\n"   # as evalplus asks a base model
 
@@ -540,7 +549,8 @@ def judge_code(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor
 
 # %% ../nbs/19_benchmarks.ipynb #c028
 class _OnlyText(pickle.Unpickler):
-    def find_class(self, module, name): raise pickle.UnpicklingError(f"the packed tests want {module}.{name}: they should hold text alone")
+    def find_class(self, module, name):
+        raise pickle.UnpicklingError(f"the packed tests want {module}.{name}: they should hold text alone")
 
 def unpacked(text: str) -> list[dict]: # tests: input, output, testtype
     "Tests as JSON, packed or not."
@@ -625,8 +635,14 @@ LIVE = "# Solve the problem\n{problem}\n\n{how} Answer with the whole program, i
 
 def ask_live(row: dict, style: str) -> Prompt:
     starter = (row.get("starter_code") or "").strip()
-    how = f"Write it into this frame:\n{fence('python', starter)}" if starter else "The program reads standard input and prints the answer."
-    return wrap_body(LIVE.format(problem=row["question_content"].strip(), how=how, form=fence("python", "...")), style, "live", row)
+    how = (
+        f"Write it into this frame:\n{fence('python', starter)}"
+        if starter
+        else "The program reads standard input and prints the answer."
+    )
+    return wrap_body(
+        LIVE.format(problem=row["question_content"].strip(), how=how, form=fence("python", "...")), style, "live", row
+    )
 
 # %% ../nbs/19_benchmarks.ipynb #c032
 MATHS = "# Solve the problem\n{problem}\n\nAnswer with the result alone, as \\boxed{{...}}."
@@ -652,27 +668,81 @@ def maths_verdict(row: dict, answer: str | Verdict, tool) -> Verdict:
     found = tool.parse(answer)
     if not found: return Verdict(Status.MALFORMED, detail="no formula or number in the answer")
     right = any(tool.verify(tool.parse(f"\\boxed{{{str(gold).strip().strip('$')}}}"), found) for gold in golds)
-    return Verdict(Status.OK, 1.0, True) if right else Verdict(Status.WRONG, truth=False, detail=f"expected {golds[0]}, got {answer.strip()[-80:]}")
+    return (
+        Verdict(Status.OK, 1.0, True)
+        if right
+        else Verdict(Status.WRONG, truth=False, detail=f"expected {golds[0]}, got {answer.strip()[-80:]}")
+    )
 
 # %% ../nbs/19_benchmarks.ipynb #c035
 def _same(*names: str) -> dict: return {name: (name,) for name in names}
 
-_CRUX = {"styles": ("r1", "chat", "terse"), "fields": _same("code", "input", "output"), "files": ("cruxeval.jsonl",), "hub": ("cruxeval-org/cruxeval", None, "test"),
-         "get": "https://huggingface.co/datasets/cruxeval-org/cruxeval", "executor": {"arguments": "expression", "timeout": 4.0}}
-_PLUS = {"ask": ask_code, "styles": ("r1", "chat", "plain"), "fields": _same("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol"), "executor": WIDE_EXECUTOR}
-_HUMAN = _PLUS | {"files": ("HumanEvalPlus.jsonl", "HumanEvalPlus.jsonl.gz"), "get": "https://github.com/evalplus/humanevalplus_release/releases"}
-_MBPP = _PLUS | {"files": ("MbppPlus.jsonl", "MbppPlus.jsonl.gz"), "get": "https://github.com/evalplus/mbppplus_release/releases"}
-_MATHS = {"ask": ask_maths, "judge": judge_maths, "styles": ("r1", "chat", "plain"), "fields": {"problem": ("problem", "Problem", "question"), "answer": ("answer", "Answer", "final_answer")}}
+_CRUX = {
+    "styles": ("r1", "chat", "terse"),
+    "fields": _same("code", "input", "output"),
+    "files": ("cruxeval.jsonl",),
+    "hub": ("cruxeval-org/cruxeval", None, "test"),
+    "get": "https://huggingface.co/datasets/cruxeval-org/cruxeval",
+    "executor": {"arguments": "expression", "timeout": 4.0},
+}
+_PLUS = {
+    "ask": ask_code,
+    "styles": ("r1", "chat", "plain"),
+    "fields": _same("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol"),
+    "executor": WIDE_EXECUTOR,
+}
+_HUMAN = _PLUS | {
+    "files": ("HumanEvalPlus.jsonl", "HumanEvalPlus.jsonl.gz"),
+    "get": "https://github.com/evalplus/humanevalplus_release/releases",
+}
+_MBPP = _PLUS | {
+    "files": ("MbppPlus.jsonl", "MbppPlus.jsonl.gz"),
+    "get": "https://github.com/evalplus/mbppplus_release/releases",
+}
+_MATHS = {
+    "ask": ask_maths,
+    "judge": judge_maths,
+    "styles": ("r1", "chat", "plain"),
+    "fields": {"problem": ("problem", "Problem", "question"), "answer": ("answer", "Answer", "final_answer")},
+}
 
 def _maths(name: str, hub: str, configuration: str | None = None, split: str = "test") -> Benchmark:
-    return Benchmark(name, files=(f"{name}.jsonl",), hub=(hub, configuration, split), get=f"https://huggingface.co/datasets/{hub}", **_MATHS)
+    return Benchmark(
+        name,
+        files=(f"{name}.jsonl",),
+        hub=(hub, configuration, split),
+        get=f"https://huggingface.co/datasets/{hub}",
+        **_MATHS,
+    )
 
-BENCHMARKS = {b.name: b for b in (
-    *(Benchmark(f"cruxeval-{hidden[0]}", partial(ask_crux, hidden=hidden), partial(judge_crux, hidden=hidden), **_CRUX) for hidden in ("input", "output")),
-    *(Benchmark(name, judge=partial(judge_code, tests=tests), **family) for family, base in ((_HUMAN, "humaneval"), (_MBPP, "mbpp"))
-      for name, tests in ((base, ("base_input",)), (f"{base}+", ("base_input", "plus_input")))),
-    Benchmark("livecodebench", ask_live, judge_live, fields=_same("question_content", "public_test_cases", "private_test_cases"), files=("livecodebench.jsonl", "test6.jsonl", "test.jsonl"),
-              get="https://huggingface.co/datasets/livecodebench/code_generation_lite", executor=WIDE_EXECUTOR),
-    _maths("aime24", "Maxwell-Jia/AIME_2024", split="train"), _maths("aime25", "math-ai/aime25"), _maths("amc23", "math-ai/amc23"), _maths("math500", "HuggingFaceH4/MATH-500"),
-    _maths("minerva", "math-ai/minervamath"), _maths("olympiadbench", "Hothan/OlympiadBench", "OE_TO_maths_en_COMP", "train"),
-)}
+BENCHMARKS = {
+    b.name: b
+    for b in (
+        *(
+            Benchmark(
+                f"cruxeval-{hidden[0]}", partial(ask_crux, hidden=hidden), partial(judge_crux, hidden=hidden), **_CRUX
+            )
+            for hidden in ("input", "output")
+        ),
+        *(
+            Benchmark(name, judge=partial(judge_code, tests=tests), **family)
+            for family, base in ((_HUMAN, "humaneval"), (_MBPP, "mbpp"))
+            for name, tests in ((base, ("base_input",)), (f"{base}+", ("base_input", "plus_input")))
+        ),
+        Benchmark(
+            "livecodebench",
+            ask_live,
+            judge_live,
+            fields=_same("question_content", "public_test_cases", "private_test_cases"),
+            files=("livecodebench.jsonl", "test6.jsonl", "test.jsonl"),
+            get="https://huggingface.co/datasets/livecodebench/code_generation_lite",
+            executor=WIDE_EXECUTOR,
+        ),
+        _maths("aime24", "Maxwell-Jia/AIME_2024", split="train"),
+        _maths("aime25", "math-ai/aime25"),
+        _maths("amc23", "math-ai/amc23"),
+        _maths("math500", "HuggingFaceH4/MATH-500"),
+        _maths("minerva", "math-ai/minervamath"),
+        _maths("olympiadbench", "Hothan/OlympiadBench", "OE_TO_maths_en_COMP", "train"),
+    )
+}

@@ -31,7 +31,8 @@ def setting(text: str) -> tuple[str, object]: # ("batch", 16)
     name, equals, value = text.partition("=")
     if not equals or not name: raise argparse.ArgumentTypeError(f"{text!r} is not name=value")
     try: value = yaml.safe_load(value)
-    except yaml.YAMLError as error: raise argparse.ArgumentTypeError(f"{text!r} holds no YAML value ({str(error).splitlines()[0]})") from error
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no YAML value ({str(error).splitlines()[0]})") from error
     try: return name, float(value) if isinstance(value, str) else value   # YAML 1.1 reads 1e-3 as text
     except ValueError: return name, value
 
@@ -87,7 +88,9 @@ def run_notebook(name: str, start: str | Path = ".") -> Path:
     "The notebook `nbs/runs/<name>.ipynb` of the checkout that holds `start`. Raises ValueError outside of one."
     for folder in (Path(start).resolve(), *Path(start).resolve().parents):
         if (path := folder / "nbs" / "runs" / f"{name}.ipynb").exists(): return path
-    raise ValueError(f"no nbs/runs/{name}.ipynb above {Path(start).resolve()}: start this in a checkout of azr (azr train needs none)")
+    raise ValueError(
+        f"no nbs/runs/{name}.ipynb above {Path(start).resolve()}: start this in a checkout of azr (azr train needs none)"
+    )
 
 def execute(notebook: Path, output: Path, parameters: dict):
     "Run a notebook by papermill, its lines shown as they come; the executed copy is the lab record. Raises ValueError."
@@ -150,22 +153,61 @@ def default_of(field: Field) -> object:
 def parser() -> argparse.ArgumentParser:
     "`azr --help`, and the rest."
     from azr.run import presets
-    top = argparse.ArgumentParser(prog="azr", description="Self-play reasoning: one model poses tasks to itself, an executor checks the answers.")
+    top = argparse.ArgumentParser(
+        prog="azr", description="Self-play reasoning: one model poses tasks to itself, an executor checks the answers."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     settings = "\n".join(f"  {name:<24} {default:<46} {words}".rstrip() for name, default, words in field_help())
-    for name, about in (("train", "run self-play, or go on with a run"), ("demo", "the same through nbs/runs/train.ipynb: the executed notebook lies in the run folder"),
-                        ("plan", "memory, time and what to change, for a preset on a GPU, before anything is downloaded")):
-        one = commands.add_parser(name, help=about, description=about, epilog=f"settings and the paper's values:\n{settings}", formatter_class=argparse.RawDescriptionHelpFormatter)
-        one.add_argument("--preset", default="demo", choices=list(presets()), help="the values to start from (default: demo)")
-        one.add_argument("--config", default=None, metavar="FILE.yaml", help="the same from a file of `field: value` lines over the defaults")
-        one.add_argument("--set", action="append", default=[], type=setting, metavar="NAME=VALUE", help="change a setting; may be given several times")
+    for name, about in (
+        ("train", "run self-play, or go on with a run"),
+        ("demo", "the same through nbs/runs/train.ipynb: the executed notebook lies in the run folder"),
+        ("plan", "memory, time and what to change, for a preset on a GPU, before anything is downloaded"),
+    ):
+        one = commands.add_parser(
+            name,
+            help=about,
+            description=about,
+            epilog=f"settings and the paper's values:\n{settings}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.add_argument(
+            "--preset", default="demo", choices=list(presets()), help="the values to start from (default: demo)"
+        )
+        one.add_argument(
+            "--config",
+            default=None,
+            metavar="FILE.yaml",
+            help="the same from a file of `field: value` lines over the defaults",
+        )
+        one.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            type=setting,
+            metavar="NAME=VALUE",
+            help="change a setting; may be given several times",
+        )
         if name == "plan":
             plan_options(one)
             continue
-        one.add_argument("--run", default=None, metavar="FOLDER", help="run folder; the same folder again goes on (default: runs/<preset>-s<seed>)")
-        one.add_argument("--anyway", action="store_true", help="start even where azr plan says that the GPU is too small")
-        one.add_argument("--threads", type=int, default=1, help="torch threads on a CPU (default: 1; the same number repeats a run to the byte)")
-    evaluate_options(commands.add_parser("evaluate", help="models on held-out tasks and benchmarks, compared with the first"))
+        one.add_argument(
+            "--run",
+            default=None,
+            metavar="FOLDER",
+            help="run folder; the same folder again goes on (default: runs/<preset>-s<seed>)",
+        )
+        one.add_argument(
+            "--anyway", action="store_true", help="start even where azr plan says that the GPU is too small"
+        )
+        one.add_argument(
+            "--threads",
+            type=int,
+            default=1,
+            help="torch threads on a CPU (default: 1; the same number repeats a run to the byte)",
+        )
+    evaluate_options(
+        commands.add_parser("evaluate", help="models on held-out tasks and benchmarks, compared with the first")
+    )
     return top
 
 def plan_options(one: argparse.ArgumentParser):
@@ -173,7 +215,13 @@ def plan_options(one: argparse.ArgumentParser):
     from azr.plan import Assumptions
     one.add_argument("--gpu", required=True, metavar="SIZE|NAME", help="the GPU: 24GB, RTX 4090, A100-80GB, H200, ...")
     for name, default, words in field_help(Assumptions):
-        one.add_argument(f"--{name.replace('_', '-')}", type=type(getattr(Assumptions, name)), default=getattr(Assumptions, name), metavar="N", help=f"assumed {words} (default: {default})")
+        one.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(getattr(Assumptions, name)),
+            default=getattr(Assumptions, name),
+            metavar="N",
+            help=f"assumed {words} (default: {default})",
+        )
 
 def main(argv: Sequence[str] | None = None) -> int: # exit status
     "The `azr` command."
@@ -258,26 +306,76 @@ def plan_command(arguments: argparse.Namespace):
 def evaluate_options(one: argparse.ArgumentParser):
     "What `azr evaluate` can be told."
     from azr.evals import EXAMS, Exam
-    one.add_argument("models", nargs="+", metavar="MODEL", help="hub name, folder, run folder, tiny or tiny_clean; the first is the base of comparisons")
-    one.add_argument("--benchmark", nargs="+", default=["heldout"], metavar="NAME", help=f"any of {', '.join(EXAMS)} (default: heldout)")
+    one.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="hub name, folder, run folder, tiny or tiny_clean; the first is the base of comparisons",
+    )
+    one.add_argument(
+        "--benchmark",
+        nargs="+",
+        default=["heldout"],
+        metavar="NAME",
+        help=f"any of {', '.join(EXAMS)} (default: heldout)",
+    )
     one.add_argument("--data", default="", metavar="FOLDER", help="folder with the benchmarks' files")
     one.add_argument("--hub", action="store_true", help="download what that folder has not")
-    one.add_argument("--output", default="runs/evaluate", metavar="FOLDER", help="results and completions; the same folder again goes on (default: runs/evaluate)")
+    one.add_argument(
+        "--output",
+        default="runs/evaluate",
+        metavar="FOLDER",
+        help="results and completions; the same folder again goes on (default: runs/evaluate)",
+    )
     one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"],
                      help="prompt style (default: that of the run, else what fits the model)")
     one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
-    one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"], help="of the weights (default: float32)")
+    one.add_argument(
+        "--dtype",
+        default="float32",
+        choices=["auto", "float32", "bfloat16", "float16"],
+        help="of the weights (default: float32)",
+    )
     one.add_argument("--pad-token", default="", help="for tokenizers without one")
-    for name, words in (("samples", "completions of each task"), ("temperature", "0: greedy"), ("top_p", "nucleus"), ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
-                        ("limit", "first tasks only, of each type in our own sets; 0: all"), ("seed", "of the draws"), ("batch", "tasks asked together")):
+    for name, words in (
+        ("samples", "completions of each task"),
+        ("temperature", "0: greedy"),
+        ("top_p", "nucleus"),
+        ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
+        ("limit", "first tasks only, of each type in our own sets; 0: all"),
+        ("seed", "of the draws"),
+        ("batch", "tasks asked together"),
+    ):
         default = getattr(Exam(), name)
-        one.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, metavar="N", help=f"{words} (default: {default})")
+        one.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default),
+            default=default,
+            metavar="N",
+            help=f"{words} (default: {default})",
+        )
 
 def evaluate_command(arguments: argparse.Namespace):
     "`azr evaluate`"
     from azr.evals import Exam, evaluate_models, result_table
-    exam = Exam(tries=tuple(arguments.k), **{name: getattr(arguments, name) for name in ("style", "samples", "temperature", "top_p", "max_tokens", "limit", "seed", "batch")})
-    results = evaluate_models(arguments.models, arguments.benchmark, exam, arguments.output, arguments.data, arguments.hub, arguments.dtype, arguments.pad_token, say=tell)
+    exam = Exam(
+        tries=tuple(arguments.k),
+        **{
+            name: getattr(arguments, name)
+            for name in ("style", "samples", "temperature", "top_p", "max_tokens", "limit", "seed", "batch")
+        },
+    )
+    results = evaluate_models(
+        arguments.models,
+        arguments.benchmark,
+        exam,
+        arguments.output,
+        arguments.data,
+        arguments.hub,
+        arguments.dtype,
+        arguments.pad_token,
+        say=tell,
+    )
     tell(f"\n{result_table(results)}\n\nresults: {arguments.output}")
 
 # %% ../nbs/3c_cli.ipynb #c020

@@ -41,12 +41,12 @@ class Status(StrEnum):
     "What became of a proposal, a program or an answer. OK, or the one reason it failed."
     OK = "ok"
     # of a completion, before anything runs
-    MALFORMED = "malformed"                # the completion has not the form that the prompt asked for; detail says what is missing
+    MALFORMED = "malformed"  # the completion has not the form that the prompt asked for; detail says what is missing
     SYNTAX = "syntax"                      # the program does not parse
     NO_FUNCTION = "no_function"            # the program defines no f
     NO_PARAMETER = "no_parameter"          # f takes no argument
     BANNED = "banned"                      # the task rule: a banned word is imported
-    UNSAFE = "unsafe"                      # the safety rule: an import outside the allow-list, dunder walking, eval, open ...
+    UNSAFE = "unsafe"  # the safety rule: an import outside the allow-list, dunder walking, eval, open ...
     BAD_ARGUMENTS = "bad_arguments"        # the arguments are not a list of literals
     # of a run
     RAISED = "raised"                      # the program raised; detail has the exception's class name first
@@ -71,7 +71,9 @@ class Prompt:
     task_type: str                       # name of a task type
     role: Role                           # which hat
     text: str = ""                       # the raw text, continued by the model
-    messages: tuple[dict, ...] = ()      # chat messages {"role": ..., "content": ...}, rendered by the tokenizer's chat template
+    messages: tuple[
+        dict, ...
+    ] = ()  # chat messages {"role": ..., "content": ...}, rendered by the tokenizer's chat template
     references: tuple[str, ...] = ()     # ids of the buffer tasks that it shows
     stop: tuple[str, ...] = ()           # texts that end the completion: it is cut before the first of them
     task_id: str | None = None           # the task to be solved (role solve)
@@ -95,7 +97,7 @@ class Completion:
     prompt_ids: tuple[int, ...] = ()            # token ids of the prompt, as the model saw them
     completion_ids: tuple[int, ...] = ()        # sampled token ids, the end token included
     logprobs: tuple[float, ...] | None = None   # log-probability of each sampled token, where the backend reports it
-    finished: bool = True                       # ended by itself: by an end token or a stop text; False: cut off at the completion length
+    finished: bool = True  # ended by itself: by an end token or a stop text; False: cut off at the completion length
 
 @dataclass(frozen=True)
 class Proposal:
@@ -180,8 +182,12 @@ def to_json(value: Any) -> str: # one line
 def from_dict(kind: type, data: dict) -> Any: # a `kind`
     "The noun that `asdict` took apart. Unknown or missing keys are an error that names them."
     known = {f.name: f for f in fields(kind)}
-    if extra := set(data) - set(known): raise ValueError(f"{kind.__name__} has no field {sorted(extra)}: was this written by another version?")
-    if lacking := [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in data]: raise ValueError(f"{kind.__name__} lacks the field {lacking}: was this written by another version?")
+    if extra := set(data) - set(known):
+        raise ValueError(f"{kind.__name__} has no field {sorted(extra)}: was this written by another version?")
+    if lacking := [
+        f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in data
+    ]:
+        raise ValueError(f"{kind.__name__} lacks the field {lacking}: was this written by another version?")
     def build(key, value):
         if key in _NESTED and isinstance(value, dict): return from_dict(_NESTED[key], value)
         if key in _TUPLES and isinstance(value, list): return tuple(value)

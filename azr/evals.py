@@ -43,7 +43,10 @@ from .trainer import PolicySampler, context_length, encode, generator, load_poli
 from .values import program_hash
 
 # %% ../nbs/36_evals.ipynb #c005
-def solve(sampler: Sampler, tasks: Sequence[Task], task_types: Sequence[TaskType], env, sampling: Sampling = GREEDY) -> list[Verdict]: # one for each task
+def solve(
+    sampler: Sampler, tasks: Sequence[Task], task_types: Sequence[TaskType], env, sampling: Sampling = GREEDY
+) -> list[Verdict]:
+    # one for each task
     "One attempt at each task, verified. Raises ValueError before asking for a type that compares attempts."
     kinds = {kind.name: kind for kind in task_types}
     asked = [kinds[name] for name in dict.fromkeys(task.task_type for task in tasks)]
@@ -52,27 +55,37 @@ def solve(sampler: Sampler, tasks: Sequence[Task], task_types: Sequence[TaskType
     groups = [(task, [one]) for task, one in zip(tasks, completions, strict=True)]
     return [verdict for verdict, in judge_attempts(groups, task_types, env)]
 
-def accuracy(tasks: Sequence[Task], verdicts: Sequence[Verdict], prefix: str) -> dict[str, float]: # "heldout/deduction/accuracy": fraction
+
+def accuracy(tasks: Sequence[Task], verdicts: Sequence[Verdict], prefix: str) -> dict[str, float]:
+    # "heldout/deduction/accuracy": fraction
     "Share of right answers by task type, and the mean of the types."
     scores = defaultdict(list)
     for task, verdict in zip(tasks, verdicts, strict=True): scores[task.task_type].append(verdict.score)
     by_type = {f"{prefix}/{name}/accuracy": fmean(values) for name, values in scores.items()}
     return by_type | {f"{prefix}/accuracy": fmean(by_type.values())} if by_type else {}
 
-def evaluate(sampler: Sampler, tasks: Sequence[Task], task_types: Sequence[TaskType], env, prefix: str = "heldout") -> dict[str, float]:
+
+def evaluate(
+    sampler: Sampler, tasks: Sequence[Task], task_types: Sequence[TaskType], env, prefix: str = "heldout"
+) -> dict[str, float]:
     "Greedy accuracy on a set of tasks, as metrics."
     known = {kind.name for kind in task_types}
     tasks = [task for task in tasks if task.task_type in known]
     return accuracy(tasks, solve(sampler, tasks, task_types, env), prefix)
 
 # %% ../nbs/36_evals.ipynb #c007
-def examine_proposer(sampler: Sampler, buffers: Buffers, task_types: Sequence[TaskType], env, count: int = 200, seed: int = 0) -> dict[str, float]: # "proposer/deduction/valid_rate": fraction
+def examine_proposer(
+    sampler: Sampler, buffers: Buffers, task_types: Sequence[TaskType], env, count: int = 200, seed: int = 0
+) -> dict[str, float]:
+    # "proposer/deduction/valid_rate": fraction
     "Validity and uniqueness of `count` sampled proposals of each type, with references of the seeding phase."
     rng, seeds = random.Random(f"proposer exam {seed}"), Buffers(tuple(kind.name for kind in task_types))
     for task in buffers:
         if task.step == 0: seeds.add(task)
     fits = getattr(sampler, "fits", lambda prompt: True)
-    prompts = [p for kind in task_types for _ in range(count) if (p := kind.propose_prompt(seeds, rng)) is not None and fits(p)]
+    prompts = [
+        p for kind in task_types for _ in range(count) if (p := kind.propose_prompt(seeds, rng)) is not None and fits(p)
+    ]
     judged = judge(prompts, sampler(prompts, Sampling()), task_types, env, 0, lambda task_id: False)
     rates = {}
     for kind in task_types:
@@ -86,16 +99,31 @@ def examine_proposer(sampler: Sampler, buffers: Buffers, task_types: Sequence[Ta
 # %% ../nbs/36_evals.ipynb #c009
 def held_out_rows(split: str, limit: int = 0) -> list[dict]: # by task type
     "Tasks over programs that no training sees, `limit` of each type (0: 500)."
-    return [{"id": task.id, "task": task, "group": task.task_type, "cluster": program_hash(task.given.get("program") or task.hidden["program"])} for task in held_out_tasks(split, limit or 500)]
+    return [
+        {
+            "id": task.id,
+            "task": task,
+            "group": task.task_type,
+            "cluster": program_hash(task.given.get("program") or task.hidden["program"]),
+        }
+        for task in held_out_tasks(split, limit or 500)
+    ]
 
-HELD_OUT = {name: Benchmark(name, ask_task, judge_tasks, ("r1", "chat", "terse"), rows=partial(held_out_rows, split)) for name, split in (("heldout", "test"), ("distinct", "distinct"), ("shifted", "shifted"))}
+HELD_OUT = {
+    name: Benchmark(name, ask_task, judge_tasks, ("r1", "chat", "terse"), rows=partial(held_out_rows, split))
+    for name, split in (("heldout", "test"), ("distinct", "distinct"), ("shifted", "shifted"))
+}
 EXAMS = HELD_OUT | BENCHMARKS  # all that can be asked for by name
 
 # %% ../nbs/36_evals.ipynb #c012
 @dataclass(frozen=True)
 class Exam:
     "How a model is asked."
-    style: str = ""             # r1, chat, terse or plain; empty: terse for the embedded model, chat where the tokenizer has a template, else r1
+    style: str = (
+        # r1, chat, terse or plain; empty: terse for the embedded model, chat where the tokenizer has a template, else
+        # r1
+        ""
+    )
     samples: int = 1            # n, completions of each task
     temperature: float = 0.0    # 0: greedy
     top_p: float = 1.0
@@ -107,19 +135,37 @@ class Exam:
     template_arguments: dict = field(default_factory=dict)   # of the chat template; empty: those of the model's run
 
     def __post_init__(self):
-        if self.samples < 1 or self.batch < 1 or self.limit < 0 or self.max_tokens < 0: raise ValueError(f"samples={self.samples}, batch={self.batch}, limit={self.limit} and max_tokens={self.max_tokens}: give at least 1, 1, 0 and 0")
-        if not (0 <= self.temperature < inf and 0 < self.top_p <= 1): raise ValueError(f"temperature={self.temperature} and top_p={self.top_p}: give 0 or more, and more than 0 up to 1")
-        if self.samples > 1 and self.temperature <= 0: raise ValueError(f"samples={self.samples} at temperature 0 are {self.samples} times the same text: give a temperature above 0")
-        if min(self.tries, default=0) < 1: raise ValueError(f"pass@k of k={', '.join(map(str, self.tries)) or 'nothing'} is undefined: give 1 or more")
-        if max(self.tries) > self.samples: raise ValueError(f"pass@{max(self.tries)} needs {max(self.tries)} samples of each task, and samples={self.samples}: draw more")
+        if self.samples < 1 or self.batch < 1 or self.limit < 0 or self.max_tokens < 0:
+            raise ValueError(
+                f"samples={self.samples}, batch={self.batch}, limit={self.limit} and max_tokens={self.max_tokens}: give at least 1, 1, 0 and 0"
+            )
+        if not (0 <= self.temperature < inf and 0 < self.top_p <= 1):
+            raise ValueError(
+                f"temperature={self.temperature} and top_p={self.top_p}: give 0 or more, and more than 0 up to 1"
+            )
+        if self.samples > 1 and self.temperature <= 0:
+            raise ValueError(
+                f"samples={self.samples} at temperature 0 are {self.samples} times the same text: give a temperature above 0"
+            )
+        if min(self.tries, default=0) < 1:
+            raise ValueError(f"pass@k of k={', '.join(map(str, self.tries)) or 'nothing'} is undefined: give 1 or more")
+        if max(self.tries) > self.samples:
+            raise ValueError(
+                f"pass@{max(self.tries)} needs {max(self.tries)} samples of each task, and samples={self.samples}: draw more"
+            )
 
     @property
-    def sampling(self) -> Sampling: return Sampling(self.temperature, self.top_p, self.max_tokens or None)
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.max_tokens or None)
 
 # %% ../nbs/36_evals.ipynb #c013
 def flat(value: dict) -> dict: # "exam.limit": 4
     "A dictionary of dictionaries, one level deep."
-    return {f"{k}.{n}" if n else k: v for k, some in value.items() for n, v in (some.items() if isinstance(some, dict) else [("", some)])}
+    return {
+        f"{k}.{n}" if n else k: v
+        for k, some in value.items()
+        for n, v in (some.items() if isinstance(some, dict) else [("", some)])
+    }
 
 def _digest(*parts) -> str: # 16 hex digits
     "Hash of texts, bytes and what JSON can hold."
@@ -280,10 +326,19 @@ def score(records: Sequence[dict], exam: Exam,
     def of(some):
         own = shared([clusters[r["id"]] for r in some] if clusters else None)
         values = {k: [pass_at_k(exam.samples, r["right"], k) for r in some] for k in exam.tries}
-        bounds = {k: wilson(round(sum(v)), len(v)) if not own and exam.samples == 1 else bootstrap(v, exam.seed, clusters=own) for k, v in values.items()}
-        return {f"pass@{k}": {"value": fmean(v), "low": bounds[k][0], "high": bounds[k][1], "n": len(v)} | ({"clusters": len(set(own))} if own else {}) for k, v in values.items()}
+        bounds = {
+            k: wilson(round(sum(v)), len(v)) if not own and exam.samples == 1 else bootstrap(v, exam.seed, clusters=own)
+            for k, v in values.items()
+        }
+        return {
+            f"pass@{k}": {"value": fmean(v), "low": bounds[k][0], "high": bounds[k][1], "n": len(v)}
+            | ({"clusters": len(set(own))} if own else {})
+            for k, v in values.items()
+        }
     groups = sorted({r["group"] for r in records if r["group"]})
-    return of(records) | ({"groups": {g: of([r for r in records if r["group"] == g]) for g in groups}} if groups else {})
+    return of(records) | (
+        {"groups": {g: of([r for r in records if r["group"] == g]) for g in groups}} if groups else {}
+    )
 
 UNRUN = (Status.MALFORMED, Status.SYNTAX, Status.NO_FUNCTION, Status.NO_PARAMETER, Status.BANNED, Status.UNSAFE,
          Status.BAD_ARGUMENTS, Status.TOO_LARGE)   # what an answer gets before anything of it has run
@@ -296,9 +351,17 @@ def remarks(records: Sequence[dict], exam: Exam) -> list[str]:
     "What a reader of the score should know."
     total, count = len(records) * exam.samples, lambda key: sum(r[key] for r in records)
     long, unscored = (sum(r["statuses"].get(name, 0) for r in records) for name in ("prompt_too_long", Status.UNSCORED))
-    return [text for number, text in ((count("empty"), "completions are empty"), (count("cut"), "completions were cut at max_tokens"), (long, "were not asked, because the prompt does not fit the model's context: counted as wrong"),
-                                             (unscored, "cannot be judged, because no test of their task has an expected value here: counted as wrong"))
-            if number for text in [f"{number} of {total} {text}"]]
+    return [
+        text
+        for number, text in (
+            (count("empty"), "completions are empty"),
+            (count("cut"), "completions were cut at max_tokens"),
+            (long, "were not asked, because the prompt does not fit the model's context: counted as wrong"),
+            (unscored, "cannot be judged, because no test of their task has an expected value here: counted as wrong"),
+        )
+        if number
+        for text in [f"{number} of {total} {text}"]
+    ]
 
 def examine(
     sampler: Sampler,
@@ -408,14 +471,17 @@ def open_model(
                          "give r1, plain or nothing")
     fitting = "terse" if "<ded>" in tokenizer.get_vocab() else "chat" if tokenizer.chat_template else "r1"
     told = exam.template_arguments or trained.get("template_arguments") or {}
-    exam = replace(exam, style=exam.style or trained.get("style") or fitting, max_tokens=longest, template_arguments=told)
+    exam = replace(
+        exam, style=exam.style or trained.get("style") or fitting, max_tokens=longest, template_arguments=told
+    )
     sampler = PolicySampler(
         generator(model, tokenizer), tokenizer, context - longest, longest, chunk_tokens, template_arguments=told)
     return sampler, exam, facts
 
 # %% ../nbs/36_evals.ipynb #c019
 def evaluate_models(models: Sequence[str], # hub names, folders, run folders; the first is the base of comparisons
-                    benchmarks: Sequence[str], exam: Exam = Exam(), folder: str | Path = "runs/evaluate", # one folder a model goes into it
+                    # one folder a model goes into it
+                    benchmarks: Sequence[str], exam: Exam = Exam(), folder: str | Path = "runs/evaluate",
                     data: str | Path = "", hub: bool = False, dtype: str = "float32", pad_token: str = "",
                     say: Callable[[str], None] = print, progress: bool = True
                    ) -> list[dict]: # results, also as JSON files; what could not be had is said and left out
@@ -453,8 +519,12 @@ def compare(base: dict, other: dict) -> dict: # difference with interval, p
     differences = [b - a for a, b in zip(*rates)]
     known, seed = base.get("clusters") or other.get("clusters"), base["exam"]["seed"]   # a result of before has none
     clusters = shared([known[name] for name in base["tasks"]] if known else None)
-    bound = bootstrap([0] * len(differences), clusters=clusters)[1]   # where no task differs, so few may: there is nothing to resample
-    low, high = bootstrap(differences, seed, clusters=clusters) if any(clustered(differences, clusters)[0]) else (-bound, bound)
+    bound = bootstrap([0] * len(differences), clusters=clusters)[
+        1
+    ]  # where no task differs, so few may: there is nothing to resample
+    low, high = (
+        bootstrap(differences, seed, clusters=clusters) if any(clustered(differences, clusters)[0]) else (-bound, bound)
+    )
     test = "McNemar" if n == [1, 1] and not clusters else "sign flips"
     return {"benchmark": base["benchmark"], "base": base["model"], "other": other["model"],
             "style": (base["exam"]["style"], other["exam"]["style"]), "differs": asked_otherwise(base, other),
@@ -480,10 +550,14 @@ def result_table(results: Sequence[dict]) -> str: # fixed-width text
     lines = [f"{'benchmark':<14}{'model':<26}{'style':<7}{'n':>6}  {'':<8}score  95 % interval"]
     for r in results:
         for k, s in ((k, s) for k, s in r["scores"].items() if k != "groups"):
-            lines.append(f"{r['benchmark']:<14}{r['model'][-24:]:<26}{r['exam']['style']:<7}{s['n']:>6}  {k:<8}{s['value']:>5.1%}  {s['low']:.1%} to {s['high']:.1%}"
-                         + (f"  {r['refused']} refused unrun" if r.get("refused") else ""))
+            lines.append(
+                f"{r['benchmark']:<14}{r['model'][-24:]:<26}{r['exam']['style']:<7}{s['n']:>6}  {k:<8}{s['value']:>5.1%}  {s['low']:.1%} to {s['high']:.1%}"
+                + (f"  {r['refused']} refused unrun" if r.get("refused") else "")
+            )
     for c in comparisons(results):
-        lines.append(f"{c['benchmark']:<14}{c['other'][-24:]} minus {c['base'][-24:]}: {100 * c['difference']:+.1f} points ({100 * c['low']:+.1f} to {100 * c['high']:+.1f}, {c['test']} p = {c['p']:.2g}, n = {c['n']})")
+        lines.append(
+            f"{c['benchmark']:<14}{c['other'][-24:]} minus {c['base'][-24:]}: {100 * c['difference']:+.1f} points ({100 * c['low']:+.1f} to {100 * c['high']:+.1f}, {c['test']} p = {c['p']:.2g}, n = {c['n']})"
+        )
         differs = [f"{key} {there} and {here}" for key, (there, here) in c["differs"].items()]
         if differs: lines.append(f"  asked otherwise besides: {', '.join(differs)}")
     return "\n".join(lines)

@@ -40,9 +40,19 @@ from typing import Iterable
 
 import azr
 from .core import Status, Verdict
-from .values import Limits, NotLiteral, TooLarge, Unrepresentable, canonical, equal, parse_arguments, parse_literal, silence
+from azr.values import (
+    Limits,
+    NotLiteral,
+    TooLarge,
+    Unrepresentable,
+    canonical,
+    equal,
+    parse_arguments,
+    parse_literal,
+    silence,
+)
 
-try: import resource
+try:import resource
 except ImportError: resource = None  # native Windows: the Executor says so
 
 # %% ../nbs/13_executor.ipynb #c008
@@ -53,15 +63,19 @@ _FORBIDDEN_BUILTINS = frozenset("""__import__ breakpoint compile copyright credi
 _GUARDED = {"getattr", "hasattr", "setattr", "delattr", "vars"}  # present in the namespace as guarded versions
 _FRAMES = frozenset("""tb_frame tb_next f_back f_builtins f_code f_globals f_locals gi_code gi_frame gi_yieldfrom
     cr_code cr_frame cr_await cr_origin ag_code ag_frame ag_await co_code co_consts func_globals""".split())
-_DUNDERS = frozenset("""__init__ __new__ __post_init__ __name__ __qualname__ __doc__ __class__ __len__ __iter__ __next__ __reversed__ __contains__ __getitem__ __setitem__ __delitem__ __missing__ __hash__
+_DUNDERS = frozenset(
+    """__init__ __new__ __post_init__ __name__ __qualname__ __doc__ __class__ __len__ __iter__ __next__ __reversed__ __contains__ __getitem__ __setitem__ __delitem__ __missing__ __hash__
     __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __add__ __sub__ __mul__ __matmul__ __truediv__ __floordiv__ __mod__ __divmod__ __pow__ __lshift__ __rshift__ __and__ __or__ __xor__ __neg__ __pos__ __abs__
     __invert__ __radd__ __rsub__ __rmul__ __rtruediv__ __rfloordiv__ __rmod__ __rpow__ __rand__ __ror__ __rxor__ __iadd__ __isub__ __imul__ __ior__ __iand__ __ixor__ __str__ __repr__ __format__ __bytes__
     __bool__ __int__ __float__ __complex__ __index__ __round__ __floor__ __ceil__ __trunc__ __call__ __enter__ __exit__
     __cause__ __context__
-    __suppress_context__ __notes__ __members__ __annotations__ __slots__ __all__ __version__ __author__""".split())
+    __suppress_context__ __notes__ __members__ __annotations__ __slots__ __all__ __version__ __author__""".split()
+)
 # what classes of the library keep to themselves, and what leads out: `typing.ForwardRef._evaluate` evaluates text, `enum.Enum._convert_` finds any module by its name
-_PRIVATE = frozenset("""_evaluate _convert_ _create_ _check_for_existing_members_ _find_data_type_ _find_data_repr_ _find_new_ _get_mixins_ _dump_registry _abc_impl _abc_registry_clear _abc_caches_clear _MutableMapping__marker
-    _UserList__cast _vformat _make_substitution _getitem _class_getitem_inner _determine_new_args _make_unbound_method _field_type _resolve_filename _fix_up_module _at_fork_reinit _acquire_restore _release_save""".split())
+_PRIVATE = frozenset(
+    """_evaluate _convert_ _create_ _check_for_existing_members_ _find_data_type_ _find_data_repr_ _find_new_ _get_mixins_ _dump_registry _abc_impl _abc_registry_clear _abc_caches_clear _MutableMapping__marker
+    _UserList__cast _vformat _make_substitution _getitem _class_getitem_inner _determine_new_args _make_unbound_method _field_type _resolve_filename _fix_up_module _at_fork_reinit _acquire_restore _release_save""".split()
+)
 
 # a class of the program's own may have these too: whose attribute it is shows when it runs
 _OWN = _PRIVATE | {"__dict__"}
@@ -76,8 +90,30 @@ def _forbidden_attribute(name: str) -> bool:
 @dataclass(frozen=True)
 class Policy:
     "What may run at all. Names of standard-library modules; their submodules are included."
-    imports: tuple[str, ...] = ("__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers",
-                                "operator", "re", "statistics", "string", "textwrap", "typing")
+    imports: tuple[str, ...] = (
+        "__future__",
+        "abc",
+        "bisect",
+        "cmath",
+        "collections",
+        "copy",
+        "dataclasses",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "heapq",
+        "itertools",
+        "json",
+        "math",
+        "numbers",
+        "operator",
+        "re",
+        "statistics",
+        "string",
+        "textwrap",
+        "typing",
+    )
     max_program: int = 20_000  # characters of source
 
 # %% ../nbs/13_executor.ipynb #c012
@@ -89,7 +125,9 @@ _PURE = frozenset("""array base64 binascii calendar codecs contextlib datetime d
     zlib zoneinfo""".split())
 
 _STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__", "__future__")
-_RESERVED = frozenset("__builtins__ __import__ __build_class__ __loader__ __spec__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __match_args__ __dataclass_fields__".split())
+_RESERVED = frozenset(
+    "__builtins__ __import__ __build_class__ __loader__ __spec__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __match_args__ __dataclass_fields__".split()
+)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 def _names(node) -> list[str]:
@@ -100,7 +138,12 @@ def _names(node) -> list[str]:
 
 def _bound(nodes) -> set[str]:
     "Every name that the program itself gives a meaning to, somewhere."
-    return {name for n in nodes if not isinstance(n, ast.keyword) and isinstance(getattr(n, "ctx", None), ast.Load) is False for name in _names(n)}
+    return {
+        name
+        for n in nodes
+        if not isinstance(n, ast.keyword) and isinstance(getattr(n, "ctx", None), ast.Load) is False
+        for name in _names(n)
+    }
 
 def _fixed_places(node) -> bool:
     "Whether this is a statement `__match_args__ = ('a', 'b')`, with names that lead nowhere."
@@ -116,7 +159,9 @@ def _dunder_offence(node) -> str | None:
 
 def _import_offence(node, policy, bound):
     modules = [a.name for a in node.names] if isinstance(node, ast.Import) else ["." * node.level + (node.module or "")]
-    return next((f"imports {m}" for m in modules if m.split(".")[0] not in policy.imports), None) or next((f"imports {a.name}" for a in node.names if _forbidden_attribute(a.name)), None)
+    return next((f"imports {m}" for m in modules if m.split(".")[0] not in policy.imports), None) or next(
+        (f"imports {a.name}" for a in node.names if _forbidden_attribute(a.name)), None
+    )
 
 def _unused_imports(nodes) -> list:
     "Statements that import harmless modules which the program never names again: they are left out when it runs."
@@ -187,10 +232,14 @@ def _offence(tree, policy: Policy): # (line, what) of the first offence, or None
     found = list(_match_offences(nodes, bound))
     fixed = {id(t) for n in nodes if _fixed_places(n) for t in n.targets}
     left_out = {id(n) for n in _unused_imports(nodes)}
-    called = {id(n.func) for n in nodes if type(n) is ast.Call and type(n.func) is ast.Name and n.func.id in _ATTRIBUTE_CALLS}  # judged as calls
+    called = {
+        id(n.func) for n in nodes if type(n) is ast.Call and type(n.func) is ast.Name and n.func.id in _ATTRIBUTE_CALLS
+    }  # judged as calls
     for node in nodes:
         if id(node) in fixed or id(node) in left_out: continue
-        what = _dunder_offence(node) or (_OFFENCES[type(node)](node, policy, bound) if type(node) in _OFFENCES and id(node) not in called else None)
+        what = _dunder_offence(node) or (
+            _OFFENCES[type(node)](node, policy, bound) if type(node) in _OFFENCES and id(node) not in called else None
+        )
         if what: found.append((getattr(node, "lineno", 0), what))
     return min(found, default=None)
 
@@ -199,14 +248,17 @@ def _compile(program: str, flags: int = 0):
     "The code of a program, or its syntax tree; every failure of the compiler is a SyntaxError."
     try: return compile(program, _PROGRAM, "exec", flags, dont_inherit=True)
     except SyntaxError: raise
-    except (ValueError, MemoryError, RecursionError, OverflowError) as e: raise SyntaxError(f"{type(e).__name__}: {e}") from None
+    except (ValueError, MemoryError, RecursionError, OverflowError) as e:
+        raise SyntaxError(f"{type(e).__name__}: {e}") from None
 
 def _code_size(tree) -> int: # nodes, those that the compiler copies counted as often
     "A `finally` is compiled once for every way out of its `try`: twenty of them nested make a million copies."
     sizes, exits = Counter(), Counter()
     for node in reversed(list(ast.walk(tree))):
         children = list(ast.iter_child_nodes(node))
-        sizes[node], exits[node] = 1 + sum(sizes[c] for c in children), sum(exits[c] for c in children) + isinstance(node, (ast.Return, ast.Break, ast.Continue))
+        sizes[node], exits[node] = 1 + sum(sizes[c] for c in children), sum(exits[c] for c in children) + isinstance(
+            node, (ast.Return, ast.Break, ast.Continue)
+        )
         if last := getattr(node, "finalbody", None): sizes[node] += (1 + exits[node]) * sum(sizes[c] for c in last)
     return sizes[tree]
 
@@ -220,31 +272,57 @@ def _compiled(program: str):
 
 def _entry(tree):
     "What defines `f` at the top level: the last one counts."
-    targets = lambda n: [t.id for t in n.targets if isinstance(t, ast.Name)] if isinstance(n, ast.Assign) else [getattr(n, "name", None)]
+    targets = lambda n: (
+        [t.id for t in n.targets if isinstance(t, ast.Name)]
+        if isinstance(n, ast.Assign)
+        else [getattr(n, "name", None)]
+    )
     return next((n for n in reversed(tree.body) if "f" in targets(n)), None)
 
 def check_program(program: str, policy: Policy = Policy()) -> Verdict:
     "Status OK, TOO_LARGE, SYNTAX, UNSAFE, NO_FUNCTION or NO_PARAMETER; the detail names the line. Runs nothing."
-    if len(program) > policy.max_program: return Verdict(Status.TOO_LARGE, detail=f"{len(program)} characters of program, over the limit of {policy.max_program}")
-    try: tree = _compiled(program)
-    except SyntaxError as e: return Verdict(Status.SYNTAX, detail=f"line {e.lineno or '?'}: {e.msg}")
-    if offence := _offence(tree, policy): return Verdict(Status.UNSAFE, detail="line {} {}: {}".format(*offence, program.splitlines()[offence[0] - 1].strip()[:100]))
+    if len(program) > policy.max_program:
+        return Verdict(
+            Status.TOO_LARGE, detail=f"{len(program)} characters of program, over the limit of {policy.max_program}"
+        )
+    try:
+        tree = _compiled(program)
+    except SyntaxError as e:
+        return Verdict(Status.SYNTAX, detail=f"line {e.lineno or '?'}: {e.msg}")
+    if offence := _offence(tree, policy):
+        return Verdict(
+            Status.UNSAFE, detail="line {} {}: {}".format(*offence, program.splitlines()[offence[0] - 1].strip()[:100])
+        )
     entry = _entry(tree)
     if entry is None: return Verdict(Status.NO_FUNCTION, detail="the program defines no f")
     arguments = entry.args if isinstance(entry, (ast.FunctionDef, ast.AsyncFunctionDef)) else None
-    if arguments and not (arguments.posonlyargs or arguments.args or arguments.vararg or arguments.kwonlyargs or arguments.kwarg): return Verdict(Status.NO_PARAMETER, detail=f"line {entry.lineno}: f takes no argument")
+    if arguments and not (
+        arguments.posonlyargs or arguments.args or arguments.vararg or arguments.kwonlyargs or arguments.kwarg
+    ):
+        return Verdict(Status.NO_PARAMETER, detail=f"line {entry.lineno}: f takes no argument")
     return Verdict(Status.OK, score=1.0)
 
 # %% ../nbs/13_executor.ipynb #c016
 def check_expression(text: str, policy: Policy = Policy()) -> Verdict: # of an argument list
     "Status OK, TOO_LARGE, BAD_ARGUMENTS or UNSAFE, for an argument list of expressions. Runs nothing."
-    if len(text) > policy.max_program: return Verdict(Status.TOO_LARGE, detail=f"{len(text)} characters of arguments, over the limit of {policy.max_program}")
-    try: tree = _compiled(f"f(\n{text}\n)")
-    except SyntaxError as e: return Verdict(Status.BAD_ARGUMENTS, detail=f"not Python: {e.msg}")
+    if len(text) > policy.max_program:
+        return Verdict(
+            Status.TOO_LARGE, detail=f"{len(text)} characters of arguments, over the limit of {policy.max_program}"
+        )
+    try:
+        tree = _compiled(f"f(\n{text}\n)")
+    except SyntaxError as e:
+        return Verdict(Status.BAD_ARGUMENTS, detail=f"not Python: {e.msg}")
     call = tree.body[0].value if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr) else None
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "f"): return Verdict(Status.BAD_ARGUMENTS, detail="not one argument list")
-    stores = [n for n in ast.walk(call) if isinstance(n, (ast.NamedExpr, ast.Yield, ast.YieldFrom, ast.Await)) or (isinstance(n, (ast.Attribute, ast.Subscript)) and not isinstance(n.ctx, ast.Load))
-              or (isinstance(n, ast.Name) and n.id in ("setattr", "delattr"))]
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "f"):
+        return Verdict(Status.BAD_ARGUMENTS, detail="not one argument list")
+    stores = [
+        n
+        for n in ast.walk(call)
+        if isinstance(n, (ast.NamedExpr, ast.Yield, ast.YieldFrom, ast.Await))
+        or (isinstance(n, (ast.Attribute, ast.Subscript)) and not isinstance(n.ctx, ast.Load))
+        or (isinstance(n, ast.Name) and n.id in ("setattr", "delattr"))
+    ]
     if stores: return Verdict(Status.UNSAFE, detail="arguments may not assign")
     offence = _offence(tree, policy)
     return Verdict(Status.UNSAFE, detail=f"the arguments: {offence[1]}") if offence else Verdict(Status.OK, score=1.0)
@@ -268,7 +346,13 @@ def _absent(name: str):
 
 def _bare(function, *builtin):
     "The same function without a way to this module; of the builtins it has these."
-    return FunctionType(function.__code__, {"__builtins__": {b.__name__: b for b in builtin}}, function.__name__, function.__defaults__, function.__closure__)
+    return FunctionType(
+        function.__code__,
+        {"__builtins__": {b.__name__: b for b in builtin}},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
 
 def _name_property() -> tuple[property, dict]:
     "The `__name__` of facades, by their ids: read-only, and nothing that a program makes has one."
@@ -524,16 +608,20 @@ def _seal(builtin: dict):
         if name in sys.modules: vars(sys.modules[name])[function] = guard
 
 # %% ../nbs/13_executor.ipynb #c027
-_PLAIN = re.compile(r"""CACHE|NOP|COPY\w*|SWAP|RESUME|EXTENDED_ARG|(POP|PUSH|UNARY|BINARY|BUILD|UNPACK|LIST|SET|DICT|JUMP|MAKE|RETURN|FORMAT)_\w+|(COMPARE|IS|CONTAINS)_OP|TO_BOOL|MAP_ADD|PRECALL|KW_NAMES
+_PLAIN = re.compile(
+    r"""CACHE|NOP|COPY\w*|SWAP|RESUME|EXTENDED_ARG|(POP|PUSH|UNARY|BINARY|BUILD|UNPACK|LIST|SET|DICT|JUMP|MAKE|RETURN|FORMAT)_\w+|(COMPARE|IS|CONTAINS)_OP|TO_BOOL|MAP_ADD|PRECALL|KW_NAMES
     |(LOAD|STORE|DELETE)_(CONST|NAME|GLOBAL|FAST\w*|DEREF|SUBSCR|SLICE|CLOSURE)|LOAD_(ATTR|METHOD|ASSERTION_ERROR)|GET_(ITER|LEN|YIELD_FROM_ITER)|(FOR|END)_\w+|SEND|YIELD_VALUE|CALL(_KW|_FUNCTION_EX|_INTRINSIC_1)?
-    |RAISE_VARARGS|RERAISE|CHECK_EXC_MATCH|CONVERT_VALUE|CLEANUP_THROW|MATCH_(MAPPING|SEQUENCE|KEYS)""", re.X)
+    |RAISE_VARARGS|RERAISE|CHECK_EXC_MATCH|CONVERT_VALUE|CLEANUP_THROW|MATCH_(MAPPING|SEQUENCE|KEYS)""",
+    re.X,
+)
 _OPERATIONS = bytes(number for number, name in enumerate(opcode.opname[:256]) if _PLAIN.fullmatch(name))
 _TOLD = _FORBIDDEN_BUILTINS | _GUARDED | _FRAMES | {"id"}  # an id tells of the objects that were there before
 
 def _is_plain(code: CodeType) -> bool:
     "Whether nothing that this program does can outlive it."
     names = code.co_names
-    if code.co_code[::2].translate(None, _OPERATIONS) or not _TOLD.isdisjoint(names) or "__" in " ".join(names): return False
+    if code.co_code[::2].translate(None, _OPERATIONS) or not _TOLD.isdisjoint(names) or "__" in " ".join(names):
+        return False
     for inner in code.co_consts:
         if type(inner) is CodeType and not _is_plain(inner): return False
     return True
@@ -541,12 +629,14 @@ def _is_plain(code: CodeType) -> bool:
 # %% ../nbs/13_executor.ipynb #c030
 def _examined(program: str, policy: Policy | None) -> CodeType | tuple[str, str] | None:
     "Plain code; or a refusal as status and text; or None for a program that is allowed and must run in a process of its own."
-    try: code = _compile(program)
+    try:code = _compile(program)
     except SyntaxError as e: return "syntax", f"line {e.lineno or '?'}: {e.msg}"
     if policy is None: return None
     if _is_plain(code): return code
     verdict = check_program(program, policy)
-    return None if verdict.ok or verdict.status is Status.NO_PARAMETER else (str(verdict.status), verdict.detail)  # `f()` may take no argument here: that is a rule of tasks
+    return (
+        None if verdict.ok or verdict.status is Status.NO_PARAMETER else (str(verdict.status), verdict.detail)
+    )  # `f()` may take no argument here: that is a rule of tasks
 
 # %% ../nbs/13_executor.ipynb #c033
 def _call(define,          # makes the namespace of the program
@@ -568,14 +658,15 @@ def _call(define,          # makes the namespace of the program
 
 def _describe(error: BaseException) -> str: # "ValueError: the message"
     "Class name and message. The message is the program's to compute, so it may fail; it is for people and cut at 300 characters."
-    try: message = str(error)[:300]
+    try:message = str(error)[:300]
     except BaseException: message = ""
     return type.__getattribute__(type(error), "__name__")[:100] + (f": {message}" if message else "")
 
 # %% ../nbs/13_executor.ipynb #c035
 def _copied(value, limits: Limits):
     "The value, read back from its text, or a harmless function. Raises NotLiteral."
-    if type(value) is FunctionType and type(value.__code__) is CodeType and vars(builtins).keys().isdisjoint(value.__code__.co_names): return value
+    if type(value) is FunctionType and type(value.__code__) is CodeType and vars(builtins).keys().isdisjoint(value.__code__.co_names):
+        return value
     try: return parse_literal(canonical(value, limits), limits)
     except Unrepresentable as e: raise NotLiteral(f"an argument that is no value: {e}") from None
 
@@ -614,7 +705,7 @@ def _alone(program: str, args: str, settings: "_Settings", builtin: dict, known:
     if type(found) is tuple: return found
     read = _reader(args, settings, builtin)
     if type(read) is tuple: return read
-    try: code = _prepared(program, builtin)
+    try:code = _prepared(program, builtin)
     except SyntaxError as e: return "syntax", f"line {e.lineno or '?'}: {e.msg}"
     return _call(lambda: _define(code, builtin), read, settings.limits)
 
@@ -634,13 +725,29 @@ class _Settings:
     enforced: bool         # whether the kernel keeps to a limit on address space; macOS does not
 
     @property
-    def policy(self) -> Policy | None: return None if self.imports is None else Policy(tuple(self.imports), self.max_program)
+    def policy(self) -> Policy | None:
+        return None if self.imports is None else Policy(tuple(self.imports), self.max_program)
     @functools.cached_property
     def limits(self) -> Limits: return Limits(characters=self.max_output)
 
 # %% ../nbs/13_executor.ipynb #c043
-_HARMLESS_EVENTS = ("exec", "compile", "import", "sys._getframe", "sys._getframemodulename", "object.__getattr__", "object.__setattr__", "object.__delattr__", "builtins.id", "code.__new__", "sys.unraisablehook",
-                    "sys.excepthook", "array.__new__", "cpython.run_startup", "gc.collect")
+_HARMLESS_EVENTS = (
+    "exec",
+    "compile",
+    "import",
+    "sys._getframe",
+    "sys._getframemodulename",
+    "object.__getattr__",
+    "object.__setattr__",
+    "object.__delattr__",
+    "builtins.id",
+    "code.__new__",
+    "sys.unraisablehook",
+    "sys.excepthook",
+    "array.__new__",
+    "cpython.run_startup",
+    "gc.collect",
+)
 
 def _hook(sink: int | None):
     "Ends the process at the first event that is not harmless: with a word into `sink`, if there is one. Looks up nothing that a program could have changed."
@@ -669,8 +776,10 @@ def _address_space() -> int: # bytes, to within a megabyte
                 resource.setrlimit(resource.RLIMIT_AS, (middle, hard))
                 mmap.mmap(-1, 4_096).close()
                 high = middle
-            except (OSError, ValueError, MemoryError): low = middle
-    finally: resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+            except (OSError, ValueError, MemoryError):
+                low = middle
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     return high
 
 def _drop_privileges():
@@ -689,9 +798,15 @@ _ENCODINGS = """ascii utf_8 utf_7 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 ut
 _LATE = {"": ("unicodedata", "stringprep", "_pylong", "re._constants"), "datetime": ("_strptime",),
          "time": ("_strptime",), "random": ("hashlib", "_sha2", "_sha512")}
 _TURN = .005           # seconds after which a runner says what it has
-_AWAKE = .0003         # seconds that a runner without work stays awake: the next small batch is often that near, and waking up takes as long as a call
+# seconds that a runner without work stays awake: the next small batch is often that near, and waking up takes as long
+# as a call
+_AWAKE = 0.0003
 _RETIRE = 20_000       # calls of one runner
-_MARGIN = 32 << 20     # bytes of address space that a runner has beyond a call's own, for what earlier calls have left; when it is used up, the runner ends
+_MARGIN = (
+    32 << 20
+# bytes of address space that a runner has beyond a call's own, for what earlier calls have left; when it is used up,
+# the runner ends
+)
 
 def _resident() -> int: # bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (10 if sys.platform != "darwin" else 0)
@@ -716,7 +831,15 @@ class _Place:
 class _Runner:
     "Runs plain programs, and tells which are not."
     def __init__(self, settings: _Settings, builtin: dict, source: int, sink: int, place: _Place):
-        self.settings, self.policy, self.limits, self.builtin, self.source, self.sink, self.place = settings, settings.policy, settings.limits, builtin, source, sink, place
+        self.settings, self.policy, self.limits, self.builtin, self.source, self.sink, self.place = (
+            settings,
+            settings.policy,
+            settings.limits,
+            builtin,
+            source,
+            sink,
+            place,
+        )
         self.jobs, self.results = SimpleQueue(), SimpleQueue()
         self.examined = functools.lru_cache(4_096)(self.examine)
 
@@ -755,12 +878,16 @@ class _Runner:
 
     def turn(self) -> int: # calls
         "Answers calls for five milliseconds. A name without an answer is a call that is not for a runner."
-        clock, self.used = time.perf_counter(), time.thread_time()  # not process_time, which stands still between ticks while the timer runs
+        clock, self.used = (
+            time.perf_counter(),
+            time.thread_time(),
+        )  # not process_time, which stands still between ticks while the timer runs
         until, armed = clock + _TURN, 0.0
         while clock < until and not self.jobs.empty():
             name, program, args = self.jobs.get()
             self.place.set(0, name)
-            if clock - armed > .001: armed = self.arm(clock)  # a quick call may use a timer that has run for a millisecond
+            if clock - armed > .001:
+                armed = self.arm(clock)  # a quick call may use a timer that has run for a millisecond
             self.results.put([name, *self.answer(program, args), self.spent()])
             if not name: break  # our own first call
             last, clock = clock, time.perf_counter()
@@ -798,7 +925,8 @@ class _Runner:
 # %% ../nbs/13_executor.ipynb #c049
 class _Child:
     "A process of the keeper's: its number, the pipe that ends with it, what it said, at which call it is and since when."
-    def __init__(self, pid: int, ear: int): self.pid, self.ear, self.text, self.name, self.since, self.end = pid, ear, b"", 0, time.monotonic(), None
+    def __init__(self, pid: int, ear: int):
+        self.pid, self.ear, self.text, self.name, self.since, self.end = pid, ear, b"", 0, time.monotonic(), None
 
     def at(self, name: int) -> float: # seconds
         "How long it has been at this call."
@@ -880,7 +1008,8 @@ class _Keeper:
     def listen(self):
         "Waits for word from above or below."
         poll = select.poll()
-        for fd in (self.control, self.runner.ear, *([self.loner.ear] if self.loner else [])): poll.register(fd, select.POLLIN)
+        for fd in (self.control, self.runner.ear, *([self.loner.ear] if self.loner else [])):
+            poll.register(fd, select.POLLIN)
         events = dict(poll.poll(100 if self.loner else 1_000))
         if os.getppid() != self.parent: self.leave()
         if self.control in events: self.hear()
@@ -936,8 +1065,10 @@ class _Keeper:
         pid = os.fork()
         if pid == 0:
             try:
-                for fd in (self.control, self.voice, ear, *(c.ear for c in (self.runner, self.loner) if c)): os.close(fd)
-                self.jobs, self.heard, self.runner, self.loner = deque(), b"", None, None  # a child knows of no other call
+                for fd in (self.control, self.voice, ear, *(c.ear for c in (self.runner, self.loner) if c)):
+                    os.close(fd)
+                # a child knows of no other call
+                self.jobs, self.heard, self.runner, self.loner = deque(), b"", None, None
                 work(mouth)
             finally: os._exit(1)
         os.close(mouth)
@@ -969,19 +1100,28 @@ class _Keeper:
         os._exit(0)
 
 # %% ../nbs/13_executor.ipynb #c050
-_KILLED = {signal.SIGPROF: ("timeout", "over its CPU time"), signal.SIGXCPU: ("timeout", "over its CPU time"), signal.SIGKILL: ("memory", "killed by the system, which does so when memory runs out")}
+_KILLED = {
+    signal.SIGPROF: ("timeout", "over its CPU time"),
+    signal.SIGXCPU: ("timeout", "over its CPU time"),
+    signal.SIGKILL: ("memory", "killed by the system, which does so when memory runs out"),
+}
 
 def _ending(stopped: str, status: int) -> tuple:
     "The verdict on a child that ended without an answer: read from the kernel, not from the child."
     if stopped == "wall": return "timeout", "over the wall-clock back-stop", True
-    if stopped == "end" and os.WIFSIGNALED(status): return _KILLED.get(os.WTERMSIG(status), ("crashed", f"died of signal {os.WTERMSIG(status)}"))
+    if stopped == "end" and os.WIFSIGNALED(status):
+        return _KILLED.get(os.WTERMSIG(status), ("crashed", f"died of signal {os.WTERMSIG(status)}"))
     return "crashed", "ended without an answer"
 
 def _answer(line: bytes) -> tuple[str, str]:
     "What a loner said, which may be anything."
-    try: status, text = json.loads(line)
+    try:status, text = json.loads(line)
     except (ValueError, TypeError, RecursionError): return "crashed", "ended without an answer"
-    return (status, text) if type(status) is type(text) is str and status in _ENDS else ("crashed", "ended without an answer")
+    return (
+        (status, text)
+        if type(status) is type(text) is str and status in _ENDS
+        else ("crashed", "ended without an answer")
+    )
 
 def _work():
     "The entry point of a worker process."
@@ -1010,7 +1150,22 @@ class Outcome:
 
 # %% ../nbs/13_executor.ipynb #c053
 _LIMITED = frozenset((Status.TIMEOUT, Status.MEMORY, Status.CRASHED))
-_ENDS = {str(s): s for s in (Status.OK, Status.SYNTAX, Status.NO_FUNCTION, Status.BAD_ARGUMENTS, Status.UNSAFE, Status.RAISED, Status.TIMEOUT, Status.MEMORY, Status.TOO_LARGE, Status.UNREPRESENTABLE, Status.CRASHED)}
+_ENDS = {
+    str(s): s
+    for s in (
+        Status.OK,
+        Status.SYNTAX,
+        Status.NO_FUNCTION,
+        Status.BAD_ARGUMENTS,
+        Status.UNSAFE,
+        Status.RAISED,
+        Status.TIMEOUT,
+        Status.MEMORY,
+        Status.TOO_LARGE,
+        Status.UNREPRESENTABLE,
+        Status.CRASHED,
+    )
+}
 # an address or an id differs from run to run, and records should not
 _ADDRESS = re.compile(r"\b(0x[0-9a-f]{8,}|\d{13,})\b")
 
@@ -1020,7 +1175,9 @@ def _outcome(status: str, text: str, seconds: float, backstop: bool = False) -> 
     return Outcome(_ENDS[status], None, _ADDRESS.sub("(an address)", text[:500]), seconds, backstop)
 
 # %% ../nbs/13_executor.ipynb #c055
-_FILES = [Path(azr.__file__).parent / name for name in ("__init__.py", "core.py", "values.py", "executor.py")]  # what a worker imports
+_FILES = [
+    Path(azr.__file__).parent / name for name in ("__init__.py", "core.py", "values.py", "executor.py")
+]  # what a worker imports
 _ROOT = str(_FILES[0].parents[1])
 _PYTHON = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
 
@@ -1045,8 +1202,21 @@ def _as_it_is(command: list[str]) -> list[str]: return command
 
 def _jailed(command: list[str]) -> list[str]:
     "The command inside bubblewrap. A worker that root starts keeps the right to become nobody, and gives it up by doing so."
-    prefix, bind = os.path.realpath(sys.base_prefix), lambda kind, *paths: [word for path in paths for word in (kind, str(path), str(path))]
-    system = bind("--ro-bind-try", "/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/nix/store")
+    prefix, bind = os.path.realpath(sys.base_prefix), lambda kind, *paths: [
+        word for path in paths for word in (kind, str(path), str(path))
+    ]
+    system = bind(
+        "--ro-bind-try",
+        "/usr",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/bin",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.conf",
+        "/etc/ld.so.conf.d",
+        "/nix/store",
+    )
     loading = _loading()
     libraries = _libraries(_PYTHON, loading["LD_LIBRARY_PATH"]) if "LD_LIBRARY_PATH" in loading else ()
     # a bubblewrap with rights of its own starts without them
@@ -1056,31 +1226,92 @@ def _jailed(command: list[str]) -> list[str]:
     ways = [word for path in sorted(folders) for word in ("--perms", "0755", "--dir", path)]
     packages = [word for path in Path(prefix).glob("lib/python3*/*-packages") for word in ("--tmpfs", str(path))]
     rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if os.geteuid() == 0 else ["--unshare-user"]
-    return [shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", *rights, "--tmpfs", "/tmp", *ways, *system, *python, *packages,
-            *variables, *bind("--ro-bind", *_FILES, *libraries), "--dev-bind", "/dev/null", "/dev/null",
-            "--remount-ro", "/tmp", "--remount-ro", "/", "--chdir", "/", "--", *command]
+    return [
+        shutil.which("bwrap") or "bwrap",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+        "--die-with-parent",
+        "--cap-drop",
+        "ALL",
+        *rights,
+        "--tmpfs",
+        "/tmp",
+        *ways,
+        *system,
+        *python,
+        *packages,
+        *variables,
+        *bind("--ro-bind", *_FILES, *libraries),
+        "--dev-bind",
+        "/dev/null",
+        "/dev/null",
+        "--remount-ro",
+        "/tmp",
+        "--remount-ro",
+        "/",
+        "--chdir",
+        "/",
+        "--",
+        *command,
+    ]
 
-ISOLATIONS = {"process": _as_it_is, "jail": _jailed}  # name -> what it makes of the worker's command line; the strictest last
+ISOLATIONS = {
+    "process": _as_it_is,
+    "jail": _jailed,
+}  # name -> what it makes of the worker's command line; the strictest last
 
 @functools.cache
 def _jail_trouble() -> str: # "" if the jail works
     "Why there can be no jail here."
     if not sys.platform.startswith("linux"): return "bubblewrap is for Linux only"
-    if not shutil.which("bwrap"): return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; Arch: pacman -S bubblewrap)"
-    try: tried = subprocess.run(_jailed([_PYTHON, "-P", "-s", "-S", "-c", "import sys; sys.path.append(sys.argv[1]); import azr.executor", _ROOT]), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as e: return f"bubblewrap cannot start here ({e})"
-    return f"bubblewrap cannot start here ({(tried.stderr.strip().splitlines() or ['no message'])[-1]}): the system may forbid user namespaces" if tried.returncode else ""
+    if not shutil.which("bwrap"):
+        return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; Arch: pacman -S bubblewrap)"
+    try:
+        tried = subprocess.run(
+            _jailed(
+                [
+                    _PYTHON,
+                    "-P",
+                    "-s",
+                    "-S",
+                    "-c",
+                    "import sys; sys.path.append(sys.argv[1]); import azr.executor",
+                    _ROOT,
+                ]
+            ),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )
+    except (OSError, subprocess.TimeoutExpired) as e:
+        return f"bubblewrap cannot start here ({e})"
+    return (
+        f"bubblewrap cannot start here ({(tried.stderr.strip().splitlines() or ['no message'])[-1]}): the system may forbid user namespaces"
+        if tried.returncode
+        else ""
+    )
 
 @functools.cache
 def _warn_without_jail():
-    warnings.warn(f"Programs run without a jail: {_jail_trouble()}. The policy, the limits and the audit hook hold; a program that breaks out of the Python interpreter could read your files and use the network. "
-                  "Executor(isolation='process') says that this is meant.", stacklevel=4)
+    warnings.warn(
+        f"Programs run without a jail: {_jail_trouble()}. The policy, the limits and the audit hook hold; a program that breaks out of the Python interpreter could read your files and use the network. "
+        "Executor(isolation='process') says that this is meant.",
+        stacklevel=4,
+    )
 
 def _isolation(asked: str) -> str:
     "The layer to use. Raises ValueError for an unknown one, RuntimeError if the jail is demanded and cannot be had."
-    if asked not in ("auto", *ISOLATIONS): raise ValueError(f"isolation={asked!r} is unknown: choose 'auto' or one of {sorted(ISOLATIONS)}.")
+    if asked not in ("auto", *ISOLATIONS):
+        raise ValueError(f"isolation={asked!r} is unknown: choose 'auto' or one of {sorted(ISOLATIONS)}.")
     if asked == "process" or not _jail_trouble(): return "process" if asked == "process" else "jail"
-    if asked == "jail": raise RuntimeError(f"isolation='jail' cannot be had: {_jail_trouble()}. Mend that, or take isolation='process'.")
+    if asked == "jail":
+        raise RuntimeError(
+            f"isolation='jail' cannot be had: {_jail_trouble()}. Mend that, or take isolation='process'."
+        )
     _warn_without_jail()
     return "process"
 
@@ -1137,19 +1368,36 @@ class _Handle:
         os.close(control)
         self.to_runner, self.to_keeper = _Mouth(self.process.stdin.fileno()), _Mouth(self.writer)
         self.results, self.events = _Ear(self.process.stdout.fileno()), _Ear(self.process.stderr.fileno())
-        self.frames, self.owed, self.lone, self.busy, self.ready, self.heard, self.asked = 0, {}, {}, set(), False, time.monotonic(), 0.0  # owed: call -> number of its frame
+        self.frames, self.owed, self.lone, self.busy, self.ready, self.heard, self.asked = (
+            0,
+            {},
+            {},
+            set(),
+            False,
+            time.monotonic(),
+            0.0,
+        )  # owed: call -> number of its frame
         self.post([[0, "def f(): return 0", ""]])  # our own: who never answers it never worked
 
     def start(self, settings, seed, isolation) -> int: # the worker's end of the pipe to its keeper
         control, self.writer = os.pipe()
         command = [_PYTHON, "-P", "-s", "-S", "-c", _BOOT, _ROOT, json.dumps(asdict(settings)), str(control)]
-        self.process = subprocess.Popen(ISOLATIONS[isolation](command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", pass_fds=(control,),
-                                        env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8", **_loading()},
-                                        start_new_session=True)
+        self.process = subprocess.Popen(
+            ISOLATIONS[isolation](command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd="/",
+            pass_fds=(control,),
+            env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8", **_loading()},
+            start_new_session=True,
+        )
         return control
 
     @property
-    def owes(self) -> bool: return bool(self.owed or self.lone)
+    def owes(self) -> bool:
+        return bool(self.owed or self.lone)
 
     def post(self, jobs: list):
         if not self.owes: self.heard = time.monotonic()
@@ -1168,7 +1416,10 @@ class _Handle:
 
     def drop(self) -> tuple[list, list]: # calls for a runner, calls for a loner
         "What it has not begun while it is busy. Others take these calls over."
-        owed, lone = ([] if self.busy.isdisjoint(names) else [name for name in names if name not in self.busy] for names in (self.owed, self.lone))
+        owed, lone = (
+            [] if self.busy.isdisjoint(names) else [name for name in names if name not in self.busy]
+            for names in (self.owed, self.lone)
+        )
         if owed: self.frame({"drop": owed})
         if lone: self.to_keeper.say(json.dumps({"drop": lone}).encode() + b"\n")
         for name in owed: del self.owed[name]
@@ -1182,7 +1433,7 @@ class _Handle:
         self.to_keeper.say(b'{"look": true}\n')
 
     def kill(self):
-        try: os.killpg(self.process.pid, signal.SIGKILL)  # its children too
+        try:os.killpg(self.process.pid, signal.SIGKILL)  # its children too
         except (ProcessLookupError, PermissionError): pass
         self.process.wait()
         with suppress(BlockingIOError): self.events.data += os.read(self.events.fd, 1 << 18)
@@ -1209,7 +1460,8 @@ class _Pool:
         self.handles, self.owner, self.restarts, self.names, self.starter = [], os.getpid(), 0, itertools.count(1), None
         self.stillborn = 0  # workers in a row that never answered
 
-    def run(self, calls: list, told) -> list: # [name, status, text, seconds, ...] of each call, in order; `told` hears how many ended
+    def run(self, calls: list, told) -> list:
+        # [name, status, text, seconds, ...] of each call, in order; `told` hears how many ended
         "Whatever interrupts the loop leaves no worker with an unfinished call."
         self.jobs = {name: [name, call.program, call.args] for call, name in zip(calls, self.names)}
         self.waiting, self.lone, self.results, self.suspects, self.known, self.deaths = deque(self.jobs), deque(), {}, set(), set(), Counter()
@@ -1232,8 +1484,10 @@ class _Pool:
             if not self.waiting and not self.lone: return
             if number == len(self.handles): self.handles.append(self.start())
             handle = self.handles[number]
-            if handle.busy.isdisjoint(handle.owed) and len(handle.owed) <= share and (jobs := self.take(share, handle.owes)): handle.post(jobs)
-            while self.lone and handle.busy.isdisjoint(handle.lone) and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects): handle.post_alone([[*self.jobs[name := self.lone.popleft()], name in self.known]])
+            if handle.busy.isdisjoint(handle.owed) and len(handle.owed) <= share and (jobs := self.take(share, handle.owes)):
+                handle.post(jobs)
+            while self.lone and handle.busy.isdisjoint(handle.lone) and len(handle.lone) < 2 and not (handle.owes and self.lone[0] in self.suspects):
+                handle.post_alone([[*self.jobs[name := self.lone.popleft()], name in self.known]])
 
     def share(self) -> int:
         "How many calls are a portion: few towards the end, so that all workers finish together, but not so few that handing them out costs more than they do."
@@ -1303,7 +1557,8 @@ class _Pool:
     def late(self, handle) -> bool: return time.monotonic() - handle.heard > self.patience
 
     def hear(self, handle):
-        events = None if self.late(handle) else handle.events.hear()  # first: what a runner said, it said before its end was told
+        # first: what a runner said, it said before its end was told
+        events = None if self.late(handle) else handle.events.hear()
         results = handle.results.hear()
         now = time.monotonic()
         for frame in results or (): self.settle(handle, frame, now - handle.heard)
@@ -1357,7 +1612,8 @@ class _Pool:
         self.restarts += 1
         self.suspects.update(lost)
         self.deaths.update(lost if len(lost) == 1 else ())
-        if len(lost) == 1 and self.deaths[lost[0]] == 2: self.results[lost[0]] = [lost[0], "crashed", "the worker died under it, twice", 0.0]
+        if len(lost) == 1 and self.deaths[lost[0]] == 2:
+            self.results[lost[0]] = [lost[0], "crashed", "the worker died under it, twice", 0.0]
         else: self.waiting.extendleft(reversed(lost))
 
     def retry(self, handle, lost: list):
@@ -1380,22 +1636,42 @@ class _Pool:
 class Executor:
     "Runs programs in worker processes. A context manager; workers start when they are first needed."
     _check = True  # False: nothing is looked at before it runs, so that the namespace can be tested by itself
-    _hook = True   # False: no audit hook, and no limits on files and processes, so that the jail can be tested by itself
+    _hook = True  # False: no audit hook, and no limits on files and processes, so that the jail can be tested by itself
     _enforced = sys.platform != "darwin"  # False: resident memory is watched instead of a limit on address space
 
-    def __init__(self,
-                 workers: int | None = None,     # processes that run programs at the same time; None: one for each core
-                 timeout: float = 1.0,           # CPU seconds a call may take
-                 memory_mb: int = 512,           # address space of a call beyond the interpreter's own
-                 isolation: str = "auto",        # "auto" (the strictest there is) or a key of ISOLATIONS
-                 arguments: str = "literal",     # "literal", or "expression": evaluated in the sandbox
-                 policy: Policy | None = Policy(),  # what may run at all; None: no policy, for programs that you trust
-                 max_output: int = 20_000):      # characters of a value as text, and of an argument list: refused beyond
+    def __init__(
+        self,
+        workers: int | None = None,  # processes that run programs at the same time; None: one for each core
+        timeout: float = 1.0,  # CPU seconds a call may take
+        memory_mb: int = 512,  # address space of a call beyond the interpreter's own
+        isolation: str = "auto",  # "auto" (the strictest there is) or a key of ISOLATIONS
+        arguments: str = "literal",  # "literal", or "expression": evaluated in the sandbox
+        policy: Policy | None = Policy(),  # what may run at all; None: no policy, for programs that you trust
+        max_output: int = 20_000,
+    ):  # characters of a value as text, and of an argument list: refused beyond
         _check_settings(workers, timeout, memory_mb, arguments)
-        self.workers, self.timeout, self.memory_mb, self.arguments, self.policy, self.max_output = workers or _cores(), timeout, memory_mb, arguments, policy, max_output
+        self.workers, self.timeout, self.memory_mb, self.arguments, self.policy, self.max_output = (
+            workers or _cores(),
+            timeout,
+            memory_mb,
+            arguments,
+            policy,
+            max_output,
+        )
         self.isolation, self.closed = _isolation(isolation), False
         self.wall = 10 * timeout + 10  # seconds: far beyond what a crowded machine makes of `timeout`
-        settings = _Settings(timeout, self.wall, memory_mb, max_output, arguments, policy and policy.imports, (policy or Policy()).max_program, self._check and policy is not None, self._hook, self._enforced)
+        settings = _Settings(
+            timeout,
+            self.wall,
+            memory_mb,
+            max_output,
+            arguments,
+            policy and policy.imports,
+            (policy or Policy()).max_program,
+            self._check and policy is not None,
+            self._hook,
+            self._enforced,
+        )
         self._pools = [_Pool(settings, seed, self.isolation, self.workers) for seed in (0, 1)]  # the second for `twice`
         self._lock, self._counts = threading.Lock(), Counter()
         self._closer = weakref.finalize(self, _close, self._pools)
@@ -1408,44 +1684,70 @@ class Executor:
         self.closed = True
         _close(self._pools)
 
-    def run(self, calls: Iterable[Call],   # programs with their arguments
-            twice: bool = False,           # whether each runs in two processes with different hash seeds
-            progress: str = ""             # label of a progress bar, for batches that take more than two seconds; "": none
-           ) -> list[Outcome]:             # one for each call, in their order
+    def run(
+        self,
+        calls: Iterable[Call],  # programs with their arguments
+        twice: bool = False,  # whether each runs in two processes with different hash seeds
+        progress: str = "",  # label of a progress bar, for batches that take more than two seconds; "": none
+    ) -> list[Outcome]:  # one for each call, in their order
         "What became of each call. Raises nothing for what a program does; TypeError for a call that is not text, RuntimeError for an executor that is closed or somebody else's."
         calls = list(calls)
         self._accept(calls)
         with self._lock, _bar(len(calls) * (1 + twice), progress) as told:
             outcomes, again = self._pass(calls, self._pools[0], told), []
             if twice: again = [i for i, o in enumerate(outcomes) if o.status in (Status.OK, Status.RAISED)]
-            for i, other in zip(again, self._pass([calls[i] for i in again], self._pools[1], told)): outcomes[i] = _agree(outcomes[i], other, Limits(characters=self.max_output))
+            for i, other in zip(again, self._pass([calls[i] for i in again], self._pools[1], told)):
+                outcomes[i] = _agree(outcomes[i], other, Limits(characters=self.max_output))
             self._count(outcomes, len(again))
         return outcomes
 
     def _accept(self, calls: list):
         if self.closed: raise RuntimeError("This Executor is closed: make a new one.")
-        if os.getpid() != self._pools[0].owner: raise RuntimeError("This Executor was made by another process (a fork of it is running now): make one in here.")
+        if os.getpid() != self._pools[0].owner:
+            raise RuntimeError(
+                "This Executor was made by another process (a fork of it is running now): make one in here."
+            )
         for i, call in enumerate(calls):
-            if not (isinstance(call.program, str) and isinstance(call.args, str)): raise TypeError(f"Call number {i} has a program of type {type(call.program).__name__} and arguments of type {type(call.args).__name__}: both are text.")
+            if not (isinstance(call.program, str) and isinstance(call.args, str)):
+                raise TypeError(
+                    f"Call number {i} has a program of type {type(call.program).__name__} and arguments of type {type(call.args).__name__}: both are text."
+                )
 
     def _pass(self, calls: list, pool, told) -> list[Outcome]:
         refusals = {i: refusal for i, call in enumerate(calls) if (refusal := self._refusal(call))}
-        results = iter(pool.run([call for i, call in enumerate(calls) if i not in refusals] if refusals else calls, told))
+        results = iter(
+            pool.run([call for i, call in enumerate(calls) if i not in refusals] if refusals else calls, told)
+        )
         return [refusals[i] if i in refusals else _outcome(*next(results)[1:]) for i in range(len(calls))]
 
     def _refusal(self, call: Call) -> Outcome | None:
         "The outcome of a call that is too long to be handed on."
         most = (self.policy or Policy()).max_program
-        if len(call.program) > most: return Outcome(Status.TOO_LARGE, error=f"{len(call.program)} characters of program, over the limit of {most}")
-        if len(call.args) > self.max_output: return Outcome(Status.TOO_LARGE, error=f"{len(call.args)} characters of arguments, over the limit of {self.max_output}")
+        if len(call.program) > most:
+            return Outcome(
+                Status.TOO_LARGE, error=f"{len(call.program)} characters of program, over the limit of {most}"
+            )
+        if len(call.args) > self.max_output:
+            return Outcome(
+                Status.TOO_LARGE, error=f"{len(call.args)} characters of arguments, over the limit of {self.max_output}"
+            )
 
     def _count(self, outcomes: list, second_runs: int):
         statuses, lost = Counter(o.status for o in outcomes), [o.seconds for o in outcomes if o.status in _LIMITED]
         self._counts.update({str(status): count for status, count in statuses.items()})
-        self._counts.update(calls=len(outcomes), second_runs=second_runs, seconds=sum(o.seconds for o in outcomes), seconds_lost=sum(lost), backstop=sum(o.backstop for o in outcomes))
+        self._counts.update(
+            calls=len(outcomes),
+            second_runs=second_runs,
+            seconds=sum(o.seconds for o in outcomes),
+            seconds_lost=sum(lost),
+            backstop=sum(o.backstop for o in outcomes),
+        )
 
     def describe(self) -> str:
-        return f"{self.workers} workers, isolation {self.isolation!r}, {self.timeout} CPU s (back-stop {self.wall:.0f} s) and {self.memory_mb} MB a call, {self.arguments} arguments, values up to {self.max_output} characters" + ("" if self.policy else ", no policy")
+        return (
+            f"{self.workers} workers, isolation {self.isolation!r}, {self.timeout} CPU s (back-stop {self.wall:.0f} s) and {self.memory_mb} MB a call, {self.arguments} arguments, values up to {self.max_output} characters"
+            + ("" if self.policy else ", no policy")
+        )
 
     def stats(self) -> dict:
         "Counts since the start: calls, second runs, each status, calls that met the back-stop, restarts of workers; CPU seconds of all calls, and of those that a limit or a crash ended."
@@ -1468,9 +1770,12 @@ def _close(pools):
 
 def _check_settings(workers, timeout, memory_mb, arguments):
     if os.name != "posix": raise RuntimeError("The executor needs Linux or macOS: on Windows, run it inside WSL2.")
-    if workers is not None and workers < 1: raise ValueError(f"workers={workers} runs nothing: give at least 1, or None for one for each core.")
-    if timeout <= 0 or memory_mb < 16: raise ValueError(f"timeout={timeout} must be above 0 seconds and memory_mb={memory_mb} at least 16.")
-    if arguments not in ("literal", "expression"): raise ValueError(f"arguments={arguments!r} is unknown: choose 'literal' or 'expression'.")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers={workers} runs nothing: give at least 1, or None for one for each core.")
+    if timeout <= 0 or memory_mb < 16:
+        raise ValueError(f"timeout={timeout} must be above 0 seconds and memory_mb={memory_mb} at least 16.")
+    if arguments not in ("literal", "expression"):
+        raise ValueError(f"arguments={arguments!r} is unknown: choose 'literal' or 'expression'.")
 
 # %% ../nbs/13_executor.ipynb #c064
 def _same_value(one: str, two: str, limits: Limits) -> bool:
@@ -1482,7 +1787,8 @@ def _agree(one: Outcome, two: Outcome, limits: Limits) -> Outcome:
     both = (one.status, two.status)
     seconds, backstop = one.seconds + two.seconds, one.backstop or two.backstop
     if both == (Status.OK, Status.OK): same, shown = _same_value(one.value, two.value, limits), (one.value, two.value)
-    elif set(both) <= {Status.OK, Status.RAISED}: same, shown = both[0] is both[1] and one.error.split(":")[0] == two.error.split(":")[0], (one.value or one.error, two.value or two.error)
+    elif set(both) <= {Status.OK, Status.RAISED}:
+        same, shown = both[0] is both[1] and one.error.split(":")[0] == two.error.split(":")[0], (one.value or one.error, two.value or two.error)
     else: return Outcome(two.status, None, two.error, seconds, backstop)
     if same: return Outcome(one.status, one.value, one.error, seconds, backstop)
     return Outcome(Status.NONDETERMINISTIC, None, "{} in one process, {} in another".format(*(_ADDRESS.sub("(an address)", text)[:80] for text in shown)), seconds, backstop)

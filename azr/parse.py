@@ -19,7 +19,9 @@ from .prompts import SPECIAL_TOKENS, check_names
 
 # %% ../nbs/15_parse.ipynb #c009
 MAX_TEXT = 100_000  # characters of a completion: far above what any sampler writes, and a bound on the work done here
-MAX_PROGRAM = 20_000  # characters of a program that is looked into here; longer ones are handed on as they are, to be refused for their size
+# characters of a program that is looked into here; longer ones are handed on as they are, to be refused for their
+# size
+MAX_PROGRAM = 20_000
 
 def refuse(why: str) -> Verdict: # MALFORMED
     "What a completion of the wrong form gets."
@@ -68,11 +70,19 @@ def _why_none(text: str, thought: bool) -> str:
     return "an </answer> that was never opened" if "</answer>" in text else "no <answer> block"
 
 # %% ../nbs/15_parse.ipynb #c016
-FIELD_TAGS = {"python": ("python", "py", "python3"), "input": ("input",), "output": ("output",), "error": ("error", "output"), "message": ("message",)}
+FIELD_TAGS = {
+    "python": ("python", "py", "python3"),
+    "input": ("input",),
+    "output": ("output",),
+    "error": ("error", "output"),
+    "message": ("message",),
+}
 PLAIN = ("", "text", "txt", "plaintext", "plain")
 _FIELD = "python3?|py|input|output|error|message"
 _OPEN = re.compile(r"\s*(`{3,})[ \t]*([\w.+-]*)[ \t]*")
-_OPEN_INLINE = re.compile(rf"\s*(`{{3,}})({_FIELD})[ \t]+(\S.*)", re.IGNORECASE)  # the content begins on the opening line
+_OPEN_INLINE = re.compile(
+    rf"\s*(`{{3,}})({_FIELD})[ \t]+(\S.*)", re.IGNORECASE
+)  # the content begins on the opening line
 _FIELD_TAG = re.compile(_FIELD, re.IGNORECASE)
 _TICKS = re.compile(r"(?<!`)`+\s*\Z")
 
@@ -128,7 +138,8 @@ def bound_names(node: ast.AST) -> list[str]: # with repetitions
     "All names that something in this subtree binds or declares."
     names = []
     for n in ast.walk(node):
-        if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)): names.append(n.name)
+        if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+            names.append(n.name)
         elif isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load): names.append(n.id)
         elif isinstance(n, (ast.arg, ast.keyword)): names.append(n.arg)
         elif isinstance(n, ast.alias): names.append((n.asname or n.name).split(".")[0])
@@ -275,7 +286,8 @@ def entry_to_f(program: str) -> str: # the program, with its entry function call
     except (ValueError, RecursionError, MemoryError): return program
 
 # %% ../nbs/15_parse.ipynb #c043
-def _terse_fields(text: str, number: int | None = None) -> list[str] | Verdict: # stripped, none empty; the last `number` of them
+def _terse_fields(text: str, number: int | None = None) -> list[str] | Verdict:
+    # stripped, none empty; the last `number` of them
     stray = next((mark for mark in SPECIAL_TOKENS if mark != "<in>" and mark in text), None)
     if stray: return refuse(f"a stray {stray}")
     fields = [part.strip() for part in text.split("<in>")]
@@ -294,7 +306,8 @@ def _fenced_proposal(inside: str, task_type: str, inputs: int) -> dict | Verdict
     wanted = ("message",) if task_type == "induction" else ("python", "input")
     fields = {name: field(inside, name) for name in wanted}
     bad = next((value for value in fields.values() if isinstance(value, Verdict)), None)
-    if task_type != "induction": return bad or {"program": entry_to_f(fields["python"]), "input": fields["input"].strip()}
+    if task_type != "induction":
+        return bad or {"program": entry_to_f(fields["python"]), "input": fields["input"].strip()}
     texts = [text.strip() for tag, text in blocks(inside) if tag == "input"]
     if len(texts) < inputs: return refuse(f"{len(texts)} ```input blocks, {inputs} were asked for")
     if not all(texts[-inputs:]): return refuse("an empty ```input block")
@@ -332,5 +345,6 @@ def parse_answer(text: str, # a completion, without the end token
         found = inside if isinstance(inside, Verdict) else field(inside, ANSWER_FIELDS[task_type], alone=True)
     if isinstance(found, Verdict): return found
     if task_type == "induction": return entry_to_f(found)
-    if task_type == "error": return named[1] if (named := _CLASS.fullmatch(found.strip())) else refuse("no name of an error")
+    if task_type == "error":
+        return named[1] if (named := _CLASS.fullmatch(found.strip())) else refuse("no name of an error")
     return found.strip()

@@ -16,7 +16,21 @@ from typing import NamedTuple
 from .core import Prompt, Role, Task
 
 # %% ../nbs/14_prompts.ipynb #c006
-SPECIAL_TOKENS = ("<pad>", "<end>", "<ded>", "<abd>", "<ind>", "<err>", "<pded>", "<pabd>", "<pind>", "<perr>", "<in>", "<out>", "<prog>")
+SPECIAL_TOKENS = (
+    "<pad>",
+    "<end>",
+    "<ded>",
+    "<abd>",
+    "<ind>",
+    "<err>",
+    "<pded>",
+    "<pabd>",
+    "<pind>",
+    "<perr>",
+    "<in>",
+    "<out>",
+    "<prog>",
+)
 SOLVE_MARKS = {"deduction": "<ded>", "abduction": "<abd>", "induction": "<ind>", "error": "<err>"}
 PROPOSE_MARKS = {"deduction": "<pded>", "abduction": "<pabd>", "induction": "<pind>", "error": "<perr>"}
 
@@ -37,7 +51,11 @@ def terse_propose(task_type: str, references: Sequence[Task]) -> str: # one line
     "The terse propose prompt."
     mark = PROPOSE_MARKS[task_type]
     if task_type == "induction": return f"{mark}{facts(references[0])['program'].strip()}<in>"
-    return mark + "".join(f"{facts(t)['program'].strip()}<in>{facts(t)['input']}<prog>" for t in references) + ("" if references else "<prog>")
+    return (
+        mark
+        + "".join(f"{facts(t)['program'].strip()}<in>{facts(t)['input']}<prog>" for t in references)
+        + ("" if references else "<prog>")
+    )
 
 # %% ../nbs/14_prompts.ipynb #c016
 def fence(tag: str, # name of the field
@@ -67,15 +85,17 @@ def program_rules(banned: Sequence[str] = (), # words that no import may hold
                   sizes: Sizes = Sizes() # in force
                  ) -> str: # a Markdown list
     "What a program must be, in the words that every writer of programs reads."
-    lines = ["The entry point is a top-level function named `f`. It takes at least one argument and returns its result.",
-             "Helper functions, nested functions and classes are welcome. Imports and classes stand first.",
-             "Equal arguments give equal results in every run: use no randomness, clock, file, network or hash, "
-             "print and log nothing, keep nothing between calls, do not depend on the order of a set.",
-             "Arguments and results are plain data: numbers, strings, booleans, None, and lists, tuples, dicts and sets of these.",
-             f"The program has at most {sizes.program:,} characters; the arguments of a call, and its result, "
-             f"at most {sizes.value:,} each, written as Python literals.",
-             "A call takes well under a second.",
-             "Write definitions only: no tests and no calls of `f` after them."]
+    lines = [
+        "The entry point is a top-level function named `f`. It takes at least one argument and returns its result.",
+        "Helper functions, nested functions and classes are welcome. Imports and classes stand first.",
+        "Equal arguments give equal results in every run: use no randomness, clock, file, network or hash, "
+        "print and log nothing, keep nothing between calls, do not depend on the order of a set.",
+        "Arguments and results are plain data: numbers, strings, booleans, None, and lists, tuples, dicts and sets of these.",
+        f"The program has at most {sizes.program:,} characters; the arguments of a call, and its result, "
+        f"at most {sizes.value:,} each, written as Python literals.",
+        "A call takes well under a second.",
+        "Write definitions only: no tests and no calls of `f` after them.",
+    ]
     if allowed: lines.append(f"Only these modules can be imported: {', '.join(allowed)}.")
     if banned: lines.append(f"A program that imports any of these is thrown away: {', '.join(banned)}.")
     return "\n".join(f"- {line}" for line in lines)
@@ -108,18 +128,28 @@ def ask_puzzle(task_type: str, references: Sequence[Task], banned: Sequence[str]
     "The body of a propose prompt for one program and one input."
     shown, sought = PUZZLES[task_type]
     form = "\n".join([fence("python", EXAMPLES["induction"]), fence("input", EXAMPLES["abduction"])])
-    custom = "\n- The call may raise an exception, also one of a class that the program defines." if task_type == "error" else ""
-    parts = [f"# Write a puzzle\nWrite one new Python program and one input for it. A reader without a computer will be shown {shown}, and has to find {sought}. "
-             "Make the reader think: several steps that build on each other, values that change on the way, an idea behind the code.",
-             f"## The program\n{program_rules(banned, allowed, sizes)}{custom}",
-             "## The input\n- One list of arguments for `f`, as it stands between the parentheses of a call: separated by commas, strings in quotes.\n"
-             "- Plain values only, and not repeated inside the program.",
-             f"## The form\nTwo blocks, in this form and nothing after them:\n{form}",
-             "## How it is judged\n- It runs, and follows the rules above.\n- It is hard: a good reader finds the answer sometimes, not always. Ideas: trees, graphs, heaps, recursion, dynamic programming, "
-             "greedy choices, backtracking, parsing, number theory, simulation of a machine.\n- It is new: another idea"
-             + (" than the examples below, not a variation of one." if references else ", not a textbook exercise."),
-             "First make a plan: which idea, which steps, what makes it hard. Then write."]
-    if references: parts.append("## Examples of earlier puzzles\n" + "\n\n".join(show_reference(n, task) for n, task in enumerate(references, 1)))
+    custom = (
+        "\n- The call may raise an exception, also one of a class that the program defines."
+        if task_type == "error"
+        else ""
+    )
+    parts = [
+        f"# Write a puzzle\nWrite one new Python program and one input for it. A reader without a computer will be shown {shown}, and has to find {sought}. "
+        "Make the reader think: several steps that build on each other, values that change on the way, an idea behind the code.",
+        f"## The program\n{program_rules(banned, allowed, sizes)}{custom}",
+        "## The input\n- One list of arguments for `f`, as it stands between the parentheses of a call: separated by commas, strings in quotes.\n"
+        "- Plain values only, and not repeated inside the program.",
+        f"## The form\nTwo blocks, in this form and nothing after them:\n{form}",
+        "## How it is judged\n- It runs, and follows the rules above.\n- It is hard: a good reader finds the answer sometimes, not always. Ideas: trees, graphs, heaps, recursion, dynamic programming, "
+        "greedy choices, backtracking, parsing, number theory, simulation of a machine.\n- It is new: another idea"
+        + (" than the examples below, not a variation of one." if references else ", not a textbook exercise."),
+        "First make a plan: which idea, which steps, what makes it hard. Then write.",
+    ]
+    if references:
+        parts.append(
+            "## Examples of earlier puzzles\n"
+            + "\n\n".join(show_reference(n, task) for n, task in enumerate(references, 1))
+        )
     return "\n\n".join(parts)
 
 # %% ../nbs/14_prompts.ipynb #c033
@@ -130,41 +160,64 @@ def ask_inputs(program: str, # from the buffers
     "The body of a propose prompt for N inputs and a message."
     form = "\n".join([fence("input", EXAMPLES["abduction"]), fence("input", "'Bo', {'age': 7, 'city': 'Oslo'}"), "...",
                       fence("message", "Say in one line who lives where, and how old they are.")])
-    return "\n\n".join([
-        f"# Write {inputs} inputs and a message\nBelow is a program. Choose {inputs} inputs for it and write a message. A reader will be shown the message and some of the inputs with their outputs, and has to "
-        "write a program that does the same on the other inputs. The reader never sees this program.",
-        f"## The program\n{fence('python', program.strip())}\nIt will be called as `f(<one of your inputs>)`.",
-        "## The inputs\n- Each is one list of arguments for `f`, as it stands between the parentheses of a call: separated by commas, strings in quotes, plain values only.\n"
-        "- No two are equal, no call raises an exception, and together they reach every branch of the program: "
-        "enough to tell what it does.\n"
-        f"- Each input has at most {sizes.value:,} characters, and so has what the program returns for it.",
-        "## The message\n- It says in words what the reader needs to know, as an instruction, a question or a riddle.\n"
-        f"- It does not contain the program or a part of it.\n- It has at most {sizes.value:,} characters.",
-        f"## The form\n{inputs} blocks for the inputs, one for the message, in this form and nothing after them:\n{form}",
-        "## How it is judged\n- Every call runs.\n- The inputs differ from each other in kind, and so do the outputs.\n- Writing the program from them is hard, but can be done.",
-        "First make a plan: what does the program do, and which inputs show it? Then write."])
+    return "\n\n".join(
+        [
+            f"# Write {inputs} inputs and a message\nBelow is a program. Choose {inputs} inputs for it and write a message. A reader will be shown the message and some of the inputs with their outputs, and has to "
+            "write a program that does the same on the other inputs. The reader never sees this program.",
+            f"## The program\n{fence('python', program.strip())}\nIt will be called as `f(<one of your inputs>)`.",
+            "## The inputs\n- Each is one list of arguments for `f`, as it stands between the parentheses of a call: separated by commas, strings in quotes, plain values only.\n"
+            "- No two are equal, no call raises an exception, and together they reach every branch of the program: "
+            "enough to tell what it does.\n"
+            f"- Each input has at most {sizes.value:,} characters, and so has what the program returns for it.",
+            "## The message\n- It says in words what the reader needs to know, as an instruction, a question or a riddle.\n"
+            f"- It does not contain the program or a part of it.\n- It has at most {sizes.value:,} characters.",
+            f"## The form\n{inputs} blocks for the inputs, one for the message, in this form and nothing after them:\n{form}",
+            "## How it is judged\n- Every call runs.\n- The inputs differ from each other in kind, and so do the outputs.\n- Writing the program from them is hard, but can be done.",
+            "First make a plan: what does the program do, and which inputs show it? Then write.",
+        ]
+    )
 
 # %% ../nbs/14_prompts.ipynb #c036
 ANSWERS = {  # task type -> the block that the answer stands in, and how to write it
-    "deduction": ("output", "Work out what `f` returns for this input, step by step. Answer with the value as a Python "
-                            "literal: strings in quotes, several values as a tuple, infinity as `float('inf')`, "
-                            "no arithmetic and no names"),
-    "abduction": ("input",
-    "Find an input for which `f` returns this output, step by step; if there are several, any will "
-                           "do. Answer with the list of arguments as it stands between the parentheses of a call: "
-                           "separated by commas, strings in quotes, plain values only, "
-                           "at most {sizes.value:,} characters"),
-    "error": ("error", "Work out what happens when `f` is called with this input, step by step. Answer with the class of the exception that is raised, or with `NoError` if none is"),
-    "induction": ("python", "Find the rule, and write a program that follows it. It is judged on other inputs too, so it must be general: a table of the pairs above fails. Answer with the whole program"),
+    "deduction": (
+        "output",
+        "Work out what `f` returns for this input, step by step. Answer with the value as a Python "
+        "literal: strings in quotes, several values as a tuple, infinity as `float('inf')`, "
+        "no arithmetic and no names",
+    ),
+    "abduction": (
+        "input",
+        "Find an input for which `f` returns this output, step by step; if there are several, any will "
+        "do. Answer with the list of arguments as it stands between the parentheses of a call: "
+        "separated by commas, strings in quotes, plain values only, "
+        "at most {sizes.value:,} characters",
+    ),
+    "error": (
+        "error",
+        "Work out what happens when `f` is called with this input, step by step. Answer with the class of the exception that is raised, or with `NoError` if none is",
+    ),
+    "induction": (
+        "python",
+        "Find the rule, and write a program that follows it. It is judged on other inputs too, so it must be general: a table of the pairs above fails. Answer with the whole program",
+    ),
 }
-TITLES = {"deduction": "Find the output", "abduction": "Find an input", "error": "Find the error", "induction": "Find the program"}
+TITLES = {
+    "deduction": "Find the output",
+    "abduction": "Find an input",
+    "error": "Find the error",
+    "induction": "Find the program",
+}
 
 # %% ../nbs/14_prompts.ipynb #c037
 def show_given(task: Task) -> str: # Markdown blocks
     "All that the solver may see, and nothing else: it reads `given` only."
     given = task.given
     if task.task_type != "induction":
-        return "\n".join(fence("python" if name == "program" else name, given[name].strip()) for name in ("program", "input", "output") if name in given)
+        return "\n".join(
+            fence("python" if name == "program" else name, given[name].strip())
+            for name in ("program", "input", "output")
+            if name in given
+        )
     pairs = [f"{fence(f'input_{n}', i)}\n{fence(f'output_{n}', o)}" for n, (i, o) in enumerate(given["pairs"], 1)]
     return "\n".join(pairs + ([fence("message", given["message"])] if given["message"] else []))
 
@@ -177,8 +230,10 @@ def ask_answer(task: Task, banned: Sequence[str] = (), allowed: Sequence[str] = 
     return f"# {TITLES[task.task_type]}\n{show_given(task)}\n\n{how.format(sizes=sizes)}. {form}{rules}"
 
 # %% ../nbs/14_prompts.ipynb #c040
-R1 = ("Here a User puts a question to an Assistant. The Assistant thinks the question through first and answers then. The thinking stands between <think> and </think>, "
-      "the answer between <answer> and </answer>, in that order: <think> thinking </think> <answer> answer </answer>.\n\nUser: {body}\n\nAssistant: <think>")
+R1 = (
+    "Here a User puts a question to an Assistant. The Assistant thinks the question through first and answers then. The thinking stands between <think> and </think>, "
+    "the answer between <answer> and </answer>, in that order: <think> thinking </think> <answer> answer </answer>.\n\nUser: {body}\n\nAssistant: <think>"
+)
 CHAT = "{body}\n\nThink first. Then give the final answer, with its blocks, between <answer> and </answer>."
 
 def wrap_r1(body: str) -> dict: # fields of a Prompt
@@ -195,7 +250,8 @@ STYLES = (*WRAPS, "terse")
 # %% ../nbs/14_prompts.ipynb #c043
 def check_names(task_type: str, style: str) -> None:
     "ValueError for a task type or a style that has no templates."
-    if task_type not in SOLVE_MARKS: raise ValueError(f"no prompts for the task type {task_type!r}: there are {', '.join(SOLVE_MARKS)}.")
+    if task_type not in SOLVE_MARKS:
+        raise ValueError(f"no prompts for the task type {task_type!r}: there are {', '.join(SOLVE_MARKS)}.")
     if style not in STYLES: raise ValueError(f"no prompt style {style!r}: there are {', '.join(STYLES)}.")
 
 def solve_prompt(task: Task, # its `hidden` is never looked at
@@ -222,10 +278,13 @@ def propose_prompt(task_type: str, # a key of SOLVE_MARKS
     check_names(task_type, style)
     context = {}
     if task_type == "induction":
-        if len(references) != 1: raise ValueError(f"an induction proposal is made for exactly one program, got {len(references)} references.")
+        if len(references) != 1:
+            raise ValueError(
+                f"an induction proposal is made for exactly one program, got {len(references)} references."
+            )
         context = {"program": facts(references[0])["program"], "inputs": inputs}
-    if style == "terse": fields = {"text": terse_propose(task_type, references)}
-    elif task_type == "induction": fields = WRAPS[style](ask_inputs(context["program"], inputs, sizes))
+    if style == "terse":fields = {"text": terse_propose(task_type, references)}
+    elif task_type == "induction":fields = WRAPS[style](ask_inputs(context["program"], inputs, sizes))
     else: fields = WRAPS[style](ask_puzzle(task_type, references, banned, allowed, sizes))
     return Prompt(task_type, Role.PROPOSE, references=tuple(t.id for t in references), context=context, **fields)
 
@@ -245,7 +304,11 @@ def proposal_text(task_type: str, # a key of SOLVE_MARKS
                  ) -> str: # a completion
     "The completion that makes the claim `claim` to a propose prompt."
     check_names(task_type, style)
-    fields = [("input", text) for text in claim["inputs"]] if task_type == "induction" else [("python", claim["program"]), ("input", claim["input"])]
+    fields = (
+        [("input", text) for text in claim["inputs"]]
+        if task_type == "induction"
+        else [("python", claim["program"]), ("input", claim["input"])]
+    )
     if style == "terse": return "<in>".join(text for _, text in fields)
     if task_type == "induction": fields.append(("message", claim["message"]))
     return _answered("\n".join(fence(tag, text) for tag, text in fields), style)

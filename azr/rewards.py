@@ -26,16 +26,16 @@ def between(inside: Callable[[float], float], ends: float = 0.0) -> Callable[[fl
     return lambda p: inside(p) if 0 < p < 1 else ends
 
 CURVES: dict[str, Callable[[float], float]] = {
-    "azr": between(lambda p: 1 - p),                                # Absolute Zero, Eq. 4
-    "inverse": lambda p: 1 - p,                                     # the same without its zero: impossible pays 1
-    "ssr": between(lambda p: 1 - 1.8 * p, ends=-.8),                # SSR (self-play SWE-RL), alpha = 0.8: 1 - (1 + alpha) p
-    "r_zero": lambda p: 1 - 2 * abs(p - .5),                        # R-Zero and Agent0, as their papers have it
-    "r_zero_code": lambda p: min(p, 1 - p),                         # the same as their code has it: half as much
-    "4p(1-p)": lambda p: 4 * p * (1 - p),                           # verifiers: the variance of a coin, scaled to 1
-    "dr_zero": between(lambda p, n=8: n * (1 - p) / (n - 1)),       # Dr. Zero: (n - k) / (n - 1) with k of n = 8 solved
-    "spice": lambda p: exp(-(p * (1 - p) - .25) ** 2 / .02),        # SPICE: a bell around the largest variance
-    "sqlm": between(lambda p: 1.0),                                 # self-questioning: anything but always and never
-    "svs": lambda p: float(.125 <= p <= .625),                      # SvS: inside the band [1/8, 5/8]
+    "azr": between(lambda p: 1 - p),  # Absolute Zero, Eq. 4
+    "inverse": lambda p: 1 - p,  # the same without its zero: impossible pays 1
+    "ssr": between(lambda p: 1 - 1.8 * p, ends=-0.8),  # SSR (self-play SWE-RL), alpha = 0.8: 1 - (1 + alpha) p
+    "r_zero": lambda p: 1 - 2 * abs(p - 0.5),  # R-Zero and Agent0, as their papers have it
+    "r_zero_code": lambda p: min(p, 1 - p),  # the same as their code has it: half as much
+    "4p(1-p)": lambda p: 4 * p * (1 - p),  # verifiers: the variance of a coin, scaled to 1
+    "dr_zero": between(lambda p, n=8: n * (1 - p) / (n - 1)),  # Dr. Zero: (n - k) / (n - 1) with k of n = 8 solved
+    "spice": lambda p: exp(-((p * (1 - p) - 0.25) ** 2) / 0.02),  # SPICE: a bell around the largest variance
+    "sqlm": between(lambda p: 1.0),  # self-questioning: anything but always and never
+    "svs": lambda p: float(0.125 <= p <= 0.625),  # SvS: inside the band [1/8, 5/8]
 }
 
 # %% ../nbs/03_rewards.ipynb #c019
@@ -45,7 +45,9 @@ def curve_function(
     "The learnability curve of that name; a function is taken as it is."
     if callable(curve): return curve
     if curve in CURVES: return CURVES[curve]
-    raise ValueError(f"no learnability curve is called {curve!r}: take one of {', '.join(CURVES)}, or give a function of p")
+    raise ValueError(
+        f"no learnability curve is called {curve!r}: take one of {', '.join(CURVES)}, or give a function of p"
+    )
 
 @dataclass(frozen=True)
 class RewardSetting:
@@ -58,17 +60,21 @@ class RewardSetting:
     solved: float = 1.0               # a right answer
     wrong: float = -.5                # an answer that has the right form and is not right
     answer_malformed: float = -1.0    # an answer that has not
-    terms: tuple[Callable, ...] = ()  # more rewards for proposers: functions of the whole batch, one number for each proposal
+    terms: tuple[
+        Callable, ...
+    ] = ()  # more rewards for proposers: functions of the whole batch, one number for each proposal
     proposals: Callable | None = None # pays all proposals instead: a function of the batch, a number for each
 
     def __post_init__(self): curve_function(self.curve)   # an unknown name fails here, not in the first step
 
 # %% ../nbs/03_rewards.ipynb #c021
 REWARDS: dict[str, RewardSetting] = {
-    "paper": RewardSetting(),                             # AZR, Eqs. 4-6
-    "reference": RewardSetting(refused=-1, extreme=-.5),  # what its code does
-    "no_format": RewardSetting(malformed=-.5, answer_malformed=-.5),               # a wrong form costs no more than a wrong answer
-    **{name: RewardSetting(name) for name in ("inverse", "ssr", "r_zero", "4p(1-p)")},  # the paper's, with another curve: settings that a command line can name
+    "paper": RewardSetting(),  # AZR, Eqs. 4-6
+    "reference": RewardSetting(refused=-1, extreme=-0.5),  # what its code does
+    "no_format": RewardSetting(malformed=-0.5, answer_malformed=-0.5),  # a wrong form costs no more than a wrong answer
+    **{
+        name: RewardSetting(name) for name in ("inverse", "ssr", "r_zero", "4p(1-p)")
+    },  # the paper's, with another curve: settings that a command line can name
 }
 
 def reward_setting(
@@ -81,10 +87,14 @@ def reward_setting(
         known = f"one of {', '.join(REWARDS)}, a RewardSetting, or a function that pays proposals"
         raise ValueError(f"rewards is {setting!r}: give {known}")
     if isinstance(setting, str):
-        if setting not in REWARDS: raise ValueError(f"no reward setting is called {setting!r}: take one of {', '.join(REWARDS)}, or make a RewardSetting")
+        if setting not in REWARDS:
+            raise ValueError(
+                f"no reward setting is called {setting!r}: take one of {', '.join(REWARDS)}, or make a RewardSetting"
+            )
         setting = REWARDS[setting]
     known = [name for name in RewardSetting.__dataclass_fields__]
-    if unknown := sorted(set(changes) - set(known)): raise ValueError(f"a reward setting has no field {', '.join(unknown)}: it has {', '.join(known)}")
+    if unknown := sorted(set(changes) - set(known)):
+        raise ValueError(f"a reward setting has no field {', '.join(unknown)}: it has {', '.join(known)}")
     return replace(setting, **changes)
 
 # %% ../nbs/03_rewards.ipynb #c024
@@ -126,7 +136,10 @@ def _propose_reward(one: Proposed, setting: RewardSetting) -> Reward:
     known = status is Status.DUPLICATE and one.task is not None
     if known and setting.duplicate is not None: return _reward({"duplicate": setting.duplicate}, **facts)
     if status is not Status.OK and not known: return _reward({"refused": setting.refused})
-    if p is None: raise ValueError(f"a proposal with status {status} is paid by its solve rate, and it has none: let the solver attempt it, or set `duplicate` to a number")
+    if p is None:
+        raise ValueError(
+            f"a proposal with status {status} is paid by its solve rate, and it has none: let the solver attempt it, or set `duplicate` to a number"
+        )
     return _reward({"learnability": learnability(p, setting)}, **facts)
 
 # %% ../nbs/03_rewards.ipynb #c034
@@ -162,5 +175,10 @@ def propose_rewards(
     "What proposals earn (AZR, Eqs. 4 and 6), with the setting's terms added."
     columns = {name_of(term): pay(term, batch) for term in setting.terms}
     rewards = _paid(batch, setting.proposals) if setting.proposals else [_propose_reward(one, setting) for one in batch]
-    return [Reward(reward.total + sum(column[i] for column in columns.values()), reward.parts | {name: column[i] for name, column in columns.items()})
-            for i, reward in enumerate(rewards)]
+    return [
+        Reward(
+            reward.total + sum(column[i] for column in columns.values()),
+            reward.parts | {name: column[i] for name, column in columns.items()},
+        )
+        for i, reward in enumerate(rewards)
+    ]

@@ -75,10 +75,12 @@ def presets() -> dict[str, Path]: # name -> file
 def read_preset(preset: str | Path) -> dict: # field -> value
     "The values of a shipped preset, or of a YAML file of one's own. Raises ValueError for what is neither, and for a file that is no mapping."
     known, path = presets(), Path(preset)
-    if preset not in known and path.suffix not in (".yaml", ".yml"): raise ValueError(f"preset is {str(preset)!r}: choose one of {', '.join(known)}, or give a .yaml file")
+    if preset not in known and path.suffix not in (".yaml", ".yml"):
+        raise ValueError(f"preset is {str(preset)!r}: choose one of {', '.join(known)}, or give a .yaml file")
     path = known.get(preset, path)
     try: values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error: raise ValueError(f"preset file {path} cannot be read: give a file of `field: value` lines ({str(error).splitlines()[0]})") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"preset file {path} cannot be read: give a file of `field: value` lines ({str(error).splitlines()[0]})") from error
     if not isinstance(values, dict): raise ValueError(f"preset file {path} holds no `field: value` lines")
     return values
 
@@ -102,11 +104,20 @@ def check_batches(config: Config, ranks: int = 1):
     kinds = len(config.task_types)
     solver = config.attempts if config.solver_samples == "attempts" else 1
     places = kinds * (1 + solver) * config.batch
-    step, share = f"a step has {kinds} task types x (1 propose + {solver} solve) x batch {config.batch} = {places} places", places // ranks
-    if places % ranks: raise ValueError(f"there are {ranks} processes: {step}, and {places} / {ranks} = {places / ranks:.2f}: start a number of processes that divides {places}, or change batch")
+    step, share = (
+        f"a step has {kinds} task types x (1 propose + {solver} solve) x batch {config.batch} = {places} places",
+        places // ranks,
+    )
+    if places % ranks:
+        raise ValueError(
+            f"there are {ranks} processes: {step}, and {places} / {ranks} = {places / ranks:.2f}: start a number of processes that divides {places}, or change batch"
+        )
     if share % config.micro_batches:
-        raise ValueError(f"micro_batches is {config.micro_batches}: {step}" + (f", {share} for each of {ranks} processes" if ranks > 1 else "")
-                         + f", and {share} / {config.micro_batches} = {share / config.micro_batches:.2f}: give a divisor of {share}")
+        raise ValueError(
+            f"micro_batches is {config.micro_batches}: {step}"
+            + (f", {share} for each of {ranks} processes" if ranks > 1 else "")
+            + f", and {share} / {config.micro_batches} = {share / config.micro_batches:.2f}: give a divisor of {share}"
+        )
 
 def config(preset: str | Path = "demo", **changes) -> Config:
     "A preset (a name or a file) with changes. Raises ValueError for an unknown preset or field, a value of the wrong kind, and batch sizes that contradict each other."
@@ -114,7 +125,10 @@ def config(preset: str | Path = "demo", **changes) -> Config:
     for name in values:
         if name in known: continue
         near = get_close_matches(str(name), known, n=1)
-        raise ValueError(f"unknown setting {name}" + (f": did you mean {near[0]}?" if near else f": the settings are {', '.join(known)}"))
+        raise ValueError(
+            f"unknown setting {name}"
+            + (f": did you mean {near[0]}?" if near else f": the settings are {', '.join(known)}")
+        )
     settings = Config(**{name: typed(name, value, known[name]) for name, value in values.items()})
     check_batches(settings, int(os.environ.get("WORLD_SIZE", "1")))   # set by torchrun and accelerate launch
     return settings
@@ -217,7 +231,11 @@ class Records:
     "The growing files of a run folder; of several processes one writes them."
     def __init__(self, folder: Path, writes: bool = True):
         self.writes = writes
-        self.metrics, self.timings, self.rollouts = folder / "metrics.jsonl", folder / "timings.jsonl", folder / "rollouts.jsonl.gz"
+        self.metrics, self.timings, self.rollouts = (
+            folder / "metrics.jsonl",
+            folder / "timings.jsonl",
+            folder / "rollouts.jsonl.gz",
+        )
 
     def append(self, path: Path, record: dict):
         "One line, on disk before this returns."
@@ -229,9 +247,12 @@ class Records:
         "A step's rollouts as one more gzip member."
         if not self.writes: return
         kept = [("trained", r) for r in step.rollouts] + [("estimate", r) for r in step.estimates]
-        timeless = lambda r: replace(r, verdict=replace(r.verdict, seconds=0.0))   # or no two runs would leave the same file
+        timeless = lambda r: replace(
+            r, verdict=replace(r.verdict, seconds=0.0)
+        )  # or no two runs would leave the same file
         lines = (f'{{"step": {step.number}, "use": "{use}", "rollout": {to_json(timeless(r))}}}\n' for use, r in kept)
-        with self.rollouts.open("ab") as file: file.write(gzip.compress("".join(lines).encode("utf-8", "surrogatepass"), mtime=0))
+        with self.rollouts.open("ab") as file:
+            file.write(gzip.compress("".join(lines).encode("utf-8", "surrogatepass"), mtime=0))
 
     def read(self, path: Path) -> list[dict]:
         "All whole lines; a last line that a crash cut short is left out."
@@ -244,12 +265,17 @@ class Records:
         if not self.writes: return
         for path in (self.metrics, self.timings):
             kept = [r for r in self.read(path) if r["step"] <= last]
-            with written_aside(path) as aside: aside.write_bytes("".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
+            with written_aside(path) as aside:
+                aside.write_bytes("".join(json.dumps(r, sort_keys=True) + "\n" for r in kept).encode())
         with written_aside(self.rollouts) as aside: aside.write_bytes(first_members(self.rollouts, last))
 
 def first_members(path: Path, last: int) -> bytes: # gzip members
     "The steps up to `last` of a rollouts file, each a gzip member; one that a crash cut short is dropped."
-    kept = [text for text in (gzip_members(path.read_bytes()) if path.exists() else ()) if json.loads(text[:text.index(b"\n")])["step"] <= last]
+    kept = [
+        text
+        for text in (gzip_members(path.read_bytes()) if path.exists() else ())
+        if json.loads(text[: text.index(b"\n")])["step"] <= last
+    ]
     return b"".join(gzip.compress(text, mtime=0) for text in kept)
 
 # %% ../nbs/38_run.ipynb #c021
@@ -262,17 +288,26 @@ def usage() -> dict: # "memory_mb"; "cpu_seconds", since the start
     me, memory, seconds = psutil.Process(), 0.0, 0.0
     for process in (me, *me.children(recursive=True)):
         try:
-            with process.oneshot(): memory, seconds = memory + process.memory_info().rss / 2**20, seconds + sum(process.cpu_times()[:4])   # of itself and of its children that have ended
-        except psutil.NoSuchProcess: continue  # it ended while we looked
+            with process.oneshot():
+                memory, seconds = memory + process.memory_info().rss / 2**20, seconds + sum(
+                    process.cpu_times()[:4]
+                )  # of itself and of its children that have ended
+        except psutil.NoSuchProcess:
+            continue  # it ended while we looked
     return {"memory_mb": memory, "cpu_seconds": seconds}
 
 def progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
     "What a waiting person wants to know."
-    mean = lambda role, measure: [v for k, v in metrics.items() if k.startswith(f"{role}/") and k.endswith(f"/{measure}") and k.count("/") == 2]
+    mean = lambda role, measure: [
+        v for k, v in metrics.items() if k.startswith(f"{role}/") and k.endswith(f"/{measure}") and k.count("/") == 2
+    ]
     number = lambda values, form: format(fmean(values), form) if values else "-"
     exam = metrics.get("validation/accuracy")
-    return (f"step {step:>4}/{steps}   reward: propose {number(mean('propose', 'reward'), '+.2f')}, solve {number(mean('solve', 'reward'), '+.2f')}   valid {number(mean('propose', 'valid_rate'), '.0%')}"
-            + (f"   held-out {exam:.1%}" if exam is not None else "") + f"   {clock_text(left)} left")
+    return (
+        f"step {step:>4}/{steps}   reward: propose {number(mean('propose', 'reward'), '+.2f')}, solve {number(mean('solve', 'reward'), '+.2f')}   valid {number(mean('propose', 'valid_rate'), '.0%')}"
+        + (f"   held-out {exam:.1%}" if exam is not None else "")
+        + f"   {clock_text(left)} left"
+    )
 
 # %% ../nbs/38_run.ipynb #c023
 COLLAPSES = {   # what may collapse -> the settings to look at
@@ -321,15 +356,30 @@ def rollout_table(step: Step, count: int, width: int = 60) -> list[dict]: # one 
     for rollout in step.rollouts: slots.setdefault(rollout.slot, []).append(rollout)
     turns = [members[i] for i in range(count) for members in slots.values() if i < len(members)][:count]
     asked = lambda prompt: prompt.text or prompt.messages[-1]["content"]
-    return [{"step": step.number, "role": str(r.prompt.role), "type": r.prompt.task_type, "prompt": asked(r.prompt)[-width:], "completion": r.completion.text, "status": str(r.verdict.status),
-             "reward": round(r.reward, 3), "advantage": round(fmean(r.advantage) if isinstance(r.advantage, tuple) else r.advantage, 3)} for r in turns]
+    return [
+        {
+            "step": step.number,
+            "role": str(r.prompt.role),
+            "type": r.prompt.task_type,
+            "prompt": asked(r.prompt)[-width:],
+            "completion": r.completion.text,
+            "status": str(r.verdict.status),
+            "reward": round(r.reward, 3),
+            "advantage": round(fmean(r.advantage) if isinstance(r.advantage, tuple) else r.advantage, 3),
+        }
+        for r in turns
+    ]
 
 def rollout_text(rows: Sequence[dict], width: int = 60) -> str: # Markdown, which a console shows as well
     "The table as text, a rollout a line; a long completion keeps both ends."
     ends = lambda text: text if len(text) <= width else f"{text[:width // 2]} ... {text[-width // 2:]}"
     cell = lambda value: ends(str(value)).encode("unicode_escape").decode("ascii").replace("|", "\\|")
     line = lambda cells: "| " + " | ".join(cells) + " |"
-    return "\n".join([line(rows[0]), line("---" for _ in rows[0]), *(line(map(cell, row.values())) for row in rows)]) if rows else ""
+    return (
+        "\n".join([line(rows[0]), line("---" for _ in rows[0]), *(line(map(cell, row.values())) for row in rows)])
+        if rows
+        else ""
+    )
 
 # %% ../nbs/38_run.ipynb #c030
 _CALLED = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
@@ -389,11 +439,41 @@ def _told_by_kernel() -> Iterator[None]:
 # %% ../nbs/38_run.ipynb #c033
 class Watch(TrainerCallback):
     "Records, evaluations, progress."
-    KEPT = ("loss", "grad_norm", "learning_rate", "entropy", "kl", "clip_ratio/region_mean")   # TRL's keys that go into metrics.jsonl
+    KEPT = (
+        "loss",
+        "grad_norm",
+        "learning_rate",
+        "entropy",
+        "kl",
+        "clip_ratio/region_mean",
+    )  # TRL's keys that go into metrics.jsonl
 
-    def __init__(self, config: Config, records: Records, exam: Callable[[int], dict], say: Callable[[str], None], draw: Callable[[list[dict]], None], quiet_seconds: float = 10.0):
-        self.config, self.records, self.exam, self.say, self.draw, self.quiet = config, records, exam, say, draw, quiet_seconds
-        self.pending, self.seconds, self.spoke, self.begun, self.first, self.tokens, self.used = {}, {}, 0.0, time.perf_counter(), None, 0, usage()["cpu_seconds"]
+    def __init__(
+        self,
+        config: Config,
+        records: Records,
+        exam: Callable[[int], dict],
+        say: Callable[[str], None],
+        draw: Callable[[list[dict]], None],
+        quiet_seconds: float = 10.0,
+    ):
+        self.config, self.records, self.exam, self.say, self.draw, self.quiet = (
+            config,
+            records,
+            exam,
+            say,
+            draw,
+            quiet_seconds,
+        )
+        self.pending, self.seconds, self.spoke, self.begun, self.first, self.tokens, self.used = (
+            {},
+            {},
+            0.0,
+            time.perf_counter(),
+            None,
+            0,
+            usage()["cpu_seconds"],
+        )
         self.stop = lambda: 0             # the signal that ends the run after this step
         self.tell = lambda numbers: None  # sends numbers to the trackers
         self.alarm, self.table = Alarm(), []
@@ -402,14 +482,20 @@ class Watch(TrainerCallback):
         "Before the update: what the step did."
         self.first = step.number if self.first is None else self.first
         self.tokens = sum(r.written for r in step.rollouts + step.estimates)
-        self.pending, self.seconds, self.played = step_metrics(step.rollouts, step.tasks, measures=program_measures), dict(step.seconds), time.perf_counter()
+        self.pending, self.seconds, self.played = (
+            step_metrics(step.rollouts, step.tasks, measures=program_measures),
+            dict(step.seconds),
+            time.perf_counter(),
+        )
         due = step.number == 1 or step.number % self.config.rollouts_every == 0 or step.number == self.config.steps
         if due: self.records.append_rollouts(step)
         self.table = rollout_table(step, self.config.rollouts_shown) if due else []
 
     def numbers(self) -> dict:
         "What the trackers get of a step beside TRL's numbers; TensorBoard takes a table as Markdown."
-        return self.pending | ({"rollouts": rollout_text(self.table)} if self.table and "tensorboard" in self.config.report_to else {})
+        return self.pending | (
+            {"rollouts": rollout_text(self.table)} if self.table and "tensorboard" in self.config.report_to else {}
+        )
 
     def recall(self):
         "What the records hold of earlier steps, so that a warning is given once."
@@ -417,7 +503,10 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **_):
         "The trackers are open now: the first exam."
-        if self.config.report_to and not state.global_step: self.tell({k: v for record in self.records.read(self.records.metrics) for k, v in record.items() if k != "step"})
+        if self.config.report_to and not state.global_step:
+            self.tell(
+                {k: v for record in self.records.read(self.records.metrics) for k, v in record.items() if k != "step"}
+            )
 
     def on_step_end(self, args, state, control, **_):
         "After the update: evaluate where it is time."
@@ -436,7 +525,10 @@ class Watch(TrainerCallback):
         warnings = self.alarm.see(record)
         record |= {f"warning/{one['measure']}": one["value"] for one in warnings}   # a healthy run has none
         self.records.append(self.records.metrics, record)
-        self.records.append(self.records.timings, {"step": step, "seconds": self.seconds, "generated_tokens": self.tokens, **self.spent()})
+        self.records.append(
+            self.records.timings,
+            {"step": step, "seconds": self.seconds, "generated_tokens": self.tokens, **self.spent()},
+        )
         self.report(step, record)
         for one in warnings: self.say(warning_line(one))
         if self.table: self.show_table()
@@ -444,7 +536,9 @@ class Watch(TrainerCallback):
     def show_table(self):
         "Rollouts for people, and for the trackers that know tables."
         self.say(rollout_text(self.table))
-        for name in self.config.report_to if self.records.writes else ():   # of several processes one has its trackers open
+        for name in (
+            self.config.report_to if self.records.writes else ()
+        ):  # of several processes one has its trackers open
             if name in ("wandb", "trackio"):
                 tracker = importlib.import_module(name)
                 tracker.log({"rollouts": tracker.Table(dataframe=pd.DataFrame(self.table))})
@@ -461,7 +555,9 @@ class Watch(TrainerCallback):
         evaluated = "validation/accuracy" in record
         if evaluated or step == self.config.steps or now - self.spoke > self.quiet:
             self.spoke = now
-            self.say(progress_line(step, self.config.steps, record, (now - self.begun) / done * (self.config.steps - step)))
+            self.say(
+                progress_line(step, self.config.steps, record, (now - self.begun) / done * (self.config.steps - step))
+            )
         if evaluated: self.draw(self.records.read(self.records.metrics))
 
 # %% ../nbs/38_run.ipynb #c036
@@ -469,17 +565,26 @@ def solve_split(sampler, kinds: tuple, env, split: str, prefix: str, count: int)
     "Greedy accuracy on the first `count` held-out tasks of each type."
     names = tuple(kind.name for kind in kinds)
     tasks = held_out_tasks(split, max(500, count), names)
-    return evaluate(sampler, [t for name in names for t in [t for t in tasks if t.task_type == name][:count]], kinds, env, prefix)
+    return evaluate(
+        sampler, [t for name in names for t in [t for t in tasks if t.task_type == name][:count]], kinds, env, prefix
+    )
 
-def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dict]: # step -> metrics, empty where nothing is due
+def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dict]:
+    # step -> metrics, empty where nothing is due
     "The evaluations of a run."
     kinds, env = selfplay.recipe.task_types, selfplay.env
-    def solve(split: str, prefix: str, count: int) -> dict: return solve_split(sampler, kinds, env, split, prefix, count)
+    def solve(split: str, prefix: str, count: int) -> dict:
+        return solve_split(sampler, kinds, env, split, prefix, count)
     def exam(step: int) -> dict:
         ends, metrics = step in (0, config.steps), {}
-        if ends or step % config.evaluate_every == 0: metrics |= solve("validation", "validation", config.evaluate_tasks)
+        if ends or step % config.evaluate_every == 0:
+            metrics |= solve("validation", "validation", config.evaluate_tasks)
         if ends:
-            metrics |= solve("test", "heldout", config.test_tasks) | solve("distinct", "distinct", config.test_tasks) | solve("shifted", "shifted", config.test_tasks)
+            metrics |= (
+                solve("test", "heldout", config.test_tasks)
+                | solve("distinct", "distinct", config.test_tasks)
+                | solve("shifted", "shifted", config.test_tasks)
+            )
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
                 torch.manual_seed(config.seed + process_state().process_index)   # or all processes would draw alike
                 metrics |= examine_proposer(sampler, selfplay.buffers, kinds, env, min(200, config.test_tasks))
@@ -490,31 +595,70 @@ def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dic
 def gains(first: dict, last: dict, prefix: str) -> dict: # before, after, gain
     "Before and after on one set of tasks, mean of types and by type."
     measures = sorted(k for k in first if k.startswith(f"{prefix}/") and k.endswith("/accuracy"))
-    before, after = ({(k.split("/")[1] if k.count("/") == 2 else "mean"): record[k] for k in measures if k in record} for record in (first, last))
-    return {"before": before["mean"], "after": after["mean"], "gain": after["mean"] - before["mean"],
-            "by_type": {k: {"before": before[k], "after": after[k], "gain": after[k] - before[k]} for k in before if k != "mean"}}
+    before, after = (
+        {(k.split("/")[1] if k.count("/") == 2 else "mean"): record[k] for k in measures if k in record}
+        for record in (first, last)
+    )
+    return {
+        "before": before["mean"],
+        "after": after["mean"],
+        "gain": after["mean"] - before["mean"],
+        "by_type": {
+            k: {"before": before[k], "after": after[k], "gain": after[k] - before[k]} for k in before if k != "mean"
+        },
+    }
 
 def summarise(metrics: list[dict], timings: list[dict], config: Config) -> dict:
     "What a run came to, from its records."
     first, last, tail = metrics[0], metrics[-1], metrics[-20:]
-    unique = [v for record in tail for k, v in record.items() if k.startswith("propose/") and k.endswith("/unique_rate")]
-    proposer = {k.removeprefix("proposer/"): {"before": first[k], "after": last[k]} for k in sorted(first) if k.startswith("proposer/") and k in last}
-    return {"heldout": gains(first, last, "heldout"), "distinct": gains(first, last, "distinct"), "shifted": gains(first, last, "shifted"), "proposer": proposer,
-            "unique_rate_last_20_steps": fmean(unique) if unique else None, "warnings": collapses(metrics), "steps": last["step"], "seed": config.seed, "model": config.model, "control": config.control,
-            "wall_seconds": sum(sum(t["seconds"].values()) for t in timings), "peak_memory_mb": max(t["memory_mb"] for t in timings), **surroundings()}
+    unique = [
+        v for record in tail for k, v in record.items() if k.startswith("propose/") and k.endswith("/unique_rate")
+    ]
+    proposer = {
+        k.removeprefix("proposer/"): {"before": first[k], "after": last[k]}
+        for k in sorted(first)
+        if k.startswith("proposer/") and k in last
+    }
+    return {
+        "heldout": gains(first, last, "heldout"),
+        "distinct": gains(first, last, "distinct"),
+        "shifted": gains(first, last, "shifted"),
+        "proposer": proposer,
+        "unique_rate_last_20_steps": fmean(unique) if unique else None,
+        "warnings": collapses(metrics),
+        "steps": last["step"],
+        "seed": config.seed,
+        "model": config.model,
+        "control": config.control,
+        "wall_seconds": sum(sum(t["seconds"].values()) for t in timings),
+        "peak_memory_mb": max(t["memory_mb"] for t in timings),
+        **surroundings(),
+    }
 
 def summary_table(summary: dict) -> str: # fixed-width text
     "Before and after, for people."
     lines = [f"{'':<34}{'before':>8}{'after':>8}{'gain':>8}"]
-    line = lambda label, before, after: lines.append(f"{label:<34}{before:>8.1%}{after:>8.1%}{100 * (after - before):>+8.1f}")
-    for name, title in (("heldout", "held-out tasks, greedy accuracy"), ("distinct", "each held-out program once"), ("shifted", "longer programs (shifted)")):
+    line = lambda label, before, after: lines.append(
+        f"{label:<34}{before:>8.1%}{after:>8.1%}{100 * (after - before):>+8.1f}"
+    )
+    for name, title in (
+        ("heldout", "held-out tasks, greedy accuracy"),
+        ("distinct", "each held-out program once"),
+        ("shifted", "longer programs (shifted)"),
+    ):
         line(title, summary[name]["before"], summary[name]["after"])
-        for kind, score in summary[name]["by_type"].items() if name == "heldout" else (): line(f"  {kind}", score["before"], score["after"])
+        for kind, score in summary[name]["by_type"].items() if name == "heldout" else ():
+            line(f"  {kind}", score["before"], score["after"])
     line("valid proposals", **summary["proposer"]["valid_rate"])
     for name, rate in summary["proposer"].items():
         if name.endswith("/valid_rate"): line(f"  {name.split('/')[0]}", **rate)
     lines += [warning_line(one) for one in summary.get("warnings", ())]
-    return "\n".join(lines + [f"{summary['steps']} steps, seed {summary['seed']}, {clock_text(summary['wall_seconds'])} minutes, at most {summary['peak_memory_mb']:,.0f} MB, on {summary['device']}"])
+    return "\n".join(
+        lines
+        + [
+            f"{summary['steps']} steps, seed {summary['seed']}, {clock_text(summary['wall_seconds'])} minutes, at most {summary['peak_memory_mb']:,.0f} MB, on {summary['device']}"
+        ]
+    )
 
 # %% ../nbs/38_run.ipynb #c040
 def overlap_record(
@@ -525,20 +669,38 @@ def overlap_record(
 ) -> dict: # {"proposals": set -> overlap, "answers": held-out set -> overlap, "skipped": set -> why}
     "How much of what is examined occurs among the programs that the run trained on."
     counts = {"validation": config.evaluate_tasks, **dict.fromkeys(("test", "distinct", "shifted"), config.test_tasks)}
-    held_out = {split: [task.given["program"] for task in held_out_tasks(split, max(500, count), ("deduction",))[:count]] for split, count in counts.items()}
+    held_out = {
+        split: [task.given["program"] for task in held_out_tasks(split, max(500, count), ("deduction",))[:count]]
+        for split, count in counts.items()
+    }
     benchmarks, skipped = local_benchmarks(data)
     proposed = {program_of(task) for task in tasks if program_of(task)}
-    return {"proposals": overlaps(proposed, held_out | {name: [*programs.values()] for name, programs in benchmarks.items()}),
-            "answers": overlaps(answered_programs(rollouts, config.style), held_out), "skipped": skipped}
+    return {
+        "proposals": overlaps(
+            proposed, held_out | {name: [*programs.values()] for name, programs in benchmarks.items()}
+        ),
+        "answers": overlaps(answered_programs(rollouts, config.style), held_out),
+        "skipped": skipped,
+    }
 
 # %% ../nbs/38_run.ipynb #c043
 def warn_of_changes(state: dict, env, say: Callable[[str], None]):
     "Name what was otherwise before a checkpoint (one without a record of it passes): verdicts and random numbers may differ, the run is still one's own."
     now = executor_settings(env)
-    changed = [f"{name} {value!r} before, {now.get(name)!r} now" for name, value in state.get("executor", {}).items() if value != now.get(name)]
-    if changed: say(f"warning: programs ran under other settings before this checkpoint ({'; '.join(changed)}): verdicts near a limit may differ, and the metrics from those of a run that was left alone")
+    changed = [
+        f"{name} {value!r} before, {now.get(name)!r} now"
+        for name, value in state.get("executor", {}).items()
+        if value != now.get(name)
+    ]
+    if changed:
+        say(
+            f"warning: programs ran under other settings before this checkpoint ({'; '.join(changed)}): verdicts near a limit may differ, and the metrics from those of a run that was left alone"
+        )
     before, ranks = state.get("processes", 1), process_state().num_processes
-    if before != ranks: say(f"warning: this checkpoint was left by {before} process{'es' * (before > 1)} and goes on with {ranks}: other random numbers than in a run that was left alone")
+    if before != ranks:
+        say(
+            f"warning: this checkpoint was left by {before} process{'es' * (before > 1)} and goes on with {ranks}: other random numbers than in a run that was left alone"
+        )
 
 # %% ../nbs/38_run.ipynb #c045
 def folder_for(preset: str, seed: int, control: str = "none") -> str:
@@ -565,12 +727,16 @@ def check_base(run: Path):
 def check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
     "Even the shortest prompts must fit, or no step can do anything. Raises ValueError."
     if trainer.sampler.max_prompt_tokens < 1:
-        raise ValueError(f"max_completion_tokens is {trainer.config.max_completion_tokens}, and the model's context has {context_length(trainer.model)} tokens: nothing is left for the prompt, give a smaller one")
+        raise ValueError(
+            f"max_completion_tokens is {trainer.config.max_completion_tokens}, and the model's context has {context_length(trainer.model)} tokens: nothing is left for the prompt, give a smaller one"
+        )
     prompts = [selfplay.types[t.task_type].solve_prompt(t) for t in selfplay.recipe.seeds]
     for prompt in prompts:
         if not trainer.sampler.fits(prompt):
-            raise ValueError(f"the prompt of the simplest {prompt.task_type} task is longer than {trainer.sampler.max_prompt_tokens} tokens (context {context_length(trainer.model)} less max_completion_tokens {trainer.config.max_completion_tokens}): "
-                             "lower max_completion_tokens, raise max_prompt_tokens, or take a model with a longer context")
+            raise ValueError(
+                f"the prompt of the simplest {prompt.task_type} task is longer than {trainer.sampler.max_prompt_tokens} tokens (context {context_length(trainer.model)} less max_completion_tokens {trainer.config.max_completion_tokens}): "
+                "lower max_completion_tokens, raise max_prompt_tokens, or take a model with a longer context"
+            )
 
 def train(
     config: Config,
@@ -695,7 +861,10 @@ def start(trainer: SelfPlayTrainer, watch: Watch, records: Records, say: Callabl
     begun = time.perf_counter()
     exam = watch.exam(0)
     records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in state["funnel"].items()}, **exam})
-    records.append(records.timings, {"step": 0, "seconds": {"seed": state["seconds"], "evaluate": time.perf_counter() - begun}, **watch.spent()})
+    records.append(
+        records.timings,
+        {"step": 0, "seconds": {"seed": state["seconds"], "evaluate": time.perf_counter() - begun}, **watch.spent()},
+    )
     say(f"before training: held-out {exam['heldout/accuracy']:.1%}, valid proposals {exam['proposer/valid_rate']:.0%}")
     watch.draw(records.read(records.metrics))
 
@@ -704,12 +873,25 @@ def seed(trainer: SelfPlayTrainer, say: Callable[[str], None]) -> dict: # funnel
     begun, selfplay = time.perf_counter(), trainer.selfplay
     target = selfplay.recipe.seed_factor * selfplay.recipe.batch
     say(f"seeding: {target} tasks of each type")
-    funnel = dict(sorted(selfplay.seed_buffers(trainer.sampler, lambda counts, funnel: say("  " + ", ".join(f"{name} {n}" for name, n in counts.items()))).items()))
+    funnel = dict(
+        sorted(
+            selfplay.seed_buffers(
+                trainer.sampler,
+                lambda counts, funnel: say("  " + ", ".join(f"{name} {n}" for name, n in counts.items())),
+            ).items()
+        )
+    )
     if short := [name for name, n in selfplay.buffers.counts().items() if n < target]:
-        say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: " + ", ".join(f"{k} {n}" for k, n in funnel.items()))
+        say(
+            f"seeding stopped short for {', '.join(short)}; what became of the proposals: "
+            + ", ".join(f"{k} {n}" for k, n in funnel.items())
+        )
     return {"funnel": funnel, "seconds": time.perf_counter() - begun}
 
-def save_results(trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]) -> dict:
+
+def save_results(
+    trainer: SelfPlayTrainer, records: Records, folder: Path, executor: Executor, say: Callable[[str], None]
+) -> dict:
     "Save the model and the figure, then the summary, which makes the run done."
     with written(folder / "model"):
         trainer.save_model(str(folder / "model"))
@@ -720,23 +902,37 @@ def save_results(trainer: SelfPlayTrainer, records: Records, folder: Path, execu
     if not records.writes: return summary
     figure = learning_curve(metrics, trainer.config.evaluate_tasks, kinds=trainer.config.task_types)
     figure.savefig(folder / "learning.png", dpi=150, bbox_inches="tight")
-    summary["overlap"] = overlap_record([*trainer.selfplay.buffers], (rollout for _, rollout in each_rollout(folder)), trainer.config, os.environ.get("AZR_DATA"))
+    summary["overlap"] = overlap_record(
+        [*trainer.selfplay.buffers],
+        (rollout for _, rollout in each_rollout(folder)),
+        trainer.config,
+        os.environ.get("AZR_DATA"),
+    )
     write_json(folder / "summary.json", summary)
     return summary
 
 # %% ../nbs/38_run.ipynb #c046
 def push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
     "The final model and its tokenizer to the hub. A run is not lost to a network: what went wrong is said, with the line that does it later."
-    name, saved = trainer.config.push_to_hub, Path(trainer.args.output_dir).parent / "model"   # the files: of a model in shares no process holds the whole
+    name, saved = (
+        trainer.config.push_to_hub,
+        Path(trainer.args.output_dir).parent / "model",
+    )  # the files: of a model in shares no process holds the whole
     try:
         hub = HfApi()
-        hub.upload_folder(repo_id=hub.create_repo(name, exist_ok=True).repo_id, folder_path=saved, ignore_patterns=["training_args.bin"])
+        hub.upload_folder(
+            repo_id=hub.create_repo(name, exist_ok=True).repo_id,
+            folder_path=saved,
+            ignore_patterns=["training_args.bin"],
+        )
         say(f"pushed to {name}")
         lies_on = _local_base(saved)
         if lies_on: say(f"warning: {name} is an adapter on {lies_on}, which others have not: "
                         "`azr.trainer.merge_adapter` writes both as one model")
     except Exception as error:   # whatever a network does, the model is on the disk by now
-        say(f"warning: could not push to {name} ({(str(error) or type(error).__name__).splitlines()[0]}): `hf auth login`, then `hf upload {name} {saved}`")
+        say(
+            f"warning: could not push to {name} ({(str(error) or type(error).__name__).splitlines()[0]}): `hf auth login`, then `hf upload {name} {saved}`"
+        )
 
 def _local_base(folder: Path) -> str: # empty: none
     "The folder that an adapter lies on, where that is on this machine alone."
@@ -760,7 +956,8 @@ def sweep(
     root.mkdir(parents=True, exist_ok=True)
     def attempt(name, work):
         try: work()
-        except Exception as error: leave_out(name, f"{type(error).__name__}: {error}")   # whatever it is, one run's trouble is not the others'
+        except Exception as error:
+            leave_out(name, f"{type(error).__name__}: {error}")   # whatever it is, one run's trouble is not the others'
     def leave_out(name, why):
         left_out[name] = why
         say(f"{name}: LEFT OUT, {why}")
@@ -793,7 +990,8 @@ def sweep(
             for process in busy.values(): process.terminate()   # each ends its step and saves it
             for process in busy.values(): process.wait()
     if interrupt.asked: raise KeyboardInterrupt(interrupt.asked)
-    if not done and runs: raise RuntimeError("no run is there to go on with: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
+    if not done and runs:
+        raise RuntimeError("no run is there to go on with: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
     return {name: done[name] for name in runs if name in done}
 
 def start_run(name: str, changes: dict, root: Path, preset: str, processes: int = 1) -> subprocess.Popen:
@@ -833,10 +1031,17 @@ def solved_by_depth(
     "Held-out tasks solved greedily, by the depth of their program: its assignments and its return."
     with examination(name, config) as (sampler, kinds, env):
         names = tuple(kind.name for kind in kinds)
-        tasks = [task for split in splits for kind in names for task in held_out_tasks(split, max(500, config.test_tasks), (kind,))[:config.test_tasks]]
+        tasks = [
+            task
+            for split in splits
+            for kind in names
+            for task in held_out_tasks(split, max(500, config.test_tasks), (kind,))[: config.test_tasks]
+        ]
         found: dict = {kind: {} for kind in names}
         for task, verdict in zip(tasks, solve(sampler, tasks, kinds, env), strict=True):
-            steps = sum(isinstance(node, (ast.Assign, ast.Return)) for node in ast.walk(ast.parse(facts(task)["program"])))
+            steps = sum(
+                isinstance(node, (ast.Assign, ast.Return)) for node in ast.walk(ast.parse(facts(task)["program"]))
+            )
             solved, asked = found[task.task_type].get(steps, (0, 0))
             found[task.task_type][steps] = (solved + (verdict.score == 1), asked + 1)
         return {kind: dict(sorted(by_depth.items())) for kind, by_depth in found.items()}
@@ -849,7 +1054,8 @@ def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "
     "Held-out accuracy of a finished run, mean of the named task types; asked of its saved model where the run did not train on all of them."
     folder = Path(folder)
     known = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["heldout"]["by_type"]
-    if set(names) <= set(known): return {when: fmean(known[name][when] for name in names) for when in ("before", "after")}
+    if set(names) <= set(known):
+        return {when: fmean(known[name][when] for name in names) for when in ("before", "after")}
     own = config("demo", **_read_params(folder)["config"] | {"task_types": list(names), "micro_batches": 1})
     models = {"before": began_from(own.model, folder)[0], "after": str(folder / "model")}
     return {when: examine_model(model, own, ("heldout",))["heldout/accuracy"] for when, model in models.items()}
@@ -859,14 +1065,28 @@ def compact(folder: str | Path, every: int = 10) -> dict:
     "A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted."
     folder, records = Path(folder), Records(folder)
     measures = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count")
-    kept = lambda key: key in ("step", "entropy") or key.split("/")[-1] in measures or key.startswith("propose/") and "/status/" in key
+    kept = (
+        lambda key: key in ("step", "entropy")
+        or key.split("/")[-1] in measures
+        or key.startswith("propose/")
+        and "/status/" in key
+    )
     digits = lambda v: round(v, 4) if isinstance(v, float) else v
     thin = [r for r in read_metrics(folder) if r["step"] % every == 0 or "heldout/accuracy" in r]
-    written = {line["step"]: line["generated_tokens"] for line in records.read(records.timings) if "generated_tokens" in line}
+    written = {
+        line["step"]: line["generated_tokens"] for line in records.read(records.timings) if "generated_tokens" in line
+    }
     tokens = dict(zip(written, accumulate(written.values())))
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return {"params": _read_params(folder), "summary": summary,
-            "metrics": [{k: digits(v) for k, v in r.items() if kept(k)} | ({"tokens": tokens[r["step"]]} if r["step"] in tokens else {}) for r in thin]}
+    return {
+        "params": _read_params(folder),
+        "summary": summary,
+        "metrics": [
+            {k: digits(v) for k, v in r.items() if kept(k)}
+            | ({"tokens": tokens[r["step"]]} if r["step"] in tokens else {})
+            for r in thin
+        ],
+    }
 
 def write_compact(path: str | Path, record: dict):
     "One line for each step, so that a change can be read."
@@ -885,7 +1105,8 @@ def read_compacts(
     found = []
     for path in sorted(path for path in Path(folder).glob("*.json") if path.stem not in without):
         try: found.append(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error: say(f"LEFT OUT: {path} is no whole record ({error}): delete it, and it is made again")
+        except ValueError as error:
+            say(f"LEFT OUT: {path} is no whole record ({error}): delete it, and it is made again")
     return found
 
 def check_alike(

@@ -38,7 +38,10 @@ def before_stop(text: str, stop: Sequence[str]) -> str:
 
 class Sampler(Protocol):
     "Where completions come from."
-    def __call__(self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default") -> list[Completion]: ...
+    def __call__(
+        self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
+    ) -> list[Completion]:
+        ...
 
 # %% ../nbs/01_sampling.ipynb #c009
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class Script:
     "A sampler that asks a function for each text."
     write: Callable[[Prompt], str]
 
-    def __call__(self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default") -> list[Completion]:
+    def __call__(
+        self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
+    ) -> list[Completion]:
         return [Completion(before_stop(self.write(prompt), stop_texts(prompt, sampling))) for prompt in prompts]
 
 # %% ../nbs/01_sampling.ipynb #c012
@@ -61,15 +66,21 @@ class Recorder:
     def __init__(self, sampler: Sampler):
         self.sampler, self.lines = sampler, []
 
-    def __call__(self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default") -> list[Completion]:
+    def __call__(
+        self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
+    ) -> list[Completion]:
         completions = self.sampler(prompts, sampling, policy)
-        self.lines += [{"key": prompt_key(p), "completion": asdict(c)} for p, c in zip(prompts, completions, strict=True)]
+        self.lines += [
+            {"key": prompt_key(p), "completion": asdict(c)} for p, c in zip(prompts, completions, strict=True)
+        ]
         return completions
 
     def save(self, path: str | Path):
         "Write all that was heard, aside first, as gzipped JSON lines."
         with written_aside(path) as aside, gzip.GzipFile(aside, "wb", mtime=0) as file:
-            file.writelines(json.dumps(line, ensure_ascii=False, sort_keys=True).encode() + b"\n" for line in self.lines)
+            file.writelines(
+                json.dumps(line, ensure_ascii=False, sort_keys=True).encode() + b"\n" for line in self.lines
+            )
 
 # %% ../nbs/01_sampling.ipynb #c013
 class Recording:
@@ -85,9 +96,13 @@ class Recording:
         key = prompt_key(prompt)
         known, index = self.completions.get(key, []), self.asked[key]
         if index >= len(known):
-            raise LookupError(f"{self.path} holds {len(known)} completions of the prompt {prompt.text[:60]!r}, and this is request {index + 1}: record it again")
+            raise LookupError(
+                f"{self.path} holds {len(known)} completions of the prompt {prompt.text[:60]!r}, and this is request {index + 1}: record it again"
+            )
         self.asked[key] += 1
         return known[index]
 
-    def __call__(self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default") -> list[Completion]:
+    def __call__(
+        self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
+    ) -> list[Completion]:
         return [self.answer(prompt) for prompt in prompts]

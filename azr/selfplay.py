@@ -33,7 +33,9 @@ def check_groups(advantage: str | Callable, solver_samples: str, attempts: int =
         why = "a group of one has no baseline but itself; give 2 attempts or more, or another advantage"
         raise ValueError(f"advantage is {advantage!r} and attempts {attempts}: {why}")
     if by_group and solver_samples == "fresh":
-        raise ValueError(f"advantage is {advantage!r} and solver_samples 'fresh': each fresh task is solved once, so its group has one member and its advantage is 0; take solver_samples 'attempts', or another advantage")
+        raise ValueError(
+            f"advantage is {advantage!r} and solver_samples 'fresh': each fresh task is solved once, so its group has one member and its advantage is 0; take solver_samples 'attempts', or another advantage"
+        )
 
 def group_size(kind: TaskType) -> int: # attempts
     "How many attempts at a task a verdict of this type compares at least; 1 where each is judged alone."
@@ -49,7 +51,7 @@ def check_sizes(task_types: Sequence[TaskType], size: int, remedy: str):
 @dataclass(frozen=True)
 class Recipe:
     "What fills the slots of the loop."
-    task_types: tuple[TaskType, ...]                  # the kinds of task, each with its prompts, validation and verification
+    task_types: tuple[TaskType, ...]  # the kinds of task, each with its prompts, validation and verification
     seeds: tuple[Task, ...] = ()                      # what the buffers start from: the zero triplet
     batch: int = 64                                   # B: proposals of each type a step (and fresh solver tasks)
     attempts: int = 8                                 # n: sampled attempts that estimate a proposal's solve rate
@@ -58,10 +60,14 @@ class Recipe:
     advantage: str | Callable = "trr++"               # Eq. 8, or another of azr.advantages, or a function
     advantage_key: Callable[[Rollout], Hashable] = lambda rollout: rollout.key  # which rollouts share a baseline
     proposer_weight: float = 1.0                      # multiplies the proposer's advantages; 0: train the solver only
-    policies: dict = field(default_factory=lambda: {Role.PROPOSE: "default", Role.SOLVE: "default"})  # who wears which hat
+    policies: dict = field(
+        default_factory=lambda: {Role.PROPOSE: "default", Role.SOLVE: "default"}
+    )  # who wears which hat
     schedule: Callable[[int], tuple[Role, ...]] = lambda step: (Role.PROPOSE, Role.SOLVE)  # roles trained in a step
     finish: Callable[[Rollout], Rollout] = lambda rollout: rollout    # last word on weight and clip_high
-    remember: Callable[[Task, list[Attempt], list[Verdict]], Task | None] = lambda task, attempts, verdicts: task  # what enters the buffers
+    remember: Callable[[Task, list[Attempt], list[Verdict]], Task | None] = (
+        lambda task, attempts, verdicts: task
+    )  # what enters the buffers
     shuffle_rewards: bool = False                     # control: rewards dealt at random within a slot
     seed_factor: int = 4                              # seeding ends at seed_factor x batch tasks of each type
     fruitless: int = 10                               # ... or after this many batches in a row without a new task
@@ -70,7 +76,8 @@ class Recipe:
     def __post_init__(self):
         for name in ("batch", "attempts", "seed_factor", "fruitless"):
             if getattr(self, name) < 1: raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
-        if self.solver_samples not in SOLVER_SAMPLES: raise ValueError(f"solver_samples is {self.solver_samples!r}: choose one of {', '.join(SOLVER_SAMPLES)}")
+        if self.solver_samples not in SOLVER_SAMPLES:
+            raise ValueError(f"solver_samples is {self.solver_samples!r}: choose one of {', '.join(SOLVER_SAMPLES)}")
         if not self.task_types: raise ValueError("task_types is empty: name at least one task type")
         check_groups(self.advantage, self.solver_samples, self.attempts)
         if self.solver_samples == "fresh": check_sizes(self.task_types, 1, "take solver_samples 'attempts'")
@@ -117,13 +124,21 @@ def judge(
     for kind in task_types:
         places = [i for i, p in enumerate(prompts) if p.task_type == kind.name and results[i] is None]
         proposals = [Proposal(prompts[i], completions[i].text) for i in places]
-        for i, result in zip(places, kind.validate(proposals, env) if proposals else [], strict=True): results[i] = result
+        for i, result in zip(places, kind.validate(proposals, env) if proposals else [], strict=True):
+            results[i] = result
     seen, judged = set(), []
     for prompt, completion, result in zip(prompts, completions, results, strict=True):
         if isinstance(result, Verdict): judged.append(Judged(prompt, completion, result)); continue
         task, again = replace(result, step=step), result.id in seen or known(result.id)
         if not again and not fits(kinds[task.task_type].solve_prompt(task)):
-            judged.append(Judged(prompt, completion, Verdict(Status.TOO_LARGE, detail="its solve prompt does not fit the model's context"))); continue
+            judged.append(
+                Judged(
+                    prompt,
+                    completion,
+                    Verdict(Status.TOO_LARGE, detail="its solve prompt does not fit the model's context"),
+                )
+            )
+            continue
         seen.add(task.id)
         verdict = Verdict(Status.DUPLICATE, detail=f"task {task.id} is known") if again else Verdict(Status.OK, 1.0)
         judged.append(Judged(prompt, completion, verdict, task))
@@ -224,7 +239,8 @@ class SelfPlay:
         "The paper's fill rule (3.3.2): this step's tasks first, then uniform from the buffer."
         return [task for name in self.types for task in self.buffers.solver_batch(name, self.recipe.batch, self.rng, [t for t in new if t.task_type == name])]
 
-    def solve(self, sampler: Sampler, groups: list[tuple[Task, int]], clock: "Clock") -> list[list[Rollout]]: # one list per group
+    def solve(self, sampler: Sampler, groups: list[tuple[Task, int]], clock: "Clock") -> list[list[Rollout]]:
+        # one list per group
         "All attempts at all tasks in one call, verified in whole groups."
         prompts = [self.types[task.task_type].solve_prompt(task) for task, _ in groups]
         asked = [prompt for prompt, (_, n) in zip(prompts, groups, strict=True) for _ in range(n)]

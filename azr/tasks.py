@@ -33,7 +33,24 @@ from .values import (
     program_hash)
 
 # %% ../nbs/16_tasks.ipynb #c007
-BANNED_WORDS = ("logging", "random", "multiprocessing", "pebble", "subprocess", "threading", "datetime", "time", "hashlib", "hmac", "bcrypt", "os.sys", "os.path", "sys.exit", "os.environ", "calendar")
+BANNED_WORDS = (
+    "logging",
+    "random",
+    "multiprocessing",
+    "pebble",
+    "subprocess",
+    "threading",
+    "datetime",
+    "time",
+    "hashlib",
+    "hmac",
+    "bcrypt",
+    "os.sys",
+    "os.path",
+    "sys.exit",
+    "os.environ",
+    "calendar",
+)
 
 def in_held_out_tenth(program: str) -> bool:
     "A tenth of all programs, by hash of the canonical text, is kept for the held-out sets."
@@ -43,18 +60,22 @@ def in_held_out_tenth(program: str) -> bool:
 class Environment:
     "What proposals are validated with, and answers verified by."
     executor: Executor
-    banned: tuple[str, ...] = BANNED_WORDS                  # the task rule: no import path may hold one of these (paper, figure 8)
+    banned: tuple[str, ...] = BANNED_WORDS  # the task rule: no import path may hold one of these (paper, figure 8)
     held_out: Callable[[str], bool] = in_held_out_tenth     # program -> whether it is kept for the held-out sets
     max_program: int = Sizes().program                      # characters
-    max_depth: int = 100                                    # levels of the syntax tree; people write 15, and Python's own tools fail from about 300 on
+    max_depth: int = 100  # levels of the syntax tree; people write 15, and Python's own tools fail from about 300 on
     max_value: int = Sizes().value                          # characters of an input, an output or a message
 
     @property
-    def policy(self) -> Policy: return self.executor.policy         # the safety rule
+    def policy(self) -> Policy:
+        return self.executor.policy  # the safety rule
+
     @property
-    def arguments(self) -> str: return self.executor.arguments      # "literal", or "expression": inputs may compute, in the sandbox only
+    def arguments(self) -> str:
+        return self.executor.arguments      # "literal", or "expression": inputs may compute, in the sandbox only
     @property
-    def sizes(self) -> Sizes: return Sizes(self.max_program, self.max_value)   # what the prompts say
+    def sizes(self) -> Sizes:
+        return Sizes(self.max_program, self.max_value)  # what the prompts say
 
 # %% ../nbs/16_tasks.ipynb #c010
 def paths_used(tree: ast.AST) -> list[tuple[str, int]]: # (dotted path, line)
@@ -65,11 +86,14 @@ def paths_used(tree: ast.AST) -> list[tuple[str, int]]: # (dotted path, line)
         for a in n.names:
             path = a.name if isinstance(n, ast.Import) else f"{n.module or ''}.{a.name}".strip(".")
             found.append((path, n.lineno))
-            names[a.asname or a.name.split(".")[0]] = path if a.asname or isinstance(n, ast.ImportFrom) else path.split(".")[0]
+            names[a.asname or a.name.split(".")[0]] = (
+                path if a.asname or isinstance(n, ast.ImportFrom) else path.split(".")[0]
+            )
     for n in ast.walk(tree):
         parts, root = [], n
         while isinstance(root, ast.Attribute): parts, root = [root.attr, *parts], root.value
-        if parts and isinstance(root, ast.Name) and root.id in names: found.append((".".join([names[root.id], *parts]), n.lineno))
+        if parts and isinstance(root, ast.Name) and root.id in names:
+            found.append((".".join([names[root.id], *parts]), n.lineno))
     return found
 
 def banned_import(program: str, tree: ast.AST, banned: Sequence[str]) -> Verdict | None: # BANNED, with the line
@@ -88,16 +112,23 @@ def depth(tree: ast.AST) -> int: # levels
 
 def check_source(program: str, env: Environment) -> Verdict | None: # None: nothing to object to
     "All that can be said of a program without running it."
-    if len(program) > env.max_program: return Verdict(Status.TOO_LARGE, detail=f"a program of {len(program)} characters, over the limit of {env.max_program}")
+    if len(program) > env.max_program:
+        return Verdict(
+            Status.TOO_LARGE, detail=f"a program of {len(program)} characters, over the limit of {env.max_program}"
+        )
     tree, verdict = syntax_tree(program), check_program(program, env.policy)
     if tree and (found := banned_import(program, tree, env.banned)): return found
-    if tree and depth(tree) > env.max_depth: return Verdict(Status.TOO_LARGE, detail=f"a program nested {depth(tree)} levels deep, over the limit of {env.max_depth}")
+    if tree and depth(tree) > env.max_depth:
+        return Verdict(
+            Status.TOO_LARGE, detail=f"a program nested {depth(tree)} levels deep, over the limit of {env.max_depth}"
+        )
     return None if verdict.ok else verdict
 
 # %% ../nbs/16_tasks.ipynb #c016
 def check_arguments(text: str, env: Environment) -> str | Verdict: # canonical text
     "The arguments of a call, or why they are none."
-    if len(text) > env.max_value: return Verdict(Status.TOO_LARGE, detail=f"an input of {len(text)} characters, over the limit of {env.max_value}")
+    if len(text) > env.max_value:
+        return Verdict(Status.TOO_LARGE, detail=f"an input of {len(text)} characters, over the limit of {env.max_value}")
     try: arguments = canonical_arguments(text, call=env.arguments == "literal")
     except NotLiteral as problem:
         verdict = check_expression(text, env.policy) if env.arguments == "expression" else Verdict(Status.BAD_ARGUMENTS, detail=str(problem))
@@ -118,8 +149,18 @@ def failure(outcome: Outcome, note: str = "") -> Verdict:
 def check_value(outcome: Outcome, env: Environment, style: str, note: str = "") -> str | Verdict: # literal text
     "What a run returned, if a task can be made of it."
     if outcome.status is not Status.OK: return failure(outcome, note)
-    if len(outcome.value) > env.max_value: return Verdict(Status.TOO_LARGE, detail=f"{note}an output of {len(outcome.value)} characters, over the limit of {env.max_value}", seconds=outcome.seconds)
-    if mark := reserved(style, outcome.value): return Verdict(Status.UNREPRESENTABLE, detail=f"{note}the output holds {mark}, which ends a field of the prompt", seconds=outcome.seconds)
+    if len(outcome.value) > env.max_value:
+        return Verdict(
+            Status.TOO_LARGE,
+            detail=f"{note}an output of {len(outcome.value)} characters, over the limit of {env.max_value}",
+            seconds=outcome.seconds,
+        )
+    if mark := reserved(style, outcome.value):
+        return Verdict(
+            Status.UNREPRESENTABLE,
+            detail=f"{note}the output holds {mark}, which ends a field of the prompt",
+            seconds=outcome.seconds,
+        )
     return outcome.value
 
 # %% ../nbs/16_tasks.ipynb #c022
@@ -136,13 +177,25 @@ def program_task(task_type: str, # "deduction", "abduction" or "error"
     "A task over one call of one program."
     known = {"program": program, "input": input, "error" if task_type == "error" else "output": result}
     hide = {"deduction": "output", "abduction": "input", "error": "error"}[task_type]
-    return Task(task_type, {k: v for k, v in known.items() if k != hide}, {hide: known[hide]}, task_id(task_type, program, input), info={"lines": program.count("\n") + 1})
+    return Task(
+        task_type,
+        {k: v for k, v in known.items() if k != hide},
+        {hide: known[hide]},
+        task_id(task_type, program, input),
+        info={"lines": program.count("\n") + 1},
+    )
 
 def induction_task(program: str, pairs: Sequence[Sequence[str]], message: str = "", parent: str | None = None) -> Task:
     "A task over several calls: the first half of the [input, output] pairs is given, the rest is hidden (paper, section 3.3.3)."
     pairs, half = [list(pair) for pair in pairs], len(pairs) // 2
-    return Task("induction", {"pairs": pairs[:half], "message": message}, {"program": program, "pairs": pairs[half:]},
-                task_id("induction", program, *(i for i, _ in pairs), message=message), parent, info={"lines": program.count("\n") + 1})
+    return Task(
+        "induction",
+        {"pairs": pairs[:half], "message": message},
+        {"program": program, "pairs": pairs[half:]},
+        task_id("induction", program, *(i for i, _ in pairs), message=message),
+        parent,
+        info={"lines": program.count("\n") + 1},
+    )
 
 # %% ../nbs/16_tasks.ipynb #c025
 class Claim(NamedTuple):
@@ -162,11 +215,21 @@ def read_claim(parsed: dict, # from `parse_proposal`, with a program
     if verdict := check_source(program, env): return verdict
     inputs = [check_arguments(text, env) for text in texts]
     if bad := next((i for i in inputs if isinstance(i, Verdict)), None): return bad
-    if mark := reserved(style, program, *inputs, message): return Verdict(Status.MALFORMED, detail=f"it holds {mark}, which ends a field of the prompt")
-    if len(message) > env.max_value: return Verdict(Status.TOO_LARGE, detail=f"a message of {len(message)} characters, over the limit of {env.max_value}")
-    try: hidden = env.held_out(program)
-    except SyntaxError as problem: return Verdict(Status.SYNTAX, detail=f"no canonical text: {problem}")
-    return Verdict(Status.HELD_OUT, detail="its program belongs to the held-out sets") if hidden else Claim(program, tuple(inputs), message, parent)
+    if mark := reserved(style, program, *inputs, message):
+        return Verdict(Status.MALFORMED, detail=f"it holds {mark}, which ends a field of the prompt")
+    if len(message) > env.max_value:
+        return Verdict(
+            Status.TOO_LARGE, detail=f"a message of {len(message)} characters, over the limit of {env.max_value}"
+        )
+    try:
+        hidden = env.held_out(program)
+    except SyntaxError as problem:
+        return Verdict(Status.SYNTAX, detail=f"no canonical text: {problem}")
+    return (
+        Verdict(Status.HELD_OUT, detail="its program belongs to the held-out sets")
+        if hidden
+        else Claim(program, tuple(inputs), message, parent)
+    )
 
 # %% ../nbs/16_tasks.ipynb #c028
 RIGHT = Verdict(Status.OK, score=1.0, truth=True)
@@ -185,7 +248,8 @@ class ProgramTasks:
 
     def __post_init__(self):
         if self.references < 0: raise ValueError(f"references is {self.references}: give 0 or more.")
-        if self.inputs < 2: raise ValueError(f"inputs is {self.inputs}: an induction task needs at least 2, half of them hidden.")
+        if self.inputs < 2:
+            raise ValueError(f"inputs is {self.inputs}: an induction task needs at least 2, half of them hidden.")
 
     def propose_prompt(self, buffers, rng: Random) -> Prompt | None: # None: nothing to ask about yet
         references = buffers.references(self.name, self.references, rng, self.reference_choice)
@@ -201,15 +265,27 @@ class ProgramTasks:
     def validate(self, proposals: list[Proposal], env: Environment) -> list[Task | Verdict]: # same order
         "Prove the proposals in one batch; each call runs in two processes."
         claims = [self.claim(proposal, env) for proposal in proposals]
-        outcomes = run_once((call for claim in claims if isinstance(claim, Claim) for call in claim.calls), env, twice=True)
-        return [claim if isinstance(claim, Verdict) else self.prove(claim, [outcomes[call] for call in claim.calls], env) for claim in claims]
+        outcomes = run_once(
+            (call for claim in claims if isinstance(claim, Claim) for call in claim.calls), env, twice=True
+        )
+        return [
+            claim if isinstance(claim, Verdict) else self.prove(claim, [outcomes[call] for call in claim.calls], env)
+            for claim in claims
+        ]
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
         "Judge every different answer to a task once."
-        answers = [[parse_answer(attempt.text, self.name, self.style) for attempt in attempts] for _, attempts in groups]
-        asked = list(dict.fromkeys((i, answer) for i, row in enumerate(answers) for answer in row if isinstance(answer, str)))
+        answers = [
+            [parse_answer(attempt.text, self.name, self.style) for attempt in attempts] for _, attempts in groups
+        ]
+        asked = list(
+            dict.fromkeys((i, answer) for i, row in enumerate(answers) for answer in row if isinstance(answer, str))
+        )
         verdicts = dict(zip(asked, self.judge([(groups[i][0], answer) for i, answer in asked], env), strict=True))
-        return [[answer if isinstance(answer, Verdict) else verdicts[i, answer] for answer in row] for i, row in enumerate(answers)]
+        return [
+            [answer if isinstance(answer, Verdict) else verdicts[i, answer] for answer in row]
+            for i, row in enumerate(answers)
+        ]
 
 # %% ../nbs/16_tasks.ipynb #c030
 def wrong(gold: str, got: str) -> Verdict: # WRONG
@@ -236,15 +312,21 @@ def mismatch(outcome: Outcome, gold: str) -> Verdict | None: # None: it is the g
     "Compare a run with what it should have returned."
     if outcome.status is not Status.OK: return failure(outcome)
     try: return None if equal(parse_literal(outcome.value), parse_literal(gold)) else wrong(gold, outcome.value)
-    except NotLiteral as problem: return Verdict(Status.CRASHED, truth=False, detail=f"no literal came back: {problem}", seconds=outcome.seconds)
+    except NotLiteral as problem:
+        return Verdict(Status.CRASHED, truth=False, detail=f"no literal came back: {problem}", seconds=outcome.seconds)
 
 def judge_runs(runs: list[list[tuple[Call, str]]], # for each answer: calls, and the gold of each
                env: Environment) -> list[Verdict]: # one for each answer
     "Right is who gives every gold, in two processes. First calls run first, because few answers survive them."
     outcomes = run_once((run[0][0] for run in runs), env)
     verdicts = [mismatch(outcomes[run[0][0]], run[0][1]) for run in runs]
-    again = run_once((call for run, verdict in zip(runs, verdicts) if verdict is None for call, _ in run), env, twice=True)
-    return [verdict or next((v for call, gold in run if (v := mismatch(again[call], gold))), RIGHT) for run, verdict in zip(runs, verdicts)]
+    again = run_once(
+        (call for run, verdict in zip(runs, verdicts) if verdict is None for call, _ in run), env, twice=True
+    )
+    return [
+        verdict or next((v for call, gold in run if (v := mismatch(again[call], gold))), RIGHT)
+        for run, verdict in zip(runs, verdicts)
+    ]
 
 @dataclass(frozen=True)
 class Abduction(Deduction):
@@ -253,8 +335,20 @@ class Abduction(Deduction):
 
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
         inputs = [check_arguments(answer, env) for _, answer in asked]
-        known = [RIGHT if text == task.hidden["input"] else text if isinstance(text, Verdict) else None for (task, _), text in zip(asked, inputs)]
-        ran = iter(judge_runs([[(Call(task.given["program"], text), task.given["output"])] for (task, _), text, verdict in zip(asked, inputs, known) if verdict is None], env))
+        known = [
+            RIGHT if text == task.hidden["input"] else text if isinstance(text, Verdict) else None
+            for (task, _), text in zip(asked, inputs)
+        ]
+        ran = iter(
+            judge_runs(
+                [
+                    [(Call(task.given["program"], text), task.given["output"])]
+                    for (task, _), text, verdict in zip(asked, inputs, known)
+                    if verdict is None
+                ],
+                env,
+            )
+        )
         return [verdict or next(ran) for verdict in known]
 
 # %% ../nbs/16_tasks.ipynb #c036
@@ -267,13 +361,15 @@ class ErrorPrediction(Deduction):
         (outcome,) = outcomes
         if outcome.status not in (Status.OK, Status.RAISED): return failure(outcome)
         name = outcome.error.split(":")[0] if outcome.status is Status.RAISED else "NoError"
-        if not name.isidentifier(): return Verdict(Status.UNREPRESENTABLE, detail=f"the exception's class calls itself {name[:80]!r}")
+        if not name.isidentifier():
+            return Verdict(Status.UNREPRESENTABLE, detail=f"the exception's class calls itself {name[:80]!r}")
         return program_task(self.name, claim.program, claim.inputs[0], name)
 
     def compare(self, gold: str, answer: str, program: str = "") -> Verdict:
         return RIGHT if answer.lower() == gold.lower() else wrong(gold, answer)
 
-    def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]: return [self.compare(task.hidden["error"], answer) for task, answer in asked]
+    def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
+        return [self.compare(task.hidden["error"], answer) for task, answer in asked]
 
 # %% ../nbs/16_tasks.ipynb #c039
 _TOKEN = re.compile(r"""(?P<text>"[^"\n]*"|'[^'\n]*')|(?P<comment>#[^\n]*)|\w+|[^\w\s]""")
@@ -337,10 +433,17 @@ class Induction(ProgramTasks):
     def claim(self, proposal: Proposal, env: Environment) -> Claim | Verdict:
         program, parents = proposal.prompt.context["program"], proposal.prompt.references
         parsed = parse_proposal(proposal.text, self.name, self.style, self.inputs)
-        claim = parsed if isinstance(parsed, Verdict) else read_claim({"program": program, **parsed}, self.style, env, parents[0] if parents else None)
+        claim = (
+            parsed
+            if isinstance(parsed, Verdict)
+            else read_claim({"program": program, **parsed}, self.style, env, parents[0] if parents else None)
+        )
         if isinstance(claim, Verdict): return claim
-        if again := next((i for i in claim.inputs if claim.inputs.count(i) > 1), None): return Verdict(Status.MALFORMED, detail=f"the same input twice: {again[:80]}")
-        return Verdict(Status.LEAKED, detail="the message holds the program") if leaks(claim.message, program) else claim
+        if again := next((i for i in claim.inputs if claim.inputs.count(i) > 1), None):
+            return Verdict(Status.MALFORMED, detail=f"the same input twice: {again[:80]}")
+        return (
+            Verdict(Status.LEAKED, detail="the message holds the program") if leaks(claim.message, program) else claim
+        )
 
     def prove(self, claim: Claim, outcomes: list[Outcome], env: Environment) -> Task | Verdict:
         values = [check_value(outcome, env, self.style, f"input {n}: ") for n, outcome in enumerate(outcomes, 1)]
@@ -349,11 +452,24 @@ class Induction(ProgramTasks):
 
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
         refused = {program: check_source(program, env) for _, program in asked}
-        ran = iter(judge_runs([[(Call(program, i), o) for i, o in task.hidden["pairs"] + task.given["pairs"]] for task, program in asked if not refused[program]], env))
-        return [replace(verdict, truth=None) for verdict in (refused[program] or next(ran) for _, program in asked)]  # passing some calls is not yet the truth
+        ran = iter(
+            judge_runs(
+                [
+                    [(Call(program, i), o) for i, o in task.hidden["pairs"] + task.given["pairs"]]
+                    for task, program in asked
+                    if not refused[program]
+                ],
+                env,
+            )
+        )
+        return [
+            replace(verdict, truth=None) for verdict in (refused[program] or next(ran) for _, program in asked)
+        ]  # passing some calls is not yet the truth
 
 # %% ../nbs/16_tasks.ipynb #c048
-TASK_TYPES: dict[str, type[ProgramTasks]] = {kind.name: kind for kind in (Deduction, Abduction, Induction, ErrorPrediction)}
+TASK_TYPES: dict[str, type[ProgramTasks]] = {
+    kind.name: kind for kind in (Deduction, Abduction, Induction, ErrorPrediction)
+}
 
 def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), # keys of TASK_TYPES
                style: str = "r1", # of the prompts
@@ -371,17 +487,39 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
 
 # %% ../nbs/16_tasks.ipynb #c051
 ZERO_PROGRAM = "def f(x):\n    return x"
-ZERO_INPUTS = ("'Hello world'", "7", "[1, 2, 3]", "{'a': 1, 'b': 2}", "(0.5, -1.5)", "True", "None", "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
+ZERO_INPUTS = (
+    "'Hello world'",
+    "7",
+    "[1, 2, 3]",
+    "{'a': 1, 'b': 2}",
+    "(0.5, -1.5)",
+    "True",
+    "None",
+    "'[[1, 0], [0, 1]]'",
+    "{3}",
+    "1001101100010001",
+)
 
 def zero_tasks(kinds: Sequence[ProgramTasks], env: Environment) -> list[Task]:
     "One first task for each type."
     tasks = []
     for kind in kinds:
         inputs = [*ZERO_INPUTS, *map(str, range(100, 100 + kind.inputs))][:kind.inputs]
-        claim = {"program": ZERO_PROGRAM, "input": ZERO_INPUTS[0], "inputs": inputs, "message": "Write a function that gives back what it gets."}
-        proposal = Proposal(Prompt(kind.name, Role.PROPOSE, context={"program": ZERO_PROGRAM, "inputs": kind.inputs}), proposal_text(kind.name, claim, kind.style))
+        claim = {
+            "program": ZERO_PROGRAM,
+            "input": ZERO_INPUTS[0],
+            "inputs": inputs,
+            "message": "Write a function that gives back what it gets.",
+        }
+        proposal = Proposal(
+            Prompt(kind.name, Role.PROPOSE, context={"program": ZERO_PROGRAM, "inputs": kind.inputs}),
+            proposal_text(kind.name, claim, kind.style),
+        )
         (task,) = kind.validate([proposal], replace(env, held_out=lambda program: False))
-        if isinstance(task, Verdict): raise RuntimeError(f"the first {kind.name} task was refused as {task.status} ({task.detail}): does the executor work?")
+        if isinstance(task, Verdict):
+            raise RuntimeError(
+                f"the first {kind.name} task was refused as {task.status} ({task.detail}): does the executor work?"
+            )
         tasks.append(task)
     return tasks
 
@@ -392,21 +530,30 @@ def cognitive_complexity(program: str) -> int | None:
     "complexipy's count; None for a text that does not parse or is nested too deep."
     tree = syntax_tree(program)
     if tree is None or depth(tree) > MOST_LEVELS: return None
-    try: return code_complexity(program).complexity
+    try:return code_complexity(program).complexity
     except ValueError: return None     # what its parser and Python's do not agree on
 
-ANSWERS: dict[str, Callable[[Task], list[str]]] = {   # task type -> what its solver is to find
-    "deduction": lambda task: [task.hidden["output"]], "abduction": lambda task: [task.hidden["input"]], "error": lambda task: [task.hidden["error"]],
-    "induction": lambda task: [output for _, output in (*task.given["pairs"], *task.hidden["pairs"])]}
+ANSWERS: dict[str, Callable[[Task], list[str]]] = {  # task type -> what its solver is to find
+    "deduction": lambda task: [task.hidden["output"]],
+    "abduction": lambda task: [task.hidden["input"]],
+    "error": lambda task: [task.hidden["error"]],
+    "induction": lambda task: [output for _, output in (*task.given["pairs"], *task.hidden["pairs"])],
+}
 
 # %% ../nbs/16_tasks.ipynb #c065
 def complexity(batch: Sequence[Proposed]) -> list[float]:
     "Cognitive complexity / 15 of each new program; an induction task brings none."
-    return [(cognitive_complexity(one.task.given["program"]) or 0) / 15 if one.task and "program" in one.task.given else 0.0 for one in batch]
+    return [
+        (cognitive_complexity(one.task.given["program"]) or 0) / 15 if one.task and "program" in one.task.given else 0.0
+        for one in batch
+    ]
 
 def diversity(batch: Sequence[Proposed]) -> list[float]: # in [0, 1)
     "Surprise of each task's answers (the mean, where it has several) among all answers of its type in the batch."
-    answers = [[(one.task.task_type, answer) for answer in ANSWERS[one.task.task_type](one.task)] if one.task else [] for one in batch]
+    answers = [
+        [(one.task.task_type, answer) for answer in ANSWERS[one.task.task_type](one.task)] if one.task else []
+        for one in batch
+    ]
     count = Counter(pair for pairs in answers for pair in pairs)
     total = Counter(kind for kind, _ in count.elements())
     return [fmean(1 - count[pair] / total[pair[0]] for pair in pairs) if pairs else 0.0 for pairs in answers]
@@ -423,4 +570,7 @@ def intrinsic(
     term.__name__ = measure.__name__
     return term
 
-REWARDS |= {"complexity": RewardSetting(terms=(intrinsic(complexity, 5.0),)), "diversity": RewardSetting(terms=(intrinsic(diversity, .5),))}
+REWARDS |= {
+    "complexity": RewardSetting(terms=(intrinsic(complexity, 5.0),)),
+    "diversity": RewardSetting(terms=(intrinsic(diversity, 0.5),)),
+}

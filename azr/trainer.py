@@ -29,9 +29,15 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")  # transformers renames it within the versions that we support
-warnings.filterwarnings("ignore", message=".*broadcast_buffers.* is deprecated")        # as torch does; transformers still says it so
-os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # rollout_func is marked experimental: the pinned version and a contract test stand for it
+warnings.filterwarnings(
+    "ignore", message=".*gradient_checkpointing.* is deprecated"
+)  # transformers renames it within the versions that we support
+warnings.filterwarnings(
+    "ignore", message=".*broadcast_buffers.* is deprecated"
+)  # as torch does; transformers still says it so
+os.environ.setdefault(
+    "TRL_EXPERIMENTAL_SILENCE", "1"
+)  # rollout_func is marked experimental: the pinned version and a contract test stand for it
 
 import torch
 from accelerate import PartialState
@@ -153,18 +159,32 @@ def _check_template_arguments(arguments: dict):
 class Config:
     "A run, in one value. Defaults: the paper's Table 3."
     model: str = "Qwen/Qwen2.5-7B"            # a hub name, a folder, or "tiny" (the embedded base) or "tiny_clean"
-    pad_token: str = ""                       # names a token of the vocabulary, for tokenizers that have no padding token
-    dtype: str = "auto"                       # of the computation, auto: bfloat16 where the device has it, else float32; also of the frozen weights under LoRA. Trained weights stay float32: steps of 1e-6 vanish in bfloat16
+    pad_token: str = ""  # names a token of the vocabulary, for tokenizers that have no padding token
+    dtype: str = (
+        # of the computation, auto: bfloat16 where the device has it, else float32; also of the frozen weights under
+        # LoRA. Trained weights stay float32: steps of 1e-6 vanish in bfloat16
+        "auto"
+    )
     lora_rank: int = 0                        # 0: train all weights
-    quantization: str = ""                    # "nf4": the frozen weights in 4 bits by bitsandbytes (QLoRA; needs a lora_rank)
-    backend: str = "transformers"             # who writes completions: transformers, paged (transformers' continuous batching), vllm_colocate (the same GPU) or vllm_server
+    quantization: str = ""  # "nf4": the frozen weights in 4 bits by bitsandbytes (QLoRA; needs a lora_rank)
+    backend: str = (
+        # who writes completions: transformers, paged (transformers' continuous batching), vllm_colocate (the same
+        # GPU) or vllm_server
+        "transformers"
+    )
     vllm_server: str = "http://localhost:8000"  # where `vllm serve` listens, for backend vllm_server
     vllm_memory: float = 0.3                  # share of the GPU's memory that vLLM takes, for backend vllm_colocate
     style: str = "r1"                         # of the prompts: r1, chat or terse
     template_arguments: dict = field(default_factory=dict)  # of the chat template, as {"enable_thinking": false}
-    task_types: tuple = ("deduction", "abduction", "induction")  # the kinds of task, each proposed and solved in every step
+    task_types: tuple = (
+        "deduction",
+        "abduction",
+        "induction",
+    )  # the kinds of task, each proposed and solved in every step
     references: int = 6                       # K: past tasks shown to the proposer
-    reference_choice: str = "uniform"         # one of REFERENCE_CHOICES: uniform, or recent (newer tasks more often; the paper's appendix)
+    reference_choice: str = (
+        "uniform"  # one of REFERENCE_CHOICES: uniform, or recent (newer tasks more often; the paper's appendix)
+    )
     inputs: int = 10                          # N: inputs of an induction task, half of them hidden
     batch: int = 64                           # B: proposals of each type a step (and fresh solver tasks)
     attempts: int = 8                         # n: attempts that estimate learnability
@@ -180,7 +200,9 @@ class Config:
     workers: int = 2                          # executor processes
     timeout: float = 10.0                     # CPU seconds of one program
     steps: int = 500                          # self-play steps
-    learning_rate: float = 1e-6               # of AdamW, constant after the warm-up; an adapter wants about ten times as much as all weights
+    learning_rate: float = (
+        1e-6  # of AdamW, constant after the warm-up; an adapter wants about ten times as much as all weights
+    )
     warmup_steps: int = 0                     # updates over which the learning rate rises from 0
     betas: tuple = (0.9, 0.999)               # of AdamW
     weight_decay: float = 0.01                # of AdamW
@@ -191,13 +213,15 @@ class Config:
     entropy_coefficient: float = 0.001        # weight of the entropy bonus, which keeps the policy from narrowing
     kl: float = 0.0                           # KL penalty to the base; the paper has none
     micro_batches: int = 24                   # gradient accumulation: parts that a step's rollouts are cut into
-    gradient_checkpointing: bool = True       # activations are computed again in the backward pass: less memory, about a third more time
+    gradient_checkpointing: bool = (
+        True  # activations are computed again in the backward pass: less memory, about a third more time
+    )
     temperature: float = 1.0                  # T of every sampled completion; evaluation is greedy
     max_prompt_tokens: int = 6144             # a longer prompt is not asked; references that do not fit are drawn again
-    max_completion_tokens: int = 8096         # a completion is cut there, and a cut one earns what a malformed one earns
+    max_completion_tokens: int = 8096  # a completion is cut there, and a cut one earns what a malformed one earns
     chunk_tokens: int = 262144                # tokens (prompt and completion) that generation holds at once
     score_tokens: int = 65536                 # tokens that the loss holds at once
-    seed: int = 0                             # of all randomness: the same seed and thread count repeat a run to the byte
+    seed: int = 0  # of all randomness: the same seed and thread count repeat a run to the byte
     evaluate_every: int = 10                  # steps between evaluations on the held-out sets
     evaluate_tasks: int = 100                 # validation tasks of each type at those
     test_tasks: int = 500                     # test tasks of each type before and after
@@ -205,23 +229,43 @@ class Config:
     keep_checkpoints: int = 2                 # the newest ones that stay
     report_to: tuple = ()                     # trackers that TRL's numbers and ours go to: tensorboard, wandb, trackio
     rollouts_every: int = 20                  # steps between those whose rollouts are recorded whole
-    rollouts_shown: int = 0                   # rollouts of such a step that are printed as a table, and sent to the trackers
-    push_to_hub: str = ""                     # a hub repository that the final model is pushed to, for instance me/azr-3b (after `hf auth login`)
+    rollouts_shown: int = 0  # rollouts of such a step that are printed as a table, and sent to the trackers
+    push_to_hub: str = (
+        ""  # a hub repository that the final model is pushed to, for instance me/azr-3b (after `hf auth login`)
+    )
 
     def __post_init__(self):
         check_kinds(self)
         if not self.model.strip(): raise ValueError(f"model is {self.model!r}: give a hub name, a folder, or 'tiny'")
         _check_template_arguments(self.template_arguments)
-        for name, known in (("style", STYLES), ("solver_samples", SOLVER_SAMPLES), ("control", CONTROLS), ("reference_choice", REFERENCE_CHOICES), ("dtype", ("auto", "float32", "bfloat16", "float16")), ("quantization", ("", "nf4")), ("backend", BACKENDS)):
-            if getattr(self, name) not in known: raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(known)}")
-        if self.quantization and not self.lora_rank: raise ValueError(f"quantization is {self.quantization!r} and lora_rank 0: weights in 4 bits cannot be trained, so give a lora_rank, for instance 16")
+        for name, known in (
+            ("style", STYLES),
+            ("solver_samples", SOLVER_SAMPLES),
+            ("control", CONTROLS),
+            ("reference_choice", REFERENCE_CHOICES),
+            ("dtype", ("auto", "float32", "bfloat16", "float16")),
+            ("quantization", ("", "nf4")),
+            ("backend", BACKENDS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(known)}")
+        if self.quantization and not self.lora_rank:
+            raise ValueError(
+                f"quantization is {self.quantization!r} and lora_rank 0: weights in 4 bits cannot be trained, so give a lora_rank, for instance 16"
+            )
         if self.backend.startswith("vllm") and self.lora_rank and self.control == "frozen_proposer":
-            raise ValueError(f"control is 'frozen_proposer' and backend {self.backend!r}: vLLM holds one set of weights, adapter included, and cannot write as the model of the start: take backend 'transformers'")
+            raise ValueError(
+                f"control is 'frozen_proposer' and backend {self.backend!r}: vLLM holds one set of weights, adapter included, and cannot write as the model of the start: take backend 'transformers'"
+            )
         check_groups(self.advantage, self.solver_samples)
         for name in self.report_to:
             if name not in TRACKERS: raise ValueError(f"report_to names {name!r}: choose from {', '.join(TRACKERS)}")
-        if not set(self.task_types) & {"deduction", "abduction", "induction"} and all(name == "error" for name in self.task_types):
-            raise ValueError(f"task_types is {self.task_types!r}: name at least one of deduction, abduction, induction, which the held-out sets ask for")
+        if not set(self.task_types) & {"deduction", "abduction", "induction"} and all(
+            name == "error" for name in self.task_types
+        ):
+            raise ValueError(
+                f"task_types is {self.task_types!r}: name at least one of deduction, abduction, induction, which the held-out sets ask for"
+            )
         task_types(self.task_types, self.style, self.references, self.inputs)
         reward_setting(self.rewards), advantage_function(self.advantage)
 
@@ -236,16 +280,29 @@ def azr_recipe(config: Config, env: Environment) -> Recipe:
     kinds = task_types(config.task_types, config.style, config.references, config.inputs, config.reference_choice,
                        env.policy.imports, env.sizes)
     rewards = reward_setting(config.rewards)
-    if rewards.duplicate is None: rewards = replace(rewards, duplicate=config.duplicate_reward)   # a setting's own word stands
+    if rewards.duplicate is None:
+        rewards = replace(rewards, duplicate=config.duplicate_reward)   # a setting's own word stands
     frozen = config.control == "frozen_proposer"
-    return Recipe(kinds, tuple(zero_tasks(kinds, env)), config.batch, config.attempts, config.solver_samples, rewards, config.advantage,
-                  proposer_weight=0.0 if frozen else config.proposer_weight, policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
-                  shuffle_rewards=config.control == "shuffled_rewards", seed_factor=config.seed_factor, sampling=Sampling(config.temperature))
+    return Recipe(
+        kinds,
+        tuple(zero_tasks(kinds, env)),
+        config.batch,
+        config.attempts,
+        config.solver_samples,
+        rewards,
+        config.advantage,
+        proposer_weight=0.0 if frozen else config.proposer_weight,
+        policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
+        shuffle_rewards=config.control == "shuffled_rewards",
+        seed_factor=config.seed_factor,
+        sampling=Sampling(config.temperature),
+    )
 
 # %% ../nbs/22_trainer.ipynb #c009
 def need(package: str, purpose: str):
     "Raises ValueError with the line that installs what is missing."
-    if importlib.util.find_spec(package) is None: raise ValueError(f"{purpose} needs the package {package}: pip install {package}")
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f"{purpose} needs the package {package}: pip install {package}")
 
 def computation(dtype: str) -> torch.dtype:
     "What a Config's dtype means on this machine."
@@ -256,7 +313,14 @@ def four_bits(quantization: str, dtype: str) -> dict: # further arguments of fro
     "Weights in 4 bits as QLoRA stores them (NF4, constants quantised too)."
     if not quantization: return {}
     need("bitsandbytes", f"quantization {quantization!r}")
-    return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=quantization, bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=computation(dtype))}
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=quantization,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=computation(dtype),
+        )
+    }
 
 # %% ../nbs/22_trainer.ipynb #c011
 BASE = "base.json"   # in a run folder: what it began from; beside an adapter: what it lies on
@@ -397,7 +461,10 @@ def check_packages(config: Config):
     for name in config.report_to: need(TRACKERS[name], f"report_to {name!r}")
     if config.quantization: need("bitsandbytes", f"quantization {config.quantization!r}")
     if config.backend.startswith("vllm"): need("vllm", f"backend {config.backend!r}")
-    if config.backend != "transformers" and not torch.cuda.is_available(): raise ValueError(f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'")
+    if config.backend != "transformers" and not torch.cuda.is_available():
+        raise ValueError(
+            f"backend is {config.backend!r} and this machine has no GPU that torch sees: take backend 'transformers'"
+        )
 
 # %% ../nbs/22_trainer.ipynb #c019
 def encode(
@@ -435,7 +502,8 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None: # token id
     words, asked = "forty-two", {"role": "user", "content": "?"}
     if not tokenizer.chat_template: return None
     try: text = tokenizer.apply_chat_template([asked, {"role": "assistant", "content": words}], tokenize=False)
-    except Exception: return None   # a template is a program: where it refuses such a conversation, there is no end to find
+    except Exception:
+        return None   # a template is a program: where it refuses such a conversation, there is no end to find
     rest = text.rpartition(words)[2].lstrip() if words in text else ""
     behind = tokenizer(rest, add_special_tokens=False)["input_ids"][:1]
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
@@ -481,17 +549,25 @@ class PolicySampler:
         "Whether a prompt leaves room for a completion."
         return len(encode(prompt, self.tokenizer, self.template_arguments)) <= self.max_prompt_tokens
 
-    def __call__(self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default") -> list[Completion]:
+    def __call__(
+        self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
+    ) -> list[Completion]:
         sampling = replace(sampling, max_tokens=min(sampling.max_tokens or self.max_tokens, self.max_tokens))
-        ids = {id(p): encode(p, self.tokenizer, self.template_arguments) for p in {id(p): p for p in prompts}.values()}  # equal attempts share one prompt object
+        ids = {
+            id(p): encode(p, self.tokenizer, self.template_arguments) for p in {id(p): p for p in prompts}.values()
+        }  # equal attempts share one prompt object
         asked = [ids[id(p)] for p in prompts]
         for prompt, tokens in zip(prompts, asked, strict=True):
             if len(tokens) > self.max_prompt_tokens:
-                raise ValueError(f"a {prompt.slot} prompt has {len(tokens)} tokens, over the limit of {self.max_prompt_tokens}: raise max_prompt_tokens, show fewer references, or take a model with a longer context")
+                raise ValueError(
+                    f"a {prompt.slot} prompt has {len(tokens)} tokens, over the limit of {self.max_prompt_tokens}: raise max_prompt_tokens, show fewer references, or take a model with a longer context"
+                )
         own: dict[int, Completion] = {}
         for stop, part in self.parts(prompts, [len(t) + sampling.max_tokens for t in asked], sampling):
             share = part[self.rank::self.ranks]
-            filled = share + part[:1] * (math.ceil(len(part) / self.ranks) - len(share))   # processes that generate together want equally many rows
+            filled = share + part[:1] * (
+                math.ceil(len(part) / self.ranks) - len(share)
+            )  # processes that generate together want equally many rows
             written, logprobs = self.generate([asked[i] for i in filled], replace(sampling, stop=stop), policy)
             for row, i in enumerate(share):
                 own[i] = self.completion(asked[i], written[row], logprobs[row] if logprobs else None, stop)
@@ -612,31 +688,51 @@ def row(rollout: Rollout) -> Row:
     if mask is not None and len(mask) != len(c.completion_ids):
         found = f"{len(c.completion_ids)} completion tokens and an action mask of {len(mask)}"
         raise ValueError(f"a {rollout.slot} rollout has {found}: give one number for each token")
-    return Row(c.prompt_ids, c.completion_ids, scale(rollout.advantage), rollout.reward, 1, rollout.clip_high, rollout.action_mask, c.logprobs)
+    return Row(
+        c.prompt_ids,
+        c.completion_ids,
+        scale(rollout.advantage),
+        rollout.reward,
+        1,
+        rollout.clip_high,
+        rollout.action_mask,
+        c.logprobs,
+    )
 
 def merge(rows: Sequence[Row]) -> list[Row]: # in order of first appearance
     "Rows with equal prompt and completion become one, their advantages added."
     merged: dict[tuple, Row] = {}
     for one in rows:
         key = (one.prompt_ids, one.completion_ids, one.clip_high, one.action_mask)
-        if isinstance(one.advantage, tuple) or key not in merged: merged[key if key not in merged else (*key, len(merged))] = one
-        else: merged[key] = replace(merged[key], advantage=merged[key].advantage + one.advantage, copies=merged[key].copies + one.copies)
+        if isinstance(one.advantage, tuple) or key not in merged:
+            merged[key if key not in merged else (*key, len(merged))] = one
+        else:
+            merged[key] = replace(
+                merged[key], advantage=merged[key].advantage + one.advantage, copies=merged[key].copies + one.copies
+            )
     return list(merged.values())
 
 # %% ../nbs/22_trainer.ipynb #c031
 def slots(recipe: Recipe) -> list[str]: # each stands for `batch` places
     "The rows of the training set: one for each (role, task type), and n for each solver type that trains on its attempts."
     solver = recipe.attempts if recipe.solver_samples == "attempts" else 1
-    return [f"{role}/{kind.name}" for role, copies in ((Role.PROPOSE, 1), (Role.SOLVE, solver)) for kind in recipe.task_types for _ in range(copies)]
+    return [
+        f"{role}/{kind.name}"
+        for role, copies in ((Role.PROPOSE, 1), (Role.SOLVE, solver))
+        for kind in recipe.task_types
+        for _ in range(copies)
+    ]
 
-def place(rollouts: Sequence[Rollout], places: Sequence[str], filler: Row, merging: bool) -> list[Row]: # one for each place
+def place(rollouts: Sequence[Rollout], places: Sequence[str], filler: Row, merging: bool) -> list[Row]:
+    # one for each place
     "Put each trained rollout into a place of its slot; the rest is filler."
     queues: dict[str, list[Row]] = defaultdict(list)
     for rollout in rollouts:
         if rollout.weight != 0 and rollout.written: queues[rollout.slot].append(row(rollout))
     queued = {slot: deque(merge(rows) if merging else rows) for slot, rows in queues.items()}
     rows = [queued[slot].popleft() if queued.get(slot) else filler for slot in places]
-    if left := {slot: len(queue) for slot, queue in queued.items() if queue}: raise RuntimeError(f"more rollouts than places, left over: {left}")
+    if left := {slot: len(queue) for slot, queue in queued.items() if queue}:
+        raise RuntimeError(f"more rollouts than places, left over: {left}")
     return rows
 
 # %% ../nbs/22_trainer.ipynb #c033
@@ -674,7 +770,10 @@ def process_state() -> PartialState: # of it: process_index, num_processes, is_m
 class SharedExecutor:
     "The first process's executor, as all processes see it: its outcomes are broadcast."
     def __init__(self, executor): self.executor = executor
-    def __getattr__(self, name: str): return getattr(self.executor, name)   # its settings: every process has an executor, the others' never start a worker
+    def __getattr__(self, name: str):
+        return getattr(
+            self.executor, name
+        )  # its settings: every process has an executor, the others' never start a worker
 
     def run(self, calls: Iterable[Call], twice: bool = False, progress: str = "") -> list[Outcome]:
         "What became of each call, the same on every process."
@@ -700,7 +799,8 @@ def cut_alike(parts: Sequence[list[int]], count: int) -> list[list[int]]: # `cou
 def grpo_arguments(config: Config, recipe: Recipe, folder: str | Path) -> GRPOConfig:
     "Our configuration in TRL's words. One generation is one self-play step."
     places, ranks = len(slots(recipe)) * recipe.batch, process_state().num_processes
-    if places % (ranks * config.micro_batches): raise ValueError(f"micro_batches is {config.micro_batches}: times {ranks} process{'es' * (ranks > 1)} it must divide the {places} places of a step ({len(slots(recipe))} slots x batch {recipe.batch})")
+    if places % (ranks * config.micro_batches):
+        raise ValueError(f"micro_batches is {config.micro_batches}: times {ranks} process{'es' * (ranks > 1)} it must divide the {places} places of a step ({len(slots(recipe))} slots x batch {recipe.batch})")
     on_gpu = torch.cuda.is_available()
     return GRPOConfig(
         output_dir=str(folder), seed=config.seed, max_steps=config.steps * config.iterations, num_iterations=config.iterations,
@@ -729,7 +829,8 @@ class SelfPlayTrainer(GRPOTrainer):
         callbacks: Sequence = (),
         numbers: Callable[[], dict] = dict,               # what goes to the trackers beside TRL's own
     ):
-        if config.style == "chat" and not tokenizer.chat_template: raise ValueError(f"style is 'chat' and the tokenizer of {config.model!r} has no chat template: take its instruct version, or style 'r1'")
+        if config.style == "chat" and not tokenizer.chat_template:
+            raise ValueError(f"style is 'chat' and the tokenizer of {config.model!r} has no chat template: take its instruct version, or style 'r1'")
         check_packages(config)
         if isinstance(model, PeftModel):
             raise ValueError(f"model {config.model!r} is an adapter: write it into one model by "
@@ -795,14 +896,16 @@ class SelfPlayTrainer(GRPOTrainer):
     def _write(self, ids: list[list[int]], sampling: Sampling, policy: str):
         "The one adapter over TRL's generation backends; policy \"base\" is the model as it was before the first step."
         check_policy(policy, self.policies)
-        if policy == "base" and self.frozen is not None: return generator(self.frozen, self.processing_class)(ids, sampling, policy)
+        if policy == "base" and self.frozen is not None:
+            return generator(self.frozen, self.processing_class)(ids, sampling, policy)
         model = self.accelerator.unwrap_model(self.model)
         base = model.disable_adapter() if policy == "base" and isinstance(model, PeftModel) else nullcontext()
         decode = partial(self.processing_class.decode, skip_special_tokens=False)
         alone = untouched(model) if self.use_transformers_continuous_batching else plainly(model, sampling.stop, decode)
         with self._sampling(sampling), base, nullcontext() if self.use_vllm else alone:
             written, logprobs = self._generate_single_turn(ids, None, {}, 1)
-        if len(written) != len(ids): raise RuntimeError(f"backend {self.config.backend!r} answered {len(written)} of {len(ids)} prompts: most often the GPU's memory ran out, so give a smaller chunk_tokens, or take backend 'transformers'")
+        if len(written) != len(ids):
+            raise RuntimeError(f"backend {self.config.backend!r} answered {len(written)} of {len(ids)} prompts: most often the GPU's memory ran out, so give a smaller chunk_tokens, or take backend 'transformers'")
         return written, logprobs
 
     def _sampling(self, sampling: Sampling):
@@ -881,11 +984,13 @@ class SelfPlayTrainer(GRPOTrainer):
 
     def _scores(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False):
         "As TRL's, of completions alone: off a GPU TRL's scores prompts too."
-        with self.accelerator.autocast(): logits = model(input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=logits_to_keep + 1).logits[:, :-1].float()
+        with self.accelerator.autocast():
+            logits = model(input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=logits_to_keep + 1).logits[:, :-1].float()
         every, outside = (logits if self.temperature == 1 else logits / self.temperature).log_softmax(-1), attention_mask[:, -logits_to_keep:] == 0
         logps = every.gather(-1, input_ids[:, -logits_to_keep:, None]).squeeze(-1).masked_fill(outside, 0)
         if not compute_entropy: return logps, None, None
-        with nullcontext() if self.config.entropy_coefficient else torch.no_grad(): entropies = -(every.exp() * every).sum(-1)
+        with nullcontext() if self.config.entropy_coefficient else torch.no_grad():
+            entropies = -(every.exp() * every).sum(-1)
         return logps, entropies.masked_fill(outside, 0), None
 
     def _compute_loss(self, model, inputs):
@@ -907,7 +1012,8 @@ class SelfPlayTrainer(GRPOTrainer):
         try:
             with written(root / name):
                 super()._save_checkpoint(model, trial)   # each process its own random state
-                if first: self._save_loop(self._aside / name, {"step": self.state.global_step // self.config.iterations})
+                if first:
+                    self._save_loop(self._aside / name, {"step": self.state.global_step // self.config.iterations})
         except ValueError:
             shutil.rmtree(self._aside, ignore_errors=True)
             raise
@@ -954,7 +1060,8 @@ class SelfPlayTrainer(GRPOTrainer):
         state = json.loads((checkpoint / "selfplay.json").read_text(encoding="utf-8"))
         self.selfplay.restore(state["random"], Buffers.load(checkpoint / "buffers.jsonl.gz"))
         if checkpoint.name == "seeded": self._load_rng_state(str(checkpoint))
-        if state.get("processes", 1) != self._ranks: set_seed(self.config.seed + 1000 * state["step"] + self._rank)   # no random state was saved for this process
+        if state.get("processes", 1) != self._ranks:
+            set_seed(self.config.seed + 1000 * state["step"] + self._rank)   # no random state was saved for this process
         return state
 
 @contextmanager
@@ -962,7 +1069,8 @@ def written(path: Path):
     "Raises ValueError in one sentence where files cannot be written, be it Python, safetensors or torch that finds the disk full."
     try: yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(word in str(error) for word in ("inline_container", "iostream")): raise   # so torch's archive writer signs; others are no matter of files
+        if isinstance(error, RuntimeError) and not any(word in str(error) for word in ("inline_container", "iostream")):
+            raise   # so torch's archive writer signs; others are no matter of files
         raise ValueError(f"{path} could not be written ({str(error).splitlines()[0]}; {shutil.disk_usage(path.parent).free / 2**20:,.0f} MB are free there): what was saved before is whole, so make room and run the same command again") from error
 
 def executor_settings(env) -> dict: # setting -> value; empty without an executor

@@ -102,12 +102,14 @@ class _Reader:
 
     def _unaryop(self, node):
         value = self.read(node.operand)
-        if type(value) not in (int, float, complex) or not isinstance(node.op, (ast.USub, ast.UAdd)): raise NotLiteral(f"{_show(node)} is not data")
+        if type(value) not in (int, float, complex) or not isinstance(node.op, (ast.USub, ast.UAdd)):
+            raise NotLiteral(f"{_show(node)} is not data")
         return -value if isinstance(node.op, ast.USub) else +value
 
     def _binop(self, node):
         a, b = self.read(node.left), self.read(node.right)
-        if isinstance(node.op, (ast.Add, ast.Sub)) and type(a) in (int, float) and type(b) is complex: return a + b if isinstance(node.op, ast.Add) else a - b
+        if isinstance(node.op, (ast.Add, ast.Sub)) and type(a) in (int, float) and type(b) is complex:
+            return a + b if isinstance(node.op, ast.Add) else a - b
         if isinstance(node.op, ast.Add) and type(a) is type(b) and type(a) in _SEQUENCES:
             self.charge(_size(a) + _size(b))
             return a + b
@@ -133,7 +135,8 @@ class _Reader:
 
     def _call(self, node):
         build = self.calls.get(node.func.id) if isinstance(node.func, ast.Name) else None
-        if build is None: raise NotLiteral(f"{_show(node)} is a call, and only {', '.join(_CONSTRUCTORS)} count as data")
+        if build is None:
+            raise NotLiteral(f"{_show(node)} is a call, and only {', '.join(_CONSTRUCTORS)} count as data")
         return build(self, *self.arguments(node))
 
     def arguments(self, node) -> tuple[tuple, dict]:
@@ -157,7 +160,8 @@ def _show(node) -> str:
 # %% ../nbs/10_values.ipynb #c016
 def _container(kind: type):
     def build(reader, args, kwargs):
-        if kwargs or len(args) > 1 or (args and type(args[0]) in (set, frozenset) and kind in (list, tuple)): raise NotLiteral(f"{kind.__name__}(...) of these is not data")
+        if kwargs or len(args) > 1 or (args and type(args[0]) in (set, frozenset) and kind in (list, tuple)):
+            raise NotLiteral(f"{kind.__name__}(...) of these is not data")
         for a in args: reader.charge(len(a))
         return kind(*args)
     return build
@@ -171,10 +175,16 @@ def _range(reader, args, kwargs):
     return range(*args, **kwargs)
 
 def _infinity(reader, args, kwargs):
-    if kwargs or len(args) != 1 or args[0] not in ("inf", "-inf"): raise NotLiteral("float(...) is data only as float('inf') and float('-inf')")
+    if kwargs or len(args) != 1 or args[0] not in ("inf", "-inf"):
+        raise NotLiteral("float(...) is data only as float('inf') and float('-inf')")
     return float(args[0])
 
-_CONSTRUCTORS = dict(dict=_dictionary, range=_range, float=_infinity, **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)})
+_CONSTRUCTORS = dict(
+    dict=_dictionary,
+    range=_range,
+    float=_infinity,
+    **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)},
+)
 
 # %% ../nbs/10_values.ipynb #c018
 def _read(read): # a call of a reader without its arguments
@@ -191,13 +201,24 @@ def _parse(text: str, limits: Limits, around: str = "{}") -> ast.AST:
 
 def _as_json(text: str, limits: Limits) -> list | None:
     "The values of a text that is JSON but for its quotes, read twenty times as fast. None: it has to be read as Python."
-    if len(text) > limits.characters or not text.isascii() or text.count("[") + text.count("{") > limits.depth or _NOT_JSON(text): return None
-    try: return _JSON(f"[{text.replace(_QUOTE, _DOUBLE)}]")
+    if (
+        len(text) > limits.characters
+        or not text.isascii()
+        or text.count("[") + text.count("{") > limits.depth
+        or _NOT_JSON(text)
+    ):
+        return None
+    try:return _JSON(f"[{text.replace(_QUOTE, _DOUBLE)}]")
     except (ValueError, RecursionError): return None
 
 def _no_constant(name): raise ValueError(f"{name} is JSON of some, and no Python")
 
-_QUOTE, _DOUBLE, _JSON, _NOT_JSON = "'", '"', json.JSONDecoder(parse_constant=_no_constant).decode, re.compile(r'["\\(]|true|false|null').search
+_QUOTE, _DOUBLE, _JSON, _NOT_JSON = (
+    "'",
+    '"',
+    json.JSONDecoder(parse_constant=_no_constant).decode,
+    re.compile(r'["\\(]|true|false|null').search,
+)
 
 def parse_literal(text: str,                 # one literal
                   limits: Limits = Limits()):  # the value
@@ -247,7 +268,8 @@ class _Writer:
         return brackets[0] + ", ".join(parts) + brackets[1]
 
     def integer(self, value):
-        if int.bit_length(value) > 3.32 * self.limits.digits: raise TooLarge(f"an integer over {self.limits.digits} digits")
+        if int.bit_length(value) > 3.32 * self.limits.digits:
+            raise TooLarge(f"an integer over {self.limits.digits} digits")
         return int.__repr__(value)
 
     def real(self, value):
@@ -257,11 +279,13 @@ class _Writer:
 
     def imaginary(self, value):
         value = complex.__add__(value, complex(-0.0, -0.0))  # the plain complex of a subclass
-        if not all(abs(part) < float("inf") for part in (value.real, value.imag)): raise Unrepresentable("a complex number that is not finite has no literal text")
+        if not all(abs(part) < float("inf") for part in (value.real, value.imag)):
+            raise Unrepresentable("a complex number that is not finite has no literal text")
         return repr(value)
 
     def text(self, kind, value):
-        if kind.__len__(value) > self.limits.characters: raise TooLarge(f"over {self.limits.characters} characters as text")
+        if kind.__len__(value) > self.limits.characters:
+            raise TooLarge(f"over {self.limits.characters} characters as text")
         return kind.__repr__(value)
 
     def dictionary(self, value):
@@ -271,7 +295,8 @@ class _Writer:
         values = list(kind.__iter__(value))
         if len(values) > self.limits.characters: raise TooLarge(f"over {self.limits.characters} characters as text")
         if not values: return f"{kind.__name__}()"
-        if not any(all(type(v) in same for v in values) for same in ((str,), (int, float))): parts = sorted(map(self.write, values))
+        if not any(all(type(v) in same for v in values) for same in ((str,), (int, float))):
+            parts = sorted(map(self.write, values))
         else: parts = map(self.write, sorted(values))
         text = "{" + ", ".join(self.spend(", ") and part for part in parts) + "}"
         return text if kind is set else f"frozenset({text})"
@@ -285,7 +310,8 @@ _WRITERS = ((type(None), lambda w, v: "None"), (bool, lambda w, v: repr(v)), (in
 def canonical(value, limits: Limits = Limits()) -> str: # literal text
     "The one literal text of `value`; `parse_literal` reads it back. Raises Unrepresentable, or its subclass TooLarge."
     text = repr(value) if type(value) is str and len(value) <= limits.characters else _Writer(limits).write(value)
-    if len(text) > limits.characters: raise TooLarge(f"{len(text)} characters as text, over the limit of {limits.characters}")
+    if len(text) > limits.characters:
+        raise TooLarge(f"{len(text)} characters as text, over the limit of {limits.characters}")
     return text
 
 # %% ../nbs/10_values.ipynb #c033
@@ -298,7 +324,13 @@ def canonical_arguments(text: str,                 # an argument list
     return ", ".join([canonical(a, limits) for a in args] + [f"{k}={canonical(v, limits)}" for k, v in kwargs.items()])
 
 # %% ../nbs/10_values.ipynb #c036
-_TAGS = {bool: "bool", int: "number", float: "number", complex: "number", **{k: k.__name__ for k in (str, bytes, range, type(None))}}
+_TAGS = {
+    bool: "bool",
+    int: "number",
+    float: "number",
+    complex: "number",
+    **{k: k.__name__ for k in (str, bytes, range, type(None))},
+}
 
 def _key(value):
     "A hashable stand-in for `value` that carries types."
@@ -320,7 +352,10 @@ class _Plain(ast.NodeTransformer):
     "Drops docstrings and annotations, and writes f-strings as joins: how they unparse differs between Python versions."
     def generic_visit(self, node):
         super().generic_visit(node)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and _is_docstring(node.body): del node.body[0]
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and _is_docstring(
+            node.body
+        ):
+            del node.body[0]
         if hasattr(node, "returns"): node.returns = None
         if hasattr(node, "type_params"): node.type_params = []
         if getattr(node, "body", None) == []: node.body = [ast.Pass()]
@@ -341,7 +376,7 @@ class _Plain(ast.NodeTransformer):
     def visit_JoinedStr(self, node):
         parts = []
         for part in map(self._part, node.values):
-            if _is_text(part) and parts and _is_text(parts[-1]): parts[-1] = ast.Constant(parts[-1].value + part.value)
+            if _is_text(part) and parts and _is_text(parts[-1]):parts[-1] = ast.Constant(parts[-1].value + part.value)
             elif not (_is_text(part) and not part.value): parts.append(part)
         return ast.Call(ast.Attribute(ast.Constant(""), "join", ast.Load()), [ast.Tuple(parts, ast.Load())], [])
 
@@ -357,25 +392,60 @@ def _is_text(node): return isinstance(node, ast.Constant) and isinstance(node.va
 def _is_docstring(body): return bool(body) and isinstance(body[0], ast.Expr) and _is_text(body[0].value)
 
 # %% ../nbs/10_values.ipynb #c042
-_SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_BINDERS = {ast.Name: "id", ast.arg: "arg", ast.FunctionDef: "name", ast.AsyncFunctionDef: "name", ast.ClassDef: "name", ast.ExceptHandler: "name",
-            ast.MatchAs: "name", ast.MatchStar: "name", ast.MatchMapping: "rest", ast.alias: "asname"}  # node type -> its field that holds a name
+_SCOPES = (
+    ast.Module,
+    ast.ClassDef,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.Lambda,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+)
+_BINDERS = {
+    ast.Name: "id",
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+    ast.alias: "asname",
+}  # node type -> its field that holds a name
 
 def _split(node) -> tuple[list, list]:
     "The children of a scope node that belong to the scope around it, and those inside."
     if hasattr(node, "generators"):
         first, *rest = node.generators
-        return [first.iter], [first.target, *first.ifs, *rest, *([node.elt] if hasattr(node, "elt") else [node.key, node.value])]
-    if not hasattr(node, "args"): return getattr(node, "decorator_list", []) + getattr(node, "bases", []) + getattr(node, "keywords", []), node.body
+        return [first.iter], [
+            first.target,
+            *first.ifs,
+            *rest,
+            *([node.elt] if hasattr(node, "elt") else [node.key, node.value]),
+        ]
+    if not hasattr(node, "args"):
+        return (
+            getattr(node, "decorator_list", []) + getattr(node, "bases", []) + getattr(node, "keywords", []),
+            node.body,
+        )
     a = node.args
     inside = [*a.posonlyargs, *a.args, *filter(None, [a.vararg]), *a.kwonlyargs, *filter(None, [a.kwarg])]
-    return getattr(node, "decorator_list", []) + a.defaults + list(filter(None, a.kw_defaults)), inside + (node.body if isinstance(node.body, list) else [node.body])
+    return getattr(node, "decorator_list", []) + a.defaults + list(filter(None, a.kw_defaults)), inside + (
+        node.body if isinstance(node.body, list) else [node.body]
+    )
 
 class _Scope:
     "The names that one module, class, function or comprehension binds, with their new names."
     def __init__(self, node, outer):
         self.outer, self.names, self.parameters, self.elsewhere = outer, {}, set(), {}
-        self.is_class, self.is_comprehension, self.module = isinstance(node, ast.ClassDef), hasattr(node, "generators"), outer.module if outer else self
+        self.is_class, self.is_comprehension, self.module = (
+            isinstance(node, ast.ClassDef),
+            hasattr(node, "generators"),
+            outer.module if outer else self,
+        )
 
     def find(self, name: str, here: bool = True): # the scope that binds `name`, seen from here; None: a builtin
         if name in self.elsewhere: return self.elsewhere[name]
@@ -400,7 +470,8 @@ class _Rename:
 
     def bind(self, node, scope):
         if isinstance(node, ast.NamedExpr): node.target.escapes = True  # out of comprehensions, into the function
-        if isinstance(node, ast.alias) and not node.asname and "." not in node.name and node.name != "*": node.asname = node.name
+        if isinstance(node, ast.alias) and not node.asname and "." not in node.name and node.name != "*":
+            node.asname = node.name
         name = getattr(node, _BINDERS.get(type(node), ""), None)
         if name is None or isinstance(getattr(node, "ctx", None), ast.Load): return
         while hasattr(node, "escapes") and scope.is_comprehension: scope = scope.outer
@@ -421,7 +492,13 @@ class _Rename:
 
     def new(self, name: str, scope) -> str:
         owner = scope.find(name)
-        if owner is None or owner.is_class or (name == "f" and owner is owner.module) or (name in self.kept and name in owner.parameters): return name
+        if (
+            owner is None
+            or owner.is_class
+            or (name == "f" and owner is owner.module)
+            or (name in self.kept and name in owner.parameters)
+        ):
+            return name
         while owner.names[name] is None:
             fresh, self.count = f"v{self.count}", self.count + 1
             if fresh not in self.taken: owner.names[name] = fresh
@@ -433,8 +510,11 @@ def canonical_program(program: str) -> str: # source of an equivalent program
     try:
         tree = _Plain().visit(_tree(program, "exec"))
         _Rename(tree)
-        return ast.unparse(tree).encode("ascii", "backslashreplace").decode()  # which characters repr() escapes is news of each Unicode version
-    except (ValueError, RecursionError) as e: raise SyntaxError(f"{type(e).__name__}: {e}") from None
+        return (
+            ast.unparse(tree).encode("ascii", "backslashreplace").decode()
+        )  # which characters repr() escapes is news of each Unicode version
+    except (ValueError, RecursionError) as e:
+        raise SyntaxError(f"{type(e).__name__}: {e}") from None
 
 # %% ../nbs/10_values.ipynb #c048
 @lru_cache(1024)   # a proposal is asked for its hash twice: is it held out, and which task is it

@@ -6,7 +6,9 @@ import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("OMP_NUM_THREADS", "1")       # two threads on a busy machine are slower than one, and give other last bits
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # two threads on a busy machine are slower than one, and give other last bits
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(ROOT / ".ci"))               # the maintainers' scripts are tested too
 

@@ -1,6 +1,7 @@
 """What programs do with the modules they may import, and with attributes that sound dangerous: each `f(1)` has the same value in a plain interpreter.
 
 Run as a script, it reads {name: program} as JSON and prints what a plain run gives: {name: value}."""
+
 import json
 import sys
 import types

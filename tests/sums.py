@@ -1,4 +1,5 @@
 "A toy domain of sums: the smallest filling of the loop's slots, to test that the loop knows nothing of Python programs."
+
 from dataclasses import dataclass
 
 from azr.core import Prompt, Role, Status, Task, Verdict
@@ -10,7 +11,12 @@ class Sums:
 
     def propose_prompt(self, buffers, rng):
         shown = buffers.references(self.name, 1, rng)
-        return Prompt(self.name, Role.PROPOSE, text="ask " + " ".join(t.given["sum"] for t in shown), references=tuple(t.id for t in shown))
+        return Prompt(
+            self.name,
+            Role.PROPOSE,
+            text="ask " + " ".join(t.given["sum"] for t in shown),
+            references=tuple(t.id for t in shown),
+        )
 
     def validate(self, proposals, env):
         return [self._validate(p.text) for p in proposals]

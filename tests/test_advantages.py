@@ -25,7 +25,11 @@ def test_order_does_not_matter(name, seed):
     order = np.random.default_rng(seed + 1).permutation(len(rewards))
     estimate = advantage_function(name)
     direct = estimate(rewards, keys, groups, lengths)[order]
-    assert np.allclose(direct, estimate(rewards[order], [keys[i] for i in order], [groups[i] for i in order], lengths[order]), atol=1e-6)
+    assert np.allclose(
+        direct,
+        estimate(rewards[order], [keys[i] for i in order], [groups[i] for i in order], lengths[order]),
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"none"}))
@@ -33,7 +37,7 @@ def test_equal_rewards_teach_nothing(name):
     _, keys, groups, lengths = batch()
     for value in (-.5, .1, .875, 1 / 3):
         result = advantage_function(name)(np.full(48, value), keys, groups, lengths)
-        assert np.abs(result).max() < 1e-6                       # token whitening divides a rounding error by sqrt(1e-8)
+        assert np.abs(result).max() < 1e-6  # token whitening divides a rounding error by sqrt(1e-8)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,9 +57,13 @@ def test_one_key_never_moves_another(name, seed, scale, shift):
     rewards, keys, groups, lengths = batch(seed)
     chosen = np.array([key == SLOTS[0] for key in keys])
     estimate = advantage_function(name)
-    before, after = (estimate(r, keys, groups, lengths) for r in (rewards, np.where(chosen, rewards * scale + shift, rewards)))
+    before, after = (
+        estimate(r, keys, groups, lengths) for r in (rewards, np.where(chosen, rewards * scale + shift, rewards))
+    )
     assert (before[~chosen] == after[~chosen]).all()
-    assert np.allclose(before, after, rtol=1e-3, atol=1e-3)       # token whitening adds 1e-8 to a variance that scales with the rewards
+    assert np.allclose(
+        before, after, rtol=1e-3, atol=1e-3
+    )  # token whitening adds 1e-8 to a variance that scales with the rewards
 
 
 def test_trr_is_centred_and_scaled_in_every_key():
@@ -108,11 +116,14 @@ def test_hashable_keys_of_any_kind():
 
 def test_bad_input_is_one_clear_sentence():
     with pytest.raises(ValueError, match="'gae'.*trr\\+\\+"): advantage_function("gae")
-    with pytest.raises(ValueError, match=r"\[2, 1, 2, 2\]"): advantage_function("trr++")([1, 2], ["a"], ["t", "t"], [1, 1])
-    with pytest.raises(ValueError, match="reward 1 of 2 is not a finite"): advantage_function("none")([0, float("inf")], ["a"] * 2, ["t"] * 2, [1, 1])
+    with pytest.raises(ValueError, match=r"\[2, 1, 2, 2\]"):
+        advantage_function("trr++")([1, 2], ["a"], ["t", "t"], [1, 1])
+    with pytest.raises(ValueError, match="reward 1 of 2 is not a finite"):
+        advantage_function("none")([0, float("inf")], ["a"] * 2, ["t"] * 2, [1, 1])
     by_token = advantage_function(lambda rewards, keys, groups, lengths: np.outer(rewards, np.ones(4)))
     assert by_token([0, 1], ["a"] * 2, ["t"] * 2, [4, 2]).shape == (2, 4)
-    with pytest.raises(ValueError, match="gave shape"): advantage_function(lambda *columns: np.zeros(3))([0, 1], ["a"] * 2, ["t"] * 2, [1, 1])
+    with pytest.raises(ValueError, match="gave shape"):
+        advantage_function(lambda *columns: np.zeros(3))([0, 1], ["a"] * 2, ["t"] * 2, [1, 1])
 
 
 def test_a_key_that_names_no_role_is_refused_where_the_role_is_asked_for():

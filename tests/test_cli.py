@@ -22,24 +22,50 @@ PAPER = ("paper", "base-7b", "coder-3b", "coder-7b", "coder-14b", "llama-3.1-8b"
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_every_preset_is_a_configuration(name):
     settings = config(name)
-    assert isinstance(settings, Config) and all(getattr(settings, k) == (tuple(v) if isinstance(v, list) else v) for k, v in read_preset(name).items())
+    assert isinstance(settings, Config) and all(
+        getattr(settings, k) == (tuple(v) if isinstance(v, list) else v) for k, v in read_preset(name).items()
+    )
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_the_papers_presets_have_table_3(name):
     c = config(name)
-    assert (c.batch, len(c.task_types) * 2, c.learning_rate, c.temperature, c.references, c.attempts, c.max_prompt_tokens, c.max_completion_tokens, c.steps) == (64, 6, 1e-6, 1.0, 6, 8, 6144, 8096, 500)
+    assert (
+        c.batch,
+        len(c.task_types) * 2,
+        c.learning_rate,
+        c.temperature,
+        c.references,
+        c.attempts,
+        c.max_prompt_tokens,
+        c.max_completion_tokens,
+        c.steps,
+    ) == (64, 6, 1e-6, 1.0, 6, 8, 6144, 8096, 500)
 
 
 def test_the_checkout_shows_the_packages_presets():
-    assert {p.name: p.read_bytes() for p in (ROOT / "nbs" / "runs" / "configs").glob("*.yaml")} == {p.name: p.read_bytes() for p in presets().values()}
+    assert {p.name: p.read_bytes() for p in (ROOT / "nbs" / "runs" / "configs").glob("*.yaml")} == {
+        p.name: p.read_bytes() for p in presets().values()
+    }
 
 
-@pytest.mark.parametrize("changes, said", [
-    ({"learning_rat": 1e-5}, "unknown setting learning_rat: did you mean learning_rate"), ({"zzz": 1}, "unknown setting zzz: the settings are model"),
-    ({"batch": "ten"}, "batch is 'ten': give a whole number"), ({"batch": True}, "batch is True: give a whole number"), ({"batch": 2.5}, "batch is 2.5"),
-    ({"learning_rate": "fast"}, "learning_rate is 'fast': give a number"), ({"gradient_checkpointing": 1}, "true or false"), ({"task_types": "deduction"}, "give a list"),
-    ({"micro_batches": 7}, r"micro_batches is 7: .* 3 task types x \(1 propose \+ 1 solve\) x batch 64 = 384 places, and 384 / 7 = 54.86")])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"learning_rat": 1e-5}, "unknown setting learning_rat: did you mean learning_rate"),
+        ({"zzz": 1}, "unknown setting zzz: the settings are model"),
+        ({"batch": "ten"}, "batch is 'ten': give a whole number"),
+        ({"batch": True}, "batch is True: give a whole number"),
+        ({"batch": 2.5}, "batch is 2.5"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast': give a number"),
+        ({"gradient_checkpointing": 1}, "true or false"),
+        ({"task_types": "deduction"}, "give a list"),
+        (
+            {"micro_batches": 7},
+            r"micro_batches is 7: .* 3 task types x \(1 propose \+ 1 solve\) x batch 64 = 384 places, and 384 / 7 = 54.86",
+        ),
+    ],
+)
 def test_wrong_settings_are_refused_by_name(changes, said):
     with pytest.raises(ValueError, match=said): config("paper", **changes)
 
@@ -48,24 +74,45 @@ NUMBERS = sorted(f.name for f in fields(Config) if f.type in (int, float, float 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_every_number_has_a_range_that_refuses_what_is_none(name):
-    wrong = [value for value in (float("nan"), float("inf"), -float("inf")) if Config.__dataclass_fields__[name].type is not int]
+    wrong = [
+        value
+        for value in (float("nan"), float("inf"), -float("inf"))
+        if Config.__dataclass_fields__[name].type is not int
+    ]
     if name != "duplicate_reward": wrong.append(-1)   # a repeated task may be fined
     for value in wrong:
         with pytest.raises(ValueError, match=f"^{name} is {value}: .*give "): Config(**{name: value})
     assert getattr(Config(**{name: getattr(Config(), name)}), name) == getattr(Config(), name) and name in RANGES
 
-@pytest.mark.parametrize("changes, said", [
-    ({"betas": [0.9]}, r"betas is \(0.9,\): give 2 numbers, for instance \(0.9, 0.999\)"), ({"betas": [0.9, 1.0]}, r"betas is \(0.9, 1.0\): give 0 or more and less than 1"),
-    ({"betas": [0.9, "x"]}, "betas, element 2 is 'x': give a number"), ({"betas": [0.9, float("nan")]}, "betas is .*nan"), ({"betas": []}, "give 2 numbers"), ({"betas": [True, 0.9]}, "betas, element 1 is True"),
-    ({"task_types": ["deduction", "abduction", "deduction"]}, "task_types names 'deduction' twice: name each once"), ({"task_types": [["deduction"]]}, "task_types has the element .'deduction'.: give a text"),
-    ({"report_to": ["wandb", "wandb"]}, "report_to names 'wandb' twice"), ({"report_to": [1]}, "report_to has the element 1: give a text"), ({"model": " "}, "model is ' ': give a hub name"),
-    ({"clip_low": 1.5}, "clip_low is 1.5: give 0 or more and at most 1"), ({"seed": 2**32}, "seed is 4294967296: give 0 or more and less than"), ({"temperature": 10**400}, "temperature is "),
-    ({"template_arguments": "no"}, "template_arguments is 'no': give a mapping"), ({"template_arguments": {"tokenize": False}}, "has 'tokenize', which is ours to say"),
-    ({"template_arguments": {1: 2}}, "template_arguments is {1: 2}: give names"), ({"template_arguments": {"x": float("nan")}}, "template_arguments is {'x': nan}")])
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"betas": [0.9]}, r"betas is \(0.9,\): give 2 numbers, for instance \(0.9, 0.999\)"),
+        ({"betas": [0.9, 1.0]}, r"betas is \(0.9, 1.0\): give 0 or more and less than 1"),
+        ({"betas": [0.9, "x"]}, "betas, element 2 is 'x': give a number"),
+        ({"betas": [0.9, float("nan")]}, "betas is .*nan"),
+        ({"betas": []}, "give 2 numbers"),
+        ({"betas": [True, 0.9]}, "betas, element 1 is True"),
+        ({"task_types": ["deduction", "abduction", "deduction"]}, "task_types names 'deduction' twice: name each once"),
+        ({"task_types": [["deduction"]]}, "task_types has the element .'deduction'.: give a text"),
+        ({"report_to": ["wandb", "wandb"]}, "report_to names 'wandb' twice"),
+        ({"report_to": [1]}, "report_to has the element 1: give a text"),
+        ({"model": " "}, "model is ' ': give a hub name"),
+        ({"clip_low": 1.5}, "clip_low is 1.5: give 0 or more and at most 1"),
+        ({"seed": 2**32}, "seed is 4294967296: give 0 or more and less than"),
+        ({"temperature": 10**400}, "temperature is "),
+        ({"template_arguments": "no"}, "template_arguments is 'no': give a mapping"),
+        ({"template_arguments": {"tokenize": False}}, "has 'tokenize', which is ours to say"),
+        ({"template_arguments": {1: 2}}, "template_arguments is {1: 2}: give names"),
+        ({"template_arguments": {"x": float("nan")}}, "template_arguments is {'x': nan}"),
+    ],
+)
 def test_settings_out_of_range_are_refused_by_name_value_and_remedy(changes, said):
     with pytest.raises(ValueError, match=said): config("paper", **changes)
 
-def test_numbers_that_yaml_reads_as_text_are_numbers(): assert config("paper", betas=[0.9, "1e-3"]).betas == (0.9, 0.001)
+def test_numbers_that_yaml_reads_as_text_are_numbers():
+    assert config("paper", betas=[0.9, "1e-3"]).betas == (0.9, 0.001)
 
 
 def test_a_preset_of_ones_own(tmp_path):
@@ -86,14 +133,21 @@ def test_help_tells_every_field(capsys):
 
 
 def test_a_failing_notebook_ends_in_one_sentence(tmp_path):
-    page, folder = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("raise OSError('disk full')")]), tmp_path / "nbs" / "runs"
+    page, folder = (
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("raise OSError('disk full')")]),
+        tmp_path / "nbs" / "runs",
+    )
     folder.mkdir(parents=True)
     nbformat.write(page, folder / "bad.ipynb")
-    with pytest.raises(ValueError, match="stopped with OSError: disk full; the whole traceback lies in .*out.ipynb"): execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
+    with pytest.raises(ValueError, match="stopped with OSError: disk full; the whole traceback lies in .*out.ipynb"):
+        execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
 
 
 def test_a_killed_kernel_ends_in_one_sentence(tmp_path):
-    page, folder = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import os\nos.kill(os.getpid(), 9)")]), tmp_path / "nbs" / "runs"
+    page, folder = (
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import os\nos.kill(os.getpid(), 9)")]),
+        tmp_path / "nbs" / "runs",
+    )
     folder.mkdir(parents=True)
     nbformat.write(page, folder / "bad.ipynb")
     with pytest.raises(ValueError, match="kernel died"): execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
@@ -101,18 +155,61 @@ def test_a_killed_kernel_ends_in_one_sentence(tmp_path):
 
 @pytest.mark.slow
 def test_papermill_takes_a_preset_file_and_repeats_azr_trains_bytes(tmp_path):
-    small = dict(batch=4, attempts=2, steps=1, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, save_every=2, workers=1)
+    small = dict(
+        batch=4,
+        attempts=2,
+        steps=1,
+        seed_factor=1,
+        evaluate_tasks=4,
+        test_tasks=4,
+        evaluate_every=2,
+        save_every=2,
+        workers=1,
+    )
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump(read_preset("demo") | small))
     assert main(["train", "--config", str(mine), "--run", str(tmp_path / "line")]) == 0
-    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs" / "runs" / "train.ipynb"), str(tmp_path / "out.ipynb"), "-f", str(mine), "-p", "run", str(tmp_path / "page")],
-                   check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            str(ROOT / "nbs" / "runs" / "train.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            "-f",
+            str(mine),
+            "-p",
+            "run",
+            str(tmp_path / "page"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
     assert (tmp_path / "line" / "metrics.jsonl").read_bytes() == (tmp_path / "page" / "metrics.jsonl").read_bytes()
 
 
 # ---- what surrounds the command ----
 
-TINY = ("--set", "batch=4", "--set", "attempts=2", "--set", "steps=1", "--set", "seed_factor=1", "--set", "evaluate_tasks=4", "--set", "test_tasks=4", "--set", "workers=1")
+TINY = (
+    "--set",
+    "batch=4",
+    "--set",
+    "attempts=2",
+    "--set",
+    "steps=1",
+    "--set",
+    "seed_factor=1",
+    "--set",
+    "evaluate_tasks=4",
+    "--set",
+    "test_tasks=4",
+    "--set",
+    "workers=1",
+)
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii:strict"}
@@ -120,8 +217,16 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIO
 
 def test_a_folder_whose_name_the_locale_cannot_read_is_refused_before_any_work(tmp_path):
     folder = tmp_path / "Läufe"
-    done = subprocess.run([sys.executable, "-m", "azr.cli", "train", "--run", str(folder), *TINY], env=os.environ | ASCII, capture_output=True)
-    assert done.returncode == 2 and done.stderr.startswith(b"azr: run folder ") and b"has a name that this locale cannot read: set PYTHONUTF8=1" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "azr.cli", "train", "--run", str(folder), *TINY],
+        env=os.environ | ASCII,
+        capture_output=True,
+    )
+    assert (
+        done.returncode == 2
+        and done.stderr.startswith(b"azr: run folder ")
+        and b"has a name that this locale cannot read: set PYTHONUTF8=1" in done.stderr
+    )
     assert not folder.exists()
 
 
@@ -133,7 +238,9 @@ def test_lines_that_an_ascii_terminal_cannot_show_end_nothing():
 
 def test_a_reader_that_goes_away_ends_the_command_quietly():
     for words, lines in ((("plan", "--gpu", "24GB"), 0), (("plan", "--gpu", "24GB"), 1)):
-        process = subprocess.Popen([sys.executable, "-m", "azr.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "azr.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(lines): process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait(60) in ({141} if not lines else {141, 0})
@@ -141,7 +248,10 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
 
 
 def test_a_full_disk_and_another_refusal_have_their_own_remedies(monkeypatch, capsys):
-    for number, said in ((errno.ENOSPC, "free some space, or name another place"), (errno.EACCES, "mend that, or name another place")):
+    for number, said in (
+        (errno.ENOSPC, "free some space, or name another place"),
+        (errno.EACCES, "mend that, or name another place"),
+    ):
         def fail(*_): raise OSError(number, os.strerror(number))
         monkeypatch.setattr("azr.cli.plan_command", fail)
         assert main(["plan", "--gpu", "24GB"]) == 2 and said in capsys.readouterr().err
@@ -169,15 +279,24 @@ ASKED = Prompt("sums", Role.SOLVE, messages=({"role": "user", "content": "1+1"},
 
 
 def test_the_chat_template_gets_its_arguments_in_training_and_evaluation():
-    tokenizer = chat_tokenizer("{{ messages[0]['content'] }}{% if enable_thinking is defined and not enable_thinking %}0{% endif %}")
-    assert tokenizer.decode(encode(ASKED, tokenizer)) == "1+1" and tokenizer.decode(encode(ASKED, tokenizer, {"enable_thinking": False})) == "1+10"
+    tokenizer = chat_tokenizer(
+        "{{ messages[0]['content'] }}{% if enable_thinking is defined and not enable_thinking %}0{% endif %}"
+    )
+    assert (
+        tokenizer.decode(encode(ASKED, tokenizer)) == "1+1"
+        and tokenizer.decode(encode(ASKED, tokenizer, {"enable_thinking": False})) == "1+10"
+    )
     seen = []
     def generate(ids, sampling, policy):
         seen.extend(ids)
         return [[tokenizer.eos_token_id]] * len(ids), None
     sampler = PolicySampler(generate, tokenizer, 4, 4, template_arguments={"enable_thinking": False})
-    assert sampler([ASKED])[0].prompt_ids == tuple(seen[0]) == tuple(encode(ASKED, tokenizer, {"enable_thinking": False})) and sampler.fits(ASKED)
-    assert not replace(sampler, max_prompt_tokens=3).fits(ASKED) and replace(sampler, max_prompt_tokens=3, template_arguments={}).fits(ASKED)
+    assert sampler([ASKED])[0].prompt_ids == tuple(seen[0]) == tuple(
+        encode(ASKED, tokenizer, {"enable_thinking": False})
+    ) and sampler.fits(ASKED)
+    assert not replace(sampler, max_prompt_tokens=3).fits(ASKED) and replace(
+        sampler, max_prompt_tokens=3, template_arguments={}
+    ).fits(ASKED)
 
 
 def test_template_arguments_are_a_setting_that_params_yaml_keeps(tmp_path):
@@ -186,9 +305,23 @@ def test_template_arguments_are_a_setting_that_params_yaml_keeps(tmp_path):
     open_folder(tmp_path, settings)
     kept = yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))["config"]
     assert kept["template_arguments"] == {"enable_thinking": False} and config("demo", **kept) == settings
-    with pytest.raises(ValueError, match="template_arguments: {'enable_thinking': False} there, {} now"): check_folder(tmp_path, config("demo"))
+    with pytest.raises(ValueError, match="template_arguments: {'enable_thinking': False} there, {} now"):
+        check_folder(tmp_path, config("demo"))
 
 
-@pytest.mark.parametrize("template", ["{{ raise_exception('System role not supported') }}", "{{ messages[0].name.first }}", "{{ 1 / 0 }}", "{% for %}", None])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ raise_exception('System role not supported') }}",
+        "{{ messages[0].name.first }}",
+        "{{ 1 / 0 }}",
+        "{% for %}",
+        None,
+    ],
+)
 def test_a_chat_template_that_raises_is_one_sentence(template):
-    with pytest.raises(ValueError, match="^the chat template of .* cannot write a solve/sums prompt .*: give it what it wants in template_arguments, or take style r1$"): encode(ASKED, chat_tokenizer(template))
+    with pytest.raises(
+        ValueError,
+        match="^the chat template of .* cannot write a solve/sums prompt .*: give it what it wants in template_arguments, or take style r1$",
+    ):
+        encode(ASKED, chat_tokenizer(template))

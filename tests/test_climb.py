@@ -271,15 +271,21 @@ def test_a_run_repeats_and_is_not_made_twice(base, tmp_path):
     )
     assert record["setting"] == asdict(Climb(**SMALL)) and [s["step"] for s in record["steps"]] == [0, 1, 2]
     with pytest.raises(ValueError, match="other settings"): climb(Climb(seed=1, **SMALL), base, tmp_path / "a.json")
-    with pytest.raises(ValueError, match="other settings"): climb(Climb(**SMALL), base, tmp_path / "a.json", split="validation")
+    with pytest.raises(ValueError, match="other settings"):
+        climb(Climb(**SMALL), base, tmp_path / "a.json", split="validation")
     other = pretrain(tmp_path / "other", steps=1, batch=4, progress=False)
-    with pytest.raises(ValueError, match="of another base: remove it"): climb(Climb(**SMALL), other, tmp_path / "a.json")
+    with pytest.raises(ValueError, match="of another base: remove it"):
+        climb(Climb(**SMALL), other, tmp_path / "a.json")
 
 
 def test_a_base_is_made_once_and_one_of_other_settings_is_refused(base):
     before = (base / "model.safetensors").stat().st_mtime_ns
-    assert pretrain(base, steps=2, batch=4, progress=False) == base and (base / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match="holds a base of .*'steps': 2.* and .*'steps': 3.* is asked for: remove it"): pretrain(base, steps=3, batch=4)
+    assert (
+        pretrain(base, steps=2, batch=4, progress=False) == base
+        and (base / "model.safetensors").stat().st_mtime_ns == before
+    )
+    with pytest.raises(ValueError, match="holds a base of .*'steps': 2.* and .*'steps': 3.* is asked for: remove it"):
+        pretrain(base, steps=3, batch=4)
 
 def test_the_figure_has_a_line_for_each_arm(base):
     records = [climb(Climb(control=control, **SMALL), base, progress=False) for control in ("none", "frozen_proposer")]

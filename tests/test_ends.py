@@ -109,7 +109,8 @@ def test_rows_of_one_batch_end_at_their_own_texts():
         else:
             at = whole.text.index(ask.stop[0])
             assert one.finished and one.text == whole.text[:at]
-            assert one.completion_ids == whole.completion_ids[:at + len(ask.stop[0])]   # letter by letter, the stop text's too
+            # letter by letter, the stop text's too
+            assert one.completion_ids == whole.completion_ids[:at + len(ask.stop[0])]
     assert vars(model).get("generate") is None
     calls.clear()
     sampler([ask for ask in asks if ask.stop], GREEDY)

@@ -42,23 +42,52 @@ ABOUT = {"model": "script"}
 
 
 def test_an_interval_without_spread_is_no_certainty():
-    assert bootstrap([.5] * 5) == pytest.approx((.5 * .025 ** .2, 1 - .5 * .025 ** .2)) and bootstrap([1, 0, 1, 0], clusters=list("aabb"))[1] > .9
-    result = lambda model, right: {"benchmark": "b", "data": {}, "model": model, "exam": {"samples": 1, "seed": 0, "style": "r1"}, "tasks": dict(zip("123", right)), "clusters": dict(zip("123", "ppq"))}
+    assert (
+        bootstrap([0.5] * 5) == pytest.approx((0.5 * 0.025**0.2, 1 - 0.5 * 0.025**0.2))
+        and bootstrap([1, 0, 1, 0], clusters=list("aabb"))[1] > 0.9
+    )
+    result = lambda model, right: {
+        "benchmark": "b",
+        "data": {},
+        "model": model,
+        "exam": {"samples": 1, "seed": 0, "style": "r1"},
+        "tasks": dict(zip("123", right)),
+        "clusters": dict(zip("123", "ppq")),
+    }
     found = compare(result("a", [1, 0, 0]), result("b", [0, 1, 0]))
     assert found["low"] == -found["high"] < -.8 and found["test"] == "sign flips" and found["p"] == 1
     old = {key: value for key, value in result("a", [1, 0, 0]).items() if key != "clusters"}
-    assert compare(old, result("b", [0, 1, 0])) == found == compare(result("a", [1, 0, 0]), old | {"model": "b", "tasks": dict(zip("123", [0, 1, 0]))})
+    assert (
+        compare(old, result("b", [0, 1, 0]))
+        == found
+        == compare(result("a", [1, 0, 0]), old | {"model": "b", "tasks": dict(zip("123", [0, 1, 0]))})
+    )
 
 
 def test_a_model_that_is_always_worse_has_an_interval():
-    result = lambda model, right: {"benchmark": "b", "data": {}, "model": model, "exam": {"samples": 1, "seed": 0, "style": "r1"}, "tasks": {str(n): right for n in range(20)}}
+    result = lambda model, right: {
+        "benchmark": "b",
+        "data": {},
+        "model": model,
+        "exam": {"samples": 1, "seed": 0, "style": "r1"},
+        "tasks": {str(n): right for n in range(20)},
+    }
     worse, better = compare(result("a", 1), result("b", 0)), compare(result("b", 0), result("a", 1))
-    assert worse["difference"] == worse["low"] == -1 and -.9 < worse["high"] < -.8 and (better["low"], better["high"]) == (-worse["high"], 1)
+    assert (
+        worse["difference"] == worse["low"] == -1
+        and -0.9 < worse["high"] < -0.8
+        and (better["low"], better["high"]) == (-worse["high"], 1)
+    )
 
 
 def test_a_row_without_a_field_is_named(tmp_path):
-    (tmp_path / "cruxeval.jsonl").write_text('{"code": "a", "input": "1", "output": "2"}\n{"code": "a", "input": "1"}\n')
-    with pytest.raises(ValueError, match="cruxeval.jsonl, row 2 has no field 'output': cruxeval-o needs code, input, output"): fetch(BENCHMARKS["cruxeval-o"], tmp_path)
+    (tmp_path / "cruxeval.jsonl").write_text(
+        '{"code": "a", "input": "1", "output": "2"}\n{"code": "a", "input": "1"}\n'
+    )
+    with pytest.raises(
+        ValueError, match="cruxeval.jsonl, row 2 has no field 'output': cruxeval-o needs code, input, output"
+    ):
+        fetch(BENCHMARKS["cruxeval-o"], tmp_path)
     (tmp_path / "cruxeval.jsonl").write_text('{"code": "a", "input": "1", "output": "2"}\n{"code"')
     with pytest.raises(ValueError, match="line 2 is no JSON"): fetch(BENCHMARKS["cruxeval-o"], tmp_path)
     (tmp_path / "MbppPlus.jsonl.gz").write_bytes(b"cut")
@@ -69,20 +98,38 @@ def test_an_unreachable_hub_says_where_to_put_the_file(monkeypatch):
     import datasets
     def gone(*_, **__): raise ConnectionError("no route")
     monkeypatch.setattr(datasets, "load_dataset", gone)
-    with pytest.raises(Unavailable, match="no route.*put it as math500.jsonl into the data folder"): fetch(BENCHMARKS["math500"], hub=True)
+    with pytest.raises(Unavailable, match="no route.*put it as math500.jsonl into the data folder"):
+        fetch(BENCHMARKS["math500"], hub=True)
 
 
 def test_empty_completions_are_counted_and_said(tmp_path):
     result = examine(Script(lambda prompt: ""), "heldout", TERSE, tmp_path, ABOUT, progress=False)
-    assert result["remarks"] == ["9 of 9 completions are empty"] and result["scores"]["pass@1"]["value"] == 0 and result["scores"]["pass@1"]["high"] > .2
-    assert {"benchmark", "model", "exam", "data", "first_prompt", "versions"} <= result.keys() and result["exam"]["style"] == "terse" and result["data"]["sha256"]
+    assert (
+        result["remarks"] == ["9 of 9 completions are empty"]
+        and result["scores"]["pass@1"]["value"] == 0
+        and result["scores"]["pass@1"]["high"] > 0.2
+    )
+    assert (
+        {"benchmark", "model", "exam", "data", "first_prompt", "versions"} <= result.keys()
+        and result["exam"]["style"] == "terse"
+        and result["data"]["sha256"]
+    )
 
 
 def test_answers_refused_unrun_are_counted_and_shown(tmp_path):
     "Three tasks of each type; what is no literal is refused, what is one is judged."
-    result = examine(Script(lambda prompt: "import os" if "<out>" in prompt.text else "[]"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    result = examine(
+        Script(lambda prompt: "import os" if "<out>" in prompt.text else "[]"),
+        "heldout",
+        TERSE,
+        tmp_path,
+        ABOUT,
+        progress=False,
+    )
     unrun = {name: n for name, n in result["statuses"].items() if name not in ("ok", "wrong", "raised")}
-    assert result["refused"] == sum(unrun.values()) > 0 and f"{result['refused']} refused unrun" in result_table([result])
+    assert result["refused"] == sum(unrun.values()) > 0 and f"{result['refused']} refused unrun" in result_table(
+        [result]
+    )
     assert "refused unrun" not in result_table([result | {"refused": 0}])
 
 
@@ -102,42 +149,89 @@ def test_an_exam_goes_on_where_it_stopped(tmp_path):
 
 def test_what_is_missing_does_not_stop_the_rest(tmp_path):
     said = []
-    results = evaluate_models([str(tmp_path / "none"), "tiny"], ["mbpp+", "nosuch", "cruxeval-o", "heldout"], TERSE, tmp_path / "out", say=said.append, progress=False)
+    results = evaluate_models(
+        [str(tmp_path / "none"), "tiny"],
+        ["mbpp+", "nosuch", "cruxeval-o", "heldout"],
+        TERSE,
+        tmp_path / "out",
+        say=said.append,
+        progress=False,
+    )
     assert [r["benchmark"] for r in results] == ["heldout"] and [line for line in said if "SKIPPED" in line] == said[:4]
-    assert "cannot be loaded" in said[0] and "no prompts in style 'terse'" in said[1] and "no benchmark 'nosuch'" in said[2] and "no cruxeval.jsonl" in said[3]
-    with pytest.raises(ValueError, match="nothing was evaluated"): evaluate_models(["tiny"], ["nosuch"], TERSE, tmp_path / "out", say=said.append, progress=False)
+    assert (
+        "cannot be loaded" in said[0]
+        and "no prompts in style 'terse'" in said[1]
+        and "no benchmark 'nosuch'" in said[2]
+        and "no cruxeval.jsonl" in said[3]
+    )
+    with pytest.raises(ValueError, match="nothing was evaluated"):
+        evaluate_models(["tiny"], ["nosuch"], TERSE, tmp_path / "out", say=said.append, progress=False)
 
 
 def test_two_models_are_compared_task_by_task(tmp_path):
-    base, other = (examine(Script(lambda prompt, text=text: text), "heldout", TERSE, tmp_path / text, {"model": text}, progress=False) for text in ("0", "[]"))
+    base, other = (
+        examine(
+            Script(lambda prompt, text=text: text), "heldout", TERSE, tmp_path / text, {"model": text}, progress=False
+        )
+        for text in ("0", "[]")
+    )
     same = compare(base, base)
     assert same["difference"] == 0 and same["p"] == 1 and same["low"] == -same["high"] < 0
     assert len(comparisons([base, other])) == 1 and "[] minus 0" in result_table([base, other])
     with pytest.raises(ValueError, match="different data"): compare(base, other | {"data": {}})
 
 
-@pytest.mark.parametrize("settings, said", [({"samples": 0}, "at least 1"), ({"samples": 2}, "temperature above 0"), ({"tries": (2,)}, "draw more"), ({"tries": (0,)}, "k=0 is undefined"),
-                                            ({"temperature": -1.0}, "0 or more"), ({"top_p": 0.0}, "more than 0"), ({"max_tokens": -1}, "max_tokens=-1")])
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"samples": 0}, "at least 1"),
+        ({"samples": 2}, "temperature above 0"),
+        ({"tries": (2,)}, "draw more"),
+        ({"tries": (0,)}, "k=0 is undefined"),
+        ({"temperature": -1.0}, "0 or more"),
+        ({"top_p": 0.0}, "more than 0"),
+        ({"max_tokens": -1}, "max_tokens=-1"),
+    ],
+)
 def test_settings_that_contradict_each_other(settings, said):
     with pytest.raises(ValueError, match=said): Exam(**settings)
 
 
-@pytest.mark.parametrize("line, said", [(0, "line 1 is no JSON.*delete the line"), (2, "line 3 is no JSON.*delete the line")])
+@pytest.mark.parametrize(
+    "line, said", [(0, "line 1 is no JSON.*delete the line"), (2, "line 3 is no JSON.*delete the line")]
+)
 def test_a_damaged_sheet_is_named(tmp_path, line, said):
     examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
     sheet = tmp_path / "heldout.jsonl"
-    sheet.write_text("\n".join("torn" if number == line else text for number, text in enumerate(sheet.read_text().split("\n"))))
-    with pytest.raises(ValueError, match=said): examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    sheet.write_text(
+        "\n".join("torn" if number == line else text for number, text in enumerate(sheet.read_text().split("\n")))
+    )
+    with pytest.raises(ValueError, match=said):
+        examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
     sheet.write_text(sheet.read_text().replace("torn", "{}"))
-    with pytest.raises(ValueError, match="has no field"): examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    with pytest.raises(ValueError, match="has no field"):
+        examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
 
 
-@pytest.mark.parametrize("settings, said", [({"max_tokens": 256}, "leaves no room for a prompt in tiny's context of 256"), ({"style": "chat"}, "needs a chat template")])
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"max_tokens": 256}, "leaves no room for a prompt in tiny's context of 256"),
+        ({"style": "chat"}, "needs a chat template"),
+    ],
+)
 def test_a_model_that_cannot_be_asked_like_that(settings, said):
     with pytest.raises(ValueError, match=said): open_model("tiny", Exam(**settings))
 
 
-@pytest.mark.parametrize("config, said", [("{torn", "names no base model"), ("{}", "names no base model"), (json.dumps({"base_model_name_or_path": str(TINY)}), "does not load onto its base")])
+@pytest.mark.parametrize(
+    "config, said",
+    [
+        ("{torn", "names no base model"),
+        ("{}", "names no base model"),
+        (json.dumps({"base_model_name_or_path": str(TINY)}), "does not load onto its base"),
+    ],
+)
 def test_a_damaged_adapter_is_named(tmp_path, config, said):
     (tmp_path / "adapter_config.json").write_text(config)
     with pytest.raises(ValueError, match=said): open_model(str(tmp_path), Exam())
@@ -145,24 +239,53 @@ def test_a_damaged_adapter_is_named(tmp_path, config, said):
 
 @JAIL
 def test_livecodebench_packed_tests_and_their_verdicts():
-    packed = base64.b64encode(zlib.compress(pickle.dumps(json.dumps([{"input": "3 4\n", "output": "7.0\n", "testtype": "stdin"}])))).decode()
-    row = {"id": "0", "question_content": "Add.", "starter_code": "", "public_test_cases": '[{"input": "1 2\\n", "output": "3\\n", "testtype": "stdin"}]', "private_test_cases": packed}
-    texts = [f"<answer>\n```python\n{program}\n```\n</answer>" for program in ("a, b = map(int, input().split())\nprint(a + b)", "print(3)", "while True: pass")]
-    with Executor(**BENCHMARKS["livecodebench"].executor | {"timeout": .3}) as executor: verdicts = BENCHMARKS["livecodebench"].judge([(row, text) for text in texts], "chat", executor)
+    packed = base64.b64encode(
+        zlib.compress(pickle.dumps(json.dumps([{"input": "3 4\n", "output": "7.0\n", "testtype": "stdin"}])))
+    ).decode()
+    row = {
+        "id": "0",
+        "question_content": "Add.",
+        "starter_code": "",
+        "public_test_cases": '[{"input": "1 2\\n", "output": "3\\n", "testtype": "stdin"}]',
+        "private_test_cases": packed,
+    }
+    texts = [
+        f"<answer>\n```python\n{program}\n```\n</answer>"
+        for program in ("a, b = map(int, input().split())\nprint(a + b)", "print(3)", "while True: pass")
+    ]
+    with Executor(**BENCHMARKS["livecodebench"].executor | {"timeout": .3}) as executor:
+        verdicts = BENCHMARKS["livecodebench"].judge([(row, text) for text in texts], "chat", executor)
     assert [str(v.status) for v in verdicts] == ["ok", "wrong", "timeout"] and not same_print("a b", "a  b")
 
 
-@pytest.mark.parametrize("changes", [{"private_test_cases": "abc"}, {"private_test_cases": "aGVsbG8="}, {"public_test_cases": '[{"input": "1"}]'}, {"public_test_cases": '[{"input": "1", "output": "2", "testtype": "functional"}]'},
-                                     {"private_test_cases": base64.b64encode(zlib.compress(b"cos\nsystem\n(S'exit'\ntR.")).decode()}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"private_test_cases": "abc"},
+        {"private_test_cases": "aGVsbG8="},
+        {"public_test_cases": '[{"input": "1"}]'},
+        {"public_test_cases": '[{"input": "1", "output": "2", "testtype": "functional"}]'},
+        {"private_test_cases": base64.b64encode(zlib.compress(b"cos\nsystem\n(S'exit'\ntR.")).decode()},
+    ],
+)
 def test_livecodebench_tests_that_cannot_be_read(changes):
     row = {"id": "7", "question_content": "Add.", "public_test_cases": "[]", "private_test_cases": "[]"} | changes
-    with pytest.raises(ValueError, match="livecodebench, row 7: its tests cannot be read"): BENCHMARKS["livecodebench"].judge([(row, "print(3)")], "chat", None)
+    with pytest.raises(ValueError, match="livecodebench, row 7: its tests cannot be read"):
+        BENCHMARKS["livecodebench"].judge([(row, "print(3)")], "chat", None)
 
 
 def test_the_prompts_of_an_exam_are_those_of_training():
     "Both name the modules that the executor lets through."
-    task = Task("induction", {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."}, {"program": "def f(x):\n    return 3 * x", "pairs": [["14", "42"]]}, "i")
-    with Executor(workers=1) as executor: kind, = azr_recipe(config := Config(task_types=("induction",), style="r1"), environment(config, executor)).task_types
+    task = Task(
+        "induction",
+        {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."},
+        {"program": "def f(x):\n    return 3 * x", "pairs": [["14", "42"]]},
+        "i",
+    )
+    with Executor(workers=1) as executor:
+        (kind,) = azr_recipe(
+            config := Config(task_types=("induction",), style="r1"), environment(config, executor)
+        ).task_types
     asked = EXAMS["heldout"].ask({"task": task}, "r1")
     assert asked == kind.solve_prompt(task) and "itertools" in asked.text
 
@@ -174,42 +297,123 @@ def test_a_bare_continuation_is_cut_where_it_stops_parsing():
 def test_evalplus_own_comparison():
     pytest.importorskip("evalplus")
     row = {"task_id": "Mbpp/1", "entry_point": "g", "atol": 0}
-    assert evalplus_right(row, [1], 0.5)(0.5 + 1e-8) and not evalplus_right(row, [1], 0.5)(0.51) and not evalplus_right(row, [1], [1, 2])([1, 2, 3])
-    assert evalplus_right(row, [1], True)(1) and evalplus_right(row | {"entry_point": "find_zero", "task_id": "HumanEval/32"} | {"atol": 1e-4}, [[-6, 2]], 0)(3.0)
+    assert (
+        evalplus_right(row, [1], 0.5)(0.5 + 1e-8)
+        and not evalplus_right(row, [1], 0.5)(0.51)
+        and not evalplus_right(row, [1], [1, 2])([1, 2, 3])
+    )
+    assert evalplus_right(row, [1], True)(1) and evalplus_right(
+        row | {"entry_point": "find_zero", "task_id": "HumanEval/32"} | {"atol": 1e-4}, [[-6, 2]], 0
+    )(3.0)
 
 
 def test_maths_without_its_package_says_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "math_verify", None)
-    with pytest.raises(Unavailable, match="math_verify is not installed: type `pip install"): BENCHMARKS["aime24"].judge([({"answer": "1"}, "1")], "plain", None)
+    with pytest.raises(Unavailable, match="math_verify is not installed: type `pip install"):
+        BENCHMARKS["aime24"].judge([({"answer": "1"}, "1")], "plain", None)
 
 
 def test_maths_by_math_verify():
     pytest.importorskip("math_verify")
-    rows = [({"answer": gold}, text) for gold, text in (("\\frac{1}{2}", "so \\boxed{0.5}"), ("3", "\\boxed{4}"), (["1", "2"], "\\boxed{2}"), ("5", "no idea"))]
-    assert [str(v.status) for v in BENCHMARKS["aime24"].judge(rows, "plain", None)] == ["ok", "wrong", "ok", "malformed"]
+    rows = [
+        ({"answer": gold}, text)
+        for gold, text in (
+            ("\\frac{1}{2}", "so \\boxed{0.5}"),
+            ("3", "\\boxed{4}"),
+            (["1", "2"], "\\boxed{2}"),
+            ("5", "no idea"),
+        )
+    ]
+    assert [str(v.status) for v in BENCHMARKS["aime24"].judge(rows, "plain", None)] == [
+        "ok",
+        "wrong",
+        "ok",
+        "malformed",
+    ]
 
 
 def test_the_evaluation_page_runs_as_it_stands(tmp_path):
-    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/evaluate.ipynb"), str(tmp_path / "out.ipynb"), "-p", "results", str(tmp_path), "-p", "limit", "2",
-                    "-p", "record", str(tmp_path / "record.json")], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            str(ROOT / "nbs/runs/evaluate.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            "-p",
+            "results",
+            str(tmp_path),
+            "-p",
+            "limit",
+            "2",
+            "-p",
+            "record",
+            str(tmp_path / "record.json"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
     record = json.loads((tmp_path / "record.json").read_text())
-    assert [r["model"] for r in record["results"]] == ["tiny", "tiny_clean"] and record["comparisons"][0]["n"] == 6 and "tasks" not in record["results"][0]
+    assert (
+        [r["model"] for r in record["results"]] == ["tiny", "tiny_clean"]
+        and record["comparisons"][0]["n"] == 6
+        and "tasks" not in record["results"][0]
+    )
 
 
 def test_committed_reference_answers_are_right():
     record = json.loads((ROOT / "data" / "evals" / "reference_answers.json").read_text())
     for name in ("cruxeval-o", "cruxeval-i"): assert record[name] == {"right": 800, "rows": 800, "not right": {}}
-    assert record["mbpp+, canonical"]["rows"] == 378 and record["mbpp+, canonical"]["right"] == 377 and list(record["mbpp+, canonical"]["not right"]) == ["Mbpp/596"]
-    assert record["mbpp+"]["completions"] - record["mbpp+"]["agree"] == 3 and set(record["mbpp+"]["disagree"]) == {"Mbpp/596 canonical", "Mbpp/255 canonical", "Mbpp/630 canonical"}   # unscored; twice evalplus' clock under load
+    assert (
+        record["mbpp+, canonical"]["rows"] == 378
+        and record["mbpp+, canonical"]["right"] == 377
+        and list(record["mbpp+, canonical"]["not right"]) == ["Mbpp/596"]
+    )
+    assert record["mbpp+"]["completions"] - record["mbpp+"]["agree"] == 3 and set(record["mbpp+"]["disagree"]) == {
+        "Mbpp/596 canonical",
+        "Mbpp/255 canonical",
+        "Mbpp/630 canonical",
+    }  # unscored; twice evalplus' clock under load
     assert record["heldout deduction, lm-eval"]["agree"] == record["heldout deduction, lm-eval"]["tasks"] == 500
-    assert record["maths"]["agree"] == record["maths"]["answers"] and set(record["cruxeval-o, lm-eval"]["disagree"].values()) == {"a text"}
+    assert record["maths"]["agree"] == record["maths"]["answers"] and set(
+        record["cruxeval-o, lm-eval"]["disagree"].values()
+    ) == {"a text"}
 
 
 @pytest.mark.slow
 def test_reference_answers_again(azr_data, tmp_path):
     if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
-    subprocess.run([sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", str(ROOT / "nbs/runs/reference_answers.ipynb"), str(tmp_path / "out.ipynb"), "-p", "data", str(azr_data), "-p", "limit", "20", "-p", "programs", "20",
-                    "-p", "record", str(tmp_path / "record.json")], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "papermill",
+            "-k",
+            "python3",
+            "--no-progress-bar",
+            str(ROOT / "nbs/runs/reference_answers.ipynb"),
+            str(tmp_path / "out.ipynb"),
+            "-p",
+            "data",
+            str(azr_data),
+            "-p",
+            "limit",
+            "20",
+            "-p",
+            "programs",
+            "20",
+            "-p",
+            "record",
+            str(tmp_path / "record.json"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["cruxeval-o"]["right"] == record["cruxeval-i"]["right"] == 20
     if "mbpp+" in record: assert record["mbpp+"]["canonical right"] == 20 and record["mbpp+"]["agree"] == 40
@@ -218,11 +422,25 @@ def test_reference_answers_again(azr_data, tmp_path):
 @JAIL
 def test_a_task_without_an_expected_value_is_said_and_no_ones_fault():
     pytest.importorskip("evalplus")
-    row = {"id": "Mbpp/596", "task_id": "Mbpp/596", "prompt": "", "entry_point": "size", "canonical_solution": "def size(x):\n    return iter(x)\n", "base_input": [[[1]]], "plus_input": [], "atol": 0}
-    with Executor(**BENCHMARKS["mbpp+"].executor) as executor: verdict, = BENCHMARKS["mbpp+"].judge([(row, "<answer>\n```python\ndef size(x):\n    return 64\n```\n</answer>")], "chat", executor)
+    row = {
+        "id": "Mbpp/596",
+        "task_id": "Mbpp/596",
+        "prompt": "",
+        "entry_point": "size",
+        "canonical_solution": "def size(x):\n    return iter(x)\n",
+        "base_input": [[[1]]],
+        "plus_input": [],
+        "atol": 0,
+    }
+    with Executor(**BENCHMARKS["mbpp+"].executor) as executor:
+        (verdict,) = BENCHMARKS["mbpp+"].judge(
+            [(row, "<answer>\n```python\ndef size(x):\n    return 64\n```\n</answer>")], "chat", executor
+        )
     assert str(verdict.status) == "unscored" and verdict.score == 0
     record = {"statuses": {"unscored": 1}, "empty": 0, "cut": 0}
-    assert remarks([record], Exam()) == ["1 of 1 cannot be judged, because no test of their task has an expected value here: counted as wrong"]
+    assert remarks([record], Exam()) == [
+        "1 of 1 cannot be judged, because no test of their task has an expected value here: counted as wrong"
+    ]
 
 
 # -- which model answered, and which judge
@@ -274,11 +492,13 @@ def more_tokens(folder):
     tokenizer.save_pretrained(folder)
 
 
-CHANGES = {"one weight of a shard": another_weight,
-           "what ends a completion": lambda folder: edited(folder, "generation_config.json", eos_token_id=[1, 5]),
-           "the chat template": lambda folder: (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}"),
-           "the tokenizer": more_tokens,
-           "a setting": lambda folder: edited(folder, "config.json", rms_norm_eps=1e-3)}
+CHANGES = {
+    "one weight of a shard": another_weight,
+    "what ends a completion": lambda folder: edited(folder, "generation_config.json", eos_token_id=[1, 5]),
+    "the chat template": lambda folder: (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}"),
+    "the tokenizer": more_tokens,
+    "a setting": lambda folder: edited(folder, "config.json", rms_norm_eps=1e-3),
+}
 
 
 @pytest.mark.parametrize("what", CHANGES)
@@ -322,7 +542,9 @@ def test_libraries_and_our_own_code_belong_to_the_key(tmp_path, asked, monkeypat
     evaluate = lambda: asked_tersely("tiny", tmp_path)
     first, plain, sources = evaluate(), azr.evals.versions, azr.evals._sources
     newer = {"transformers": "9.9"}
-    monkeypatch.setattr(azr.evals, "versions", lambda *names: plain(*names) | {k: v for k, v in newer.items() if k in names})
+    monkeypatch.setattr(
+        azr.evals, "versions", lambda *names: plain(*names) | {k: v for k, v in newer.items() if k in names}
+    )
     assert evaluate()["engine"]["transformers"] == "9.9" and len(asked) == 18
     monkeypatch.setattr(azr.evals, "_sources", lambda *names: sources(*names) + [b"one line more"])
     assert evaluate()["code"] != first["code"] and len(asked) == 27
@@ -335,8 +557,10 @@ def test_what_an_older_version_left_is_asked_again_and_kept(tmp_path, asked):
     sheet.write_text(old)
     (tmp_path / "tiny" / "heldout.json").write_text('{"benchmark": "heldout", "model": "tiny"}')
     asked_tersely("tiny", tmp_path, said.append)
-    assert len(asked) == 9 and said == [f"{sheet} is of an older version, which did not record all that a score depends on: "
-                                        "every task is asked again, and what was there is kept as heldout-older.jsonl"]
+    assert len(asked) == 9 and said == [
+        f"{sheet} is of an older version, which did not record all that a score depends on: "
+        "every task is asked again, and what was there is kept as heldout-older.jsonl"
+    ]
     assert sheet.with_name("heldout-older.jsonl").read_text() == old
     asked_tersely("tiny", tmp_path, said.append)
     assert len(asked) == 9 and len(said) == 1
@@ -366,7 +590,9 @@ def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
     own_benchmark(monkeypatch, lambda row, text: True, told=told)          # the code has another rule
     second = take()
     assert second["tasks"] == {"a": 1, "b": 1} and len(told) == 5 and len(prompts) == 2
-    with pytest.raises(ValueError, match="judged by different versions of azr.*judges stored completions without asking"):
+    with pytest.raises(
+        ValueError, match="judged by different versions of azr.*judges stored completions without asking"
+    ):
         compare(first, second)
     lines = lambda: [json.loads(line)["right"] for line in (tmp_path / "own.jsonl").read_text().splitlines()]
     assert len(lines()) > 2
@@ -405,7 +631,9 @@ def test_two_names_of_one_folder_are_not_mixed(tmp_path):
 def test_a_comparison_names_what_else_differs(tmp_path):
     def asks(exam, **facts):
         about = {"model": "a", **facts}
-        return examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path / str(facts), about, progress=False, say=str)
+        return examine(
+            Script(lambda prompt: "1"), "heldout", exam, tmp_path / str(facts), about, progress=False, say=str
+        )
     base = asks(TERSE, dtype="float32")
     assert compare(base, base)["differs"] == {} and "asked otherwise" not in result_table([base, base | {"model": "b"}])
     other = asks(replace(TERSE, temperature=1.0, samples=2), dtype="bfloat16")
@@ -487,10 +715,14 @@ def test_another_base_is_refused_and_a_missing_one_is_named(tree, tmp_path):
     known = json.loads((run / "model" / BASE).read_text())
     another_weight(tree / "base")
     wanted, now = f"weights {known['weights']}", f"{tree / 'base'} has {weights_hash(tree / 'base')}"
-    with pytest.raises(ValueError, match=rf"'\./base' in .* \({wanted}\), and other weights lie there now \({now}\): put it back"):
+    with pytest.raises(
+        ValueError, match=rf"'\./base' in .* \({wanted}\), and other weights lie there now \({now}\): put it back"
+    ):
         load_policy(str(run))
     shutil.rmtree(tree / "base")
-    with pytest.raises(ValueError, match="no weights lie there now: put it back .*base_model_name_or_path in .*adapter_config.json"):
+    with pytest.raises(
+        ValueError, match="no weights lie there now: put it back .*base_model_name_or_path in .*adapter_config.json"
+    ):
         load_policy(str(run))
     saved_tiny(tmp_path / "else" / "here")
     edited(run / "model", "adapter_config.json", base_model_name_or_path=str(tmp_path / "else" / "here"))
@@ -551,11 +783,16 @@ def test_a_finished_run_of_a_base_that_changed_is_not_taken(tree, monkeypatch):
     run, settings = tree / "runs" / "base", LORA | {"model": "./base"}
     edited(run, BASE, folder=str(tree / "base"))                       # as if it had been trained here
     said = []
-    assert list(sweep({"base": settings}, tree / "runs", say=said.append)) == ["base"] and said == ["1 of 1 runs are done"]
+    assert list(sweep({"base": settings}, tree / "runs", say=said.append)) == ["base"] and said == [
+        "1 of 1 runs are done"
+    ]
     another_weight(tree / "base")
-    with pytest.raises(RuntimeError, match="holds a run of other weights .* than .* has now .*: choose another run folder"):
+    with pytest.raises(
+        RuntimeError, match="holds a run of other weights .* than .* has now .*: choose another run folder"
+    ):
         sweep({"base": settings}, tree / "runs", say=said.append)
-    with pytest.raises(ValueError, match="holds a run of other weights"): train(config("demo", **settings), run, say=said.append)
+    with pytest.raises(ValueError, match="holds a run of other weights"):
+        train(config("demo", **settings), run, say=said.append)
 
 
 def test_records_of_several_experiments_are_not_one_table(adapters):
@@ -569,6 +806,15 @@ def test_records_of_several_experiments_are_not_one_table(adapters):
 
 
 def test_committed_records_are_of_one_experiment_each():
-    own = {"advantage", "attempts", "control", "proposer_weight", "reference_choice", "references", "rewards", "solver_samples"}
+    own = {
+        "advantage",
+        "attempts",
+        "control",
+        "proposer_weight",
+        "reference_choice",
+        "references",
+        "rewards",
+        "solver_samples",
+    }
     check_alike(read_compacts(ROOT / "data" / "ablations"), own | {"task_types"})
     check_alike(read_compacts(ROOT / "data" / "scaling"), {"model"})

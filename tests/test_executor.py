@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor, Policy, _jail_trouble, _warn_without_jail, check_expression, check_program
+from azr.executor import (
+    ISOLATIONS,
+    Call,
+    Executor,
+    Policy,
+    _jail_trouble,
+    _warn_without_jail,
+    check_expression,
+    check_program,
+)
 from azr.values import equal, parse_literal
 
 INC = Call("def f(x): return x + 1", "41")
@@ -65,18 +74,42 @@ def test_policy_refuses_with_the_line(name):
     verdict = check_program(UNSAFE[name])
     assert verdict.status is Status.UNSAFE and verdict.detail.startswith("line "), verdict
 
-SAFE = ["import math, json, re, string, collections, itertools, functools, heapq, bisect, copy\ndef f(x): return 1", "from collections import defaultdict, deque, Counter\ndef f(x): return 1", "import collections.abc\ndef f(x): return 1",
-        "from typing import *\ndef f(x: List[int]) -> int: return 1", "def f(input, open=1): return input", "class A:\n    def __init__(self): super().__init__(); self._x = 1\ndef f(x): return A().__class__.__name__",
-        "class A:\n    def __init__(self, name): self._name, self._hash = name, 1\n    def _add(self, o): return o\n    def __getattr__(self, name): return 1\n    def __del__(self): pass\ndef f(x): return A(x)._add(A(x)._name)",
-        "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f(x): return P(x).x", "def f(x): return hasattr(x, 'append') and getattr(x, 'append', None)", "def f(x):\n    if __name__ == '__main__': print(1)\n    return [__ for __ in x]",
-        "def f(x):\n    match x:\n        case int(y) | [y, *_] | {'a': y}: return y", "f = lambda x: x", "async def f(x): return x", "def f(*a): return a", "def f(**k): return k"]
+SAFE = [
+    "import math, json, re, string, collections, itertools, functools, heapq, bisect, copy\ndef f(x): return 1",
+    "from collections import defaultdict, deque, Counter\ndef f(x): return 1",
+    "import collections.abc\ndef f(x): return 1",
+    "from typing import *\ndef f(x: List[int]) -> int: return 1",
+    "def f(input, open=1): return input",
+    "class A:\n    def __init__(self): super().__init__(); self._x = 1\ndef f(x): return A().__class__.__name__",
+    "class A:\n    def __init__(self, name): self._name, self._hash = name, 1\n    def _add(self, o): return o\n    def __getattr__(self, name): return 1\n    def __del__(self): pass\ndef f(x): return A(x)._add(A(x)._name)",
+    "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f(x): return P(x).x",
+    "def f(x): return hasattr(x, 'append') and getattr(x, 'append', None)",
+    "def f(x):\n    if __name__ == '__main__': print(1)\n    return [__ for __ in x]",
+    "def f(x):\n    match x:\n        case int(y) | [y, *_] | {'a': y}: return y",
+    "f = lambda x: x",
+    "async def f(x): return x",
+    "def f(*a): return a",
+    "def f(**k): return k",
+]
 
 @pytest.mark.parametrize("program", SAFE)
 def test_policy_lets_ordinary_programs_pass(program): assert check_program(program).ok, check_program(program)
 
 def test_check_program_names_each_failure():
-    for program, status in [("def f(:", Status.SYNTAX), ("return 1", Status.SYNTAX), ("def f(x):\n    nonlocal y", Status.SYNTAX), ("x = " + "(" * 500, Status.SYNTAX), ("x = " + "-" * 15_000 + "1", Status.SYNTAX), ("\0", Status.SYNTAX),
-                            ("\ud800", Status.SYNTAX), ("def g(x): pass", Status.NO_FUNCTION), ("class A:\n    def f(self): pass", Status.NO_FUNCTION), ("def f(): pass", Status.NO_PARAMETER), ("#" * 20_001, Status.TOO_LARGE), ("", Status.NO_FUNCTION)]:
+    for program, status in [
+        ("def f(:", Status.SYNTAX),
+        ("return 1", Status.SYNTAX),
+        ("def f(x):\n    nonlocal y", Status.SYNTAX),
+        ("x = " + "(" * 500, Status.SYNTAX),
+        ("x = " + "-" * 15_000 + "1", Status.SYNTAX),
+        ("\0", Status.SYNTAX),
+        ("\ud800", Status.SYNTAX),
+        ("def g(x): pass", Status.NO_FUNCTION),
+        ("class A:\n    def f(self): pass", Status.NO_FUNCTION),
+        ("def f(): pass", Status.NO_PARAMETER),
+        ("#" * 20_001, Status.TOO_LARGE),
+        ("", Status.NO_FUNCTION),
+    ]:
         assert check_program(program).status is status, program[:30]
     assert check_program("import random\ndef f(x): return 1", Policy(imports=("random",))).ok
 
@@ -90,21 +123,46 @@ BEHIND = {
     "from a package": ("from json import codecs\ndef f(x): return 1", Status.UNSAFE, "reaches for json.codecs"),
     "eval is absent": ("def f(x): return eval('1')", Status.UNSAFE, "uses eval"),
     "open is absent": ("def f(x): return open('/etc/passwd')", Status.UNSAFE, "uses open"),
-    "annotations as code": ("import typing\ndef g(a: \"().__class__.__base__\"): pass\ndef f(x): return typing.get_type_hints(g)", Status.UNSAFE, "text that reaches for .__base__"),
-    "attrgetter": ("from operator import attrgetter\ndef f(x): return attrgetter('real.__class__.__base__')(x)", Status.UNSAFE, "attribute name"),
-    "formatter": ("import string\ndef f(x): return string.Formatter().get_field('0.__globals__', [f], {})", Status.UNSAFE, "attribute name"),
+    "annotations as code": (
+        "import typing\ndef g(a: \"().__class__.__base__\"): pass\ndef f(x): return typing.get_type_hints(g)",
+        Status.UNSAFE,
+        "text that reaches for .__base__",
+    ),
+    "attrgetter": (
+        "from operator import attrgetter\ndef f(x): return attrgetter('real.__class__.__base__')(x)",
+        Status.UNSAFE,
+        "attribute name",
+    ),
+    "formatter": (
+        "import string\ndef f(x): return string.Formatter().get_field('0.__globals__', [f], {})",
+        Status.UNSAFE,
+        "attribute name",
+    ),
     "getattr is guarded": ("def f(x): return getattr(f, '__glob' + 'als__')", Status.UNSAFE, "attribute name"),
-    "names that pretend": ("class S(str):\n    def split(self, *a): return ['real']\ndef f(x): return getattr(f, S('__globals__'))", Status.UNSAFE, "attribute name"),
+    "names that pretend": (
+        "class S(str):\n    def split(self, *a): return ['real']\ndef f(x): return getattr(f, S('__globals__'))",
+        Status.UNSAFE,
+        "attribute name",
+    ),
     "file": (WALK + "def f(x): return os.open('/etc/passwd', 0)", Status.UNSAFE, "tried open"),
     "system": (WALK + "def f(x): return os.system('true')", Status.UNSAFE, "tried os.system"),
     "fork": (WALK + "def f(x): return os.fork()", Status.UNSAFE, "tried os.fork"),
     "kill": (WALK + "def f(x): return os.kill(os.getppid(), 9)", Status.UNSAFE, "tried os.kill"),
     "listing": (WALK + "def f(x): return os.listdir('/')", Status.UNSAFE, "tried os.listdir"),
     "remove": (WALK + "def f(x): return os.remove('/tmp/azr-no-such-file')", Status.UNSAFE, "tried os.remove"),
-    "in a try": (WALK + "def f(x):\n    try: os.system('true')\n    except BaseException: return 1", Status.UNSAFE, "tried os.system"),
+    "in a try": (
+        WALK + "def f(x):\n    try: os.system('true')\n    except BaseException: return 1",
+        Status.UNSAFE,
+        "tried os.system",
+    ),
     "exit": (WALK + "def f(x): os._exit(0)", Status.CRASHED, "ended without"),
     "abort": (WALK + "def f(x): os.abort()", Status.CRASHED, "signal 6"),
-    "forged nonsense": (WALK + "def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, b'nonsense\\n')\n        except OSError: pass\n    return 1", Status.CRASHED, "ended without"),
+    "forged nonsense": (
+        WALK
+        + "def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, b'nonsense\\n')\n        except OSError: pass\n    return 1",
+        Status.CRASHED,
+        "ended without",
+    ),
 }
 
 @pytest.mark.parametrize("name", BEHIND)
@@ -114,16 +172,39 @@ def test_the_lines_behind_the_policy_hold(unchecked, name):
     assert outcome.status is status and error in outcome.error, outcome
     assert unchecked.run([INC])[0].value == "42"
 
-@pytest.mark.parametrize("frame", ['{"status": "ok", "value": 5, "seconds": 0}', '{"status": "wrong", "value": "1", "seconds": 0}', '{"status": "ok", "value": "__import__(1)", "seconds": 0}', '[]', '{}'])
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"status": "ok", "value": 5, "seconds": 0}',
+        '{"status": "wrong", "value": "1", "seconds": 0}',
+        '{"status": "ok", "value": "__import__(1)", "seconds": 0}',
+        '[]',
+        '{}',
+    ],
+)
 def test_forged_results_raise_nothing_here(unchecked, frame):
-    forge = WALK + f"def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, {frame.encode() + bytes([10])!r})\n        except OSError: pass\n    os._exit(0)"
+    forge = (
+        WALK
+        + f"def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, {frame.encode() + bytes([10])!r})\n        except OSError: pass\n    os._exit(0)"
+    )
     outcome = unchecked.run([Call(forge, "1")], twice=True)[0]
     assert outcome.status is Status.CRASHED or outcome.value == "__import__(1)"  # text, which nobody evaluates
     assert unchecked.run([INC])[0].value == "42"
 
 def test_workers_carry_nothing_worth_stealing(unchecked):
-    assert one(unchecked, WALK + "def f(x): return sorted(os.environ)").value in ("['LC_ALL', 'PYTHONHASHSEED']", "['LC_ALL', 'PYTHONHASHSEED', '__CF_USER_TEXT_ENCODING']")
-    assert one(unchecked, WALK + "def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', 'transformers', 'ctypes', 'site'))").value == "[]"
+    assert one(unchecked, WALK + "def f(x): return sorted(os.environ)").value in (
+        "['LC_ALL', 'PYTHONHASHSEED']",
+        "['LC_ALL', 'PYTHONHASHSEED', '__CF_USER_TEXT_ENCODING']",
+    )
+    assert (
+        one(
+            unchecked,
+            WALK
+            + "def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', 'transformers', 'ctypes', 'site'))",
+        ).value
+        == "[]"
+    )
     assert one(unchecked, WALK + "def f(x): return os.getcwd()").value == "'/'"
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -142,12 +223,21 @@ def test_root_becomes_nobody(unchecked): assert one(unchecked, WALK + "def f(x):
 
 LIMITS = {
     "loop": (LOOP.program, Status.TIMEOUT),
-    "loop that catches everything": ("def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass", Status.TIMEOUT),
+    "loop that catches everything": (
+        "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
+        Status.TIMEOUT,
+    ),
     "loop while defining": ("while True: pass\ndef f(x): return x", Status.TIMEOUT),
     "regular expression": ("import re\ndef f(x): return bool(re.match('(a+)+$', 'a' * 40 + 'b'))", Status.TIMEOUT),
     "large power": ("def f(x): return len(str((10 ** 7) ** (10 ** 6)))", Status.TIMEOUT),
-    "endless __eq__": ("class A:\n    def __eq__(self, other):\n        while True: pass\ndef f(x): return A() == 1", Status.TIMEOUT),
-    "endless __str__ of an error": ("class E(Exception):\n    def __str__(self):\n        while True: pass\ndef f(x): raise E()", Status.TIMEOUT),
+    "endless __eq__": (
+        "class A:\n    def __eq__(self, other):\n        while True: pass\ndef f(x): return A() == 1",
+        Status.TIMEOUT,
+    ),
+    "endless __str__ of an error": (
+        "class E(Exception):\n    def __str__(self):\n        while True: pass\ndef f(x): raise E()",
+        Status.TIMEOUT,
+    ),
     "list": ("def f(x): return [0] * 10 ** 9", Status.MEMORY),
     "string that doubles": ("def f(x):\n    s = 'a'\n    while True: s += s", Status.MEMORY),
     "bytes": ("def f(x): return bytearray(10 ** 10)", Status.MEMORY),
@@ -161,12 +251,18 @@ LIMITS = {
     "generator": ("def f(x): yield x", Status.UNREPRESENTABLE),
     "coroutine": ("async def f(x): return x", Status.UNREPRESENTABLE),
     "cycle": ("def f(x):\n    y = []\n    y.append(y)\n    return y", Status.UNREPRESENTABLE),
-    "object that equals all": ("class A:\n    def __eq__(self, other): return True\n    def __repr__(self): return '1'\ndef f(x): return A()", Status.UNREPRESENTABLE),
+    "object that equals all": (
+        "class A:\n    def __eq__(self, other): return True\n    def __repr__(self): return '1'\ndef f(x): return A()",
+        Status.UNREPRESENTABLE,
+    ),
     "recursion": ("def f(x): return f(x)", Status.RAISED),
     "exit": ("def f(x): raise SystemExit(0)", Status.RAISED),
     "interrupt": ("def f(x): raise KeyboardInterrupt", Status.RAISED),
     "error while defining": ("y = 1 / 0\ndef f(x): return x", Status.RAISED),
-    "error without a message": ("class E(BaseException):\n    def __str__(self): raise self\ndef f(x): raise E()", Status.RAISED),
+    "error without a message": (
+        "class E(BaseException):\n    def __str__(self): raise self\ndef f(x): raise E()",
+        Status.RAISED,
+    ),
     "wrong number of arguments": ("def f(x, y): return x", Status.RAISED),
     "no function after all": ("def f(x): return x\ndel f", Status.NO_FUNCTION),
 }
@@ -184,14 +280,27 @@ def test_errors_begin_with_the_class(executor):
 
 def test_errors_are_the_same_every_time(executor):
     assert one(executor, "def f(x): raise ValueError(object())").error == "ValueError: <object object at (an address)>"
-    assert one(executor, "def f(x): return id(object())", twice=True).error == "(an address) in one process, (an address) in another"
+    assert (
+        one(executor, "def f(x): return id(object())", twice=True).error
+        == "(an address) in one process, (an address) in another"
+    )
 
 def test_what_is_printed_goes_nowhere(executor):
-    outcome = one(executor, """def f(x):\n    for _ in range(10_000): print('{"status": "ok", "value": "1", "id": 0}')\n    return 2""")
+    outcome = one(
+        executor,
+        """def f(x):\n    for _ in range(10_000): print('{"status": "ok", "value": "1", "id": 0}')\n    return 2""",
+    )
     assert outcome.value == "2"
 
 def test_values_come_back_whole(executor):
-    for text in ["'" + "\\ud800é😀\\x00\\n" * 50 + "'", "{'b': 1, 'a': {(1, 2), (0,)}}", "[float('inf'), -0.0, 1e-300, None, True, b'\\xff']", "'" + "x" * 19_998 + "'", "range(0, 3)", str(list(range(3_400)))]:
+    for text in [
+        "'" + "\\ud800é😀\\x00\\n" * 50 + "'",
+        "{'b': 1, 'a': {(1, 2), (0,)}}",
+        "[float('inf'), -0.0, 1e-300, None, True, b'\\xff']",
+        "'" + "x" * 19_998 + "'",
+        "range(0, 3)",
+        str(list(range(3_400))),
+    ]:
         outcome = one(executor, "def f(x): return x", text)
         assert outcome.ok and equal(parse_literal(outcome.value), parse_literal(text)), outcome
 
@@ -203,14 +312,36 @@ def test_arguments_are_read_before_the_program_exists(executor):
 
 # no state leaks
 
-LEAKS = [("import math\nmath.pi = 3\ndef f(x): return 1", "import math\ndef f(x): return round(math.pi, 2)", "3.14"),
-         ("from fractions import Fraction\nFraction.denominator = 5\ndef f(x): return 1", "from fractions import Fraction\ndef f(x): return Fraction(1, 2).denominator", "2"),
-         ("import collections\ncollections.Counter.total = lambda self: 0\ndef f(x): return 1", "import collections\ndef f(x): return collections.Counter('aa').total()", "2"),
-         ("def len(x): return 7\nsum = len\ndef f(x): return 1", "def f(x): return len([sum([1])])", "1"),
-         ("count = 0\ndef f(x):\n    global count\n    count += 1\n    return count", "count = 5\ndef f(x):\n    global count\n    count += 1\n    return count", "6"),
-         ("def f(x):\n    f.note = 1\n    return f.note", "def f(x): return hasattr(f, 'note')", "False"),
-         ("def f(x):\n    try: return f(x)\n    except RecursionError: return 1", "def f(x): return 0 if x == 0 else 1 + f(x - 1)", "900"),
-         ("class A:\n    def __del__(self):\n        while True: pass\ndef f(x):\n    a = A()\n    a.a = a\n    return 1", "def f(x): return len([[i] for i in range(5_000)])", "5000")]
+LEAKS = [
+    ("import math\nmath.pi = 3\ndef f(x): return 1", "import math\ndef f(x): return round(math.pi, 2)", "3.14"),
+    (
+        "from fractions import Fraction\nFraction.denominator = 5\ndef f(x): return 1",
+        "from fractions import Fraction\ndef f(x): return Fraction(1, 2).denominator",
+        "2",
+    ),
+    (
+        "import collections\ncollections.Counter.total = lambda self: 0\ndef f(x): return 1",
+        "import collections\ndef f(x): return collections.Counter('aa').total()",
+        "2",
+    ),
+    ("def len(x): return 7\nsum = len\ndef f(x): return 1", "def f(x): return len([sum([1])])", "1"),
+    (
+        "count = 0\ndef f(x):\n    global count\n    count += 1\n    return count",
+        "count = 5\ndef f(x):\n    global count\n    count += 1\n    return count",
+        "6",
+    ),
+    ("def f(x):\n    f.note = 1\n    return f.note", "def f(x): return hasattr(f, 'note')", "False"),
+    (
+        "def f(x):\n    try: return f(x)\n    except RecursionError: return 1",
+        "def f(x): return 0 if x == 0 else 1 + f(x - 1)",
+        "900",
+    ),
+    (
+        "class A:\n    def __del__(self):\n        while True: pass\ndef f(x):\n    a = A()\n    a.a = a\n    return 1",
+        "def f(x): return len([[i] for i in range(5_000)])",
+        "5000",
+    ),
+]
 
 @pytest.mark.parametrize("number", range(len(LEAKS)))
 def test_no_call_sees_another(executor, number):
@@ -221,19 +352,42 @@ def test_no_call_sees_another(executor, number):
 
 # determinism
 
-@pytest.mark.parametrize("program", ["def f(x): return hash('a')", "def f(x): return list({'a', 'b', 'c', 'd', 'e', 'f', 'g'})", "def f(x): return id(x)", "def f(x): return repr(object())", "def f(x): return str({'a', 'b', 'c', 'd', 'e', 'f'})",
-                                     "def f(x):\n    if hash('q') % 2 ** 16 > 2 ** 15: raise ValueError\n    return [i for i in {'a', 'b', 'c', 'd', 'e', 'f'}]"])
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x): return hash('a')",
+        "def f(x): return list({'a', 'b', 'c', 'd', 'e', 'f', 'g'})",
+        "def f(x): return id(x)",
+        "def f(x): return repr(object())",
+        "def f(x): return str({'a', 'b', 'c', 'd', 'e', 'f'})",
+        "def f(x):\n    if hash('q') % 2 ** 16 > 2 ** 15: raise ValueError\n    return [i for i in {'a', 'b', 'c', 'd', 'e', 'f'}]",
+    ],
+)
 def test_hash_order_is_refused(executor, program):
     assert one(executor, program, twice=True).status is Status.NONDETERMINISTIC
     once = {one(executor, program).value for _ in range(2)} if "id(" not in program and "object" not in program else {1}
     assert len(once) == 1  # one run alone is the same on every worker
 
-@pytest.mark.parametrize("program", ["def f(x): return {'b', 'a', 'c'}", "def f(x): return {k: 1 for k in {'a', 'b', 'c', 'd'}}", "def f(x): raise ValueError(object())", "def f(x): return sorted({'b', 'a'})"])
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x): return {'b', 'a', 'c'}",
+        "def f(x): return {k: 1 for k in {'a', 'b', 'c', 'd'}}",
+        "def f(x): raise ValueError(object())",
+        "def f(x): return sorted({'b', 'a'})",
+    ],
+)
 def test_what_only_looks_unordered_is_not(executor, program):
     assert one(executor, program, twice=True).status is one(executor, program).status is not Status.NONDETERMINISTIC
 
 def test_long_values_are_compared_when_the_limit_is_raised():
-    with Executor(workers=1, max_output=100_000) as e: assert len(one(e, "def f(x): return {str(i): 'a' * 50 for i in {str(j) for j in range(900)}}", twice=True).value) > 40_000
+    with Executor(workers=1, max_output=100_000) as e:
+        assert (
+            len(one(e, "def f(x): return {str(i): 'a' * 50 for i in {str(j) for j in range(900)}}", twice=True).value)
+            > 40_000
+        )
 
 def test_verdicts_repeat(executor):
     calls = [Call(p, "1") for p, _ in list(LIMITS.values())[7:]] + [INC] * 5
@@ -243,7 +397,14 @@ def test_verdicts_repeat(executor):
 # neighbours, order, recovery
 
 def test_order_and_neighbours(executor):
-    calls = [LOOP if i in (7, 40) else Call("def f(x): return [0] * 10 ** 9", "1") if i % 25 == 3 else Call(f"def f(x): return x + {i}", "1") for i in range(60)]
+    calls = [
+        (
+            LOOP
+            if i in (7, 40)
+            else Call("def f(x): return [0] * 10 ** 9", "1") if i % 25 == 3 else Call(f"def f(x): return x + {i}", "1")
+        )
+        for i in range(60)
+    ]
     outcomes = executor.run(calls)
     for i, o in enumerate(outcomes):
         assert o.status is (Status.TIMEOUT if i in (7, 40) else Status.MEMORY if i % 25 == 3 else Status.OK)
@@ -267,7 +428,9 @@ def test_a_killed_worker_is_replaced(isolation):
 def test_workers_killed_in_the_middle_cost_nobody_anything():
     with Executor(workers=2, timeout=.3) as e:
         e.run([INC] * 4)
-        threading.Timer(.15, lambda: [os.kill(h.process.pid, signal.SIGKILL) for h in list(e._pools[0].handles)]).start()
+        threading.Timer(
+            0.15, lambda: [os.kill(h.process.pid, signal.SIGKILL) for h in list(e._pools[0].handles)]
+        ).start()
         outcomes = e.run([LOOP] * 2 + [INC] * 30)
         assert [o.status for o in outcomes[:2]] == [Status.TIMEOUT] * 2 and all(o.value == "42" for o in outcomes[2:])
         assert e.stats()["restarts"] >= 1
@@ -329,8 +492,10 @@ def descendants(pid: int) -> list[int]: return [p for child in children_of(pid) 
 @pytest.mark.parametrize("isolation", LAYERS)
 @pytest.mark.parametrize("busy", [False, True])
 def test_workers_die_with_a_parent_that_was_killed(busy, isolation):
-    script = (f"from azr.executor import *\nimport sys\ne = Executor(workers=2, timeout=60, isolation={isolation!r})\ne.run([Call('def f(x): return x', '1')] * 4)\nprint('ready', flush=True)\n"
-              + ("e.run([Call('def f(x):\\n    while True: pass', '1')] * 4)" if busy else "import time; time.sleep(60)"))
+    script = (
+        f"from azr.executor import *\nimport sys\ne = Executor(workers=2, timeout=60, isolation={isolation!r})\ne.run([Call('def f(x): return x', '1')] * 4)\nprint('ready', flush=True)\n"
+        + ("e.run([Call('def f(x):\\n    while True: pass', '1')] * 4)" if busy else "import time; time.sleep(60)")
+    )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert parent.stdout.readline() == "ready\n"
     time.sleep(.4 if busy else 0)
@@ -345,23 +510,59 @@ def test_workers_die_with_a_parent_that_was_killed(busy, isolation):
 def expressions():
     with Executor(workers=1, timeout=.3, arguments="expression") as e: yield e
 
-@pytest.mark.parametrize("program, args, value", [("def f(x): return x", "''.join(['A'] * 3)", "'AAA'"), ("def f(x, g): return [i for i in x if g(i)]", "[0, 3, 1], lambda x: x < 2", "[0, 1]"), ("def f(x): return x", "[1, 2][:1]", "[1]"),
-                                                  ("def f(x): return x", "[i * i for i in range(3)]", "[0, 1, 4]"), ("def f(a, k=0): return a + k", "k=len('abc'), a=1", "4"), ("import math\ndef f(x): return math.floor(x)", "5 / 2", "2")])
-def test_expressions(expressions, program, args, value): assert one(expressions, program, args).value == value
+
+@pytest.mark.parametrize(
+    "program, args, value",
+    [
+        ("def f(x): return x", "''.join(['A'] * 3)", "'AAA'"),
+        ("def f(x, g): return [i for i in x if g(i)]", "[0, 3, 1], lambda x: x < 2", "[0, 1]"),
+        ("def f(x): return x", "[1, 2][:1]", "[1]"),
+        ("def f(x): return x", "[i * i for i in range(3)]", "[0, 1, 4]"),
+        ("def f(a, k=0): return a + k", "k=len('abc'), a=1", "4"),
+        ("import math\ndef f(x): return math.floor(x)", "5 / 2", "2"),
+    ],
+)
+def test_expressions(expressions, program, args, value):
+    assert one(expressions, program, args).value == value
+
 
 def test_an_expression_cannot_change_what_f_does(expressions):
     program = "import decimal\nlimit = [1]\nclass Box: size = 1\ndef f(x): return limit, Box.size"
-    for args in ["[0 for Box.size in [3]]", "(limit := 3)", "[0 for limit[0] in [5]]", "setattr(Box, 'size', 2)"]: assert one(expressions, program, args).status is Status.UNSAFE
-    for args in ["limit.append(2)", "(lambda: limit.clear())()", "(decimal.setcontext(0), 1)[1]"]: assert one(expressions, program, args).error.startswith("NameError")  # nothing of the program is in sight
-    assert one(expressions, "limit = [1]\ndef f(x): return x, limit", "limit.append(2)").value == "(None, [1])" and one(expressions, "data = [1, 2]\ndef f(x): return x", "data[:]").value == "[1, 2]"
-    for args in ["1) or (True", "1), f(2", ""]: assert one(expressions, "def f(x): return x == 'gold'", args).status in (Status.BAD_ARGUMENTS, Status.RAISED)
-    for args in ["type('E', (), {'__eq__': lambda a, b: True})()", "[lambda: 0]", "object()", "lambda: type('E', (), {})", "(i for i in [1])"]: assert one(expressions, "def f(x): return x == 'gold'", args).status is Status.BAD_ARGUMENTS, args
-    assert one(expressions, "def f(x): return x", "[0] * 10 ** 10").status is Status.MEMORY and one(expressions, "def f(x): return x", "1 / 0").error.startswith("ZeroDivisionError")
+    for args in ["[0 for Box.size in [3]]", "(limit := 3)", "[0 for limit[0] in [5]]", "setattr(Box, 'size', 2)"]:
+        assert one(expressions, program, args).status is Status.UNSAFE
+    for args in ["limit.append(2)", "(lambda: limit.clear())()", "(decimal.setcontext(0), 1)[1]"]:
+        assert one(expressions, program, args).error.startswith("NameError")  # nothing of the program is in sight
+    assert (
+        one(expressions, "limit = [1]\ndef f(x): return x, limit", "limit.append(2)").value == "(None, [1])"
+        and one(expressions, "data = [1, 2]\ndef f(x): return x", "data[:]").value == "[1, 2]"
+    )
+    for args in ["1) or (True", "1), f(2", ""]:
+        assert one(expressions, "def f(x): return x == 'gold'", args).status in (Status.BAD_ARGUMENTS, Status.RAISED)
+    for args in [
+        "type('E', (), {'__eq__': lambda a, b: True})()",
+        "[lambda: 0]",
+        "object()",
+        "lambda: type('E', (), {})",
+        "(i for i in [1])",
+    ]:
+        assert one(expressions, "def f(x): return x == 'gold'", args).status is Status.BAD_ARGUMENTS, args
+    assert one(expressions, "def f(x): return x", "[0] * 10 ** 10").status is Status.MEMORY and one(
+        expressions, "def f(x): return x", "1 / 0"
+    ).error.startswith("ZeroDivisionError")
     assert check_expression("open('x')").status is Status.UNSAFE
 
 # other Pythons
 
-OTHERS = sorted({os.path.realpath(p) for v in ("3.12", "3.13", "3.14") for p in filter(None, [shutil.which(f"python{v}"), *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{v}.*/bin/python"))]) if subprocess.run([p, "-c", "import sys"], capture_output=True).returncode == 0})
+OTHERS = sorted(
+    {
+        os.path.realpath(p)
+        for v in ("3.12", "3.13", "3.14")
+        for p in filter(
+            None, [shutil.which(f"python{v}"), *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{v}.*/bin/python"))]
+        )
+        if subprocess.run([p, "-c", "import sys"], capture_output=True).returncode == 0
+    }
+)
 SCRIPT = """
 from azr.executor import Call, Executor, _is_plain
 program = "def f(x):\\n    try: y = [i for i in x if i and (lambda a: a)(i)]\\n    except ValueError as e: return str(e)\\n    return sorted(y)[:2], sum(i for i in x), {**{'a': f'{x!r:>9}'}}"
@@ -374,12 +575,26 @@ with Executor(workers=1, timeout=.3) as executor: print([(str(o.status), o.value
 @pytest.mark.skipif(not OTHERS, reason="no other Python here")
 @pytest.mark.parametrize("python", OTHERS)
 def test_the_same_on_every_python(python):
-    done = subprocess.run([python, "-W", "ignore", "-c", SCRIPT], cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    assert done.stdout.strip() == str([("ok", "([1, 2], 6, {'a': '[3, 1, 2]'})"), ("ok", "2"), ("timeout", None), ("memory", None), ("unsafe", None), ("ok", "(1, 2)")]), done.stderr
+    done = subprocess.run(
+        [python, "-W", "ignore", "-c", SCRIPT], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == str(
+        [
+            ("ok", "([1, 2], 6, {'a': '[3, 1, 2]'})"),
+            ("ok", "2"),
+            ("timeout", None),
+            ("memory", None),
+            ("unsafe", None),
+            ("ok", "(1, 2)"),
+        ]
+    ), done.stderr
 
 # settings
 
-@pytest.mark.parametrize("settings", [dict(workers=0), dict(timeout=0), dict(memory_mb=1), dict(isolation="prison"), dict(arguments="eval")])
+
+@pytest.mark.parametrize(
+    "settings", [dict(workers=0), dict(timeout=0), dict(memory_mb=1), dict(isolation="prison"), dict(arguments="eval")]
+)
 def test_bad_settings_are_one_clear_error(settings):
     with pytest.raises(ValueError, match=str(list(settings.values())[0])): Executor(**settings)
 
@@ -388,16 +603,32 @@ def test_calls_are_text(executor, call):
     with pytest.raises(TypeError, match="Call number 1 has a program of type"): executor.run([INC, call])
     assert executor.run([INC])[0].value == "42"
 
-@pytest.mark.parametrize("program, args, status", [("def f(x): return 1\0", "1", Status.SYNTAX), ("#" * 20_001, "1", Status.TOO_LARGE), ("def g(x): return 1", "1", Status.NO_FUNCTION), ("f = 3", "1", Status.NO_FUNCTION), ("", "1", Status.NO_FUNCTION),
-                                                   ("def f(x): return x", "y", Status.BAD_ARGUMENTS), ("def f(x): return x", "1\0", Status.BAD_ARGUMENTS), ("def f(x): return x", "\ud800", Status.BAD_ARGUMENTS), ("\ud800", "1", Status.SYNTAX)])
-def test_what_a_program_can_cause_is_a_status(executor, program, args, status): assert one(executor, program, args).status is status
+
+@pytest.mark.parametrize(
+    "program, args, status",
+    [
+        ("def f(x): return 1\0", "1", Status.SYNTAX),
+        ("#" * 20_001, "1", Status.TOO_LARGE),
+        ("def g(x): return 1", "1", Status.NO_FUNCTION),
+        ("f = 3", "1", Status.NO_FUNCTION),
+        ("", "1", Status.NO_FUNCTION),
+        ("def f(x): return x", "y", Status.BAD_ARGUMENTS),
+        ("def f(x): return x", "1\0", Status.BAD_ARGUMENTS),
+        ("def f(x): return x", "\ud800", Status.BAD_ARGUMENTS),
+        ("\ud800", "1", Status.SYNTAX),
+    ],
+)
+def test_what_a_program_can_cause_is_a_status(executor, program, args, status):
+    assert one(executor, program, args).status is status
+
 
 def test_a_jail_that_cannot_be_had_is_an_error_and_auto_says_so_once(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     for cached in (_jail_trouble, _warn_without_jail): cached.cache_clear()
     try:
         with pytest.raises(RuntimeError, match="apt install bubblewrap"): Executor(isolation="jail")
-        with pytest.warns(UserWarning, match="without a jail.*could read your files"): assert Executor().isolation == "process"
+        with pytest.warns(UserWarning, match="without a jail.*could read your files"):
+            assert Executor().isolation == "process"
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert Executor().isolation == Executor(isolation="process").isolation == "process"
@@ -407,7 +638,10 @@ def test_a_jail_that_cannot_be_had_is_an_error_and_auto_says_so_once(monkeypatch
 def test_memory_is_watched_where_no_limit_holds():
     class Watched(Executor): _enforced = False
     with Watched(workers=1, timeout=20, memory_mb=64, isolation="process") as e:
-        for program in ("def f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))", "import math\ndef f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))"):
+        for program in (
+            "def f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))",
+            "import math\ndef f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))",
+        ):
             assert [o.status for o in e.run([INC, Call(program, "1"), INC])] == [Status.OK, Status.MEMORY, Status.OK]
 
 def test_one_slow_program_holds_up_nobody():
@@ -422,7 +656,10 @@ def test_one_slow_program_holds_up_nobody():
         assert [o.value for o in outcomes] == ["10000000"] + [str(i + 1) for i in range(300)]
         assert done[-1] == min(done), "the slow call, which was handed out first, was not the last to end"
 
-def test_a_progress_bar_on_request(executor): assert [o.value for o in executor.run([INC] * 3, progress="calls")] == ["42"] * 3
+
+def test_a_progress_bar_on_request(executor):
+    assert [o.value for o in executor.run([INC] * 3, progress="calls")] == ["42"] * 3
+
 
 def test_a_worker_that_cannot_start_says_why():
     with Executor(workers=1, policy=Policy(imports=("math", "no_such_module"))) as e:
@@ -432,13 +669,25 @@ def test_description_and_counts(executor):
     assert f"isolation {executor.isolation!r}" in executor.describe() and executor.isolation in ISOLATIONS
     before = executor.stats().get("timeout", 0)
     executor.run([LOOP])
-    assert executor.stats()["timeout"] == before + 1 and executor.stats()["backstop"] == 0 and executor.stats()["seconds_lost"] >= .3 * executor.stats()["timeout"]
+    assert (
+        executor.stats()["timeout"] == before + 1
+        and executor.stats()["backstop"] == 0
+        and executor.stats()["seconds_lost"] >= 0.3 * executor.stats()["timeout"]
+    )
 
 @pytest.mark.slow
 def test_endurance():
     "10,000 calls of every kind: same verdicts, same processes, no growth."
-    def memory(e): return sum(int(Path(f"/proc/{h.process.pid}/statm").read_text().split()[1]) for h in e._pools[0].handles)
-    programs = [INC.program, "def f(x): return 1 / 0", "import math\ndef f(x): return math.pi", "def f(x): return list(range(5_000))", "def f(x): return 'a' * 50_000"]
+    def memory(e):
+        return sum(int(Path(f"/proc/{h.process.pid}/statm").read_text().split()[1]) for h in e._pools[0].handles)
+
+    programs = [
+        INC.program,
+        "def f(x): return 1 / 0",
+        "import math\ndef f(x): return math.pi",
+        "def f(x): return list(range(5_000))",
+        "def f(x): return 'a' * 50_000",
+    ]
     with Executor(workers=2) as e:
         batch = [Call(programs[i % 5], str(i)) for i in range(500)]
         e.run(batch)
@@ -449,5 +698,6 @@ def test_endurance():
 
 @pytest.mark.slow
 def test_a_call_that_waits_meets_the_backstop():
-    with Unchecked(workers=1, timeout=.1) as e: outcome = one(e, WALK + "def f(x): return walk()['sys'].modules['select'].select([], [], [])")
+    with Unchecked(workers=1, timeout=0.1) as e:
+        outcome = one(e, WALK + "def f(x): return walk()['sys'].modules['select'].select([], [], [])")
     assert outcome.status is Status.TIMEOUT and outcome.backstop

@@ -43,7 +43,8 @@ WORDS = ["def f(x):", "def g(a, b=1, *c, d, **e):", "class A(B):", "return ", "y
 near_literals = st.lists(st.sampled_from(TOKENS + ODD), max_size=30).map("".join)
 near_programs = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(TOKENS), st.sampled_from(ODD)), max_size=40).map("".join)
 
-def long(units, characters: int): return st.builds(lambda head, unit, tail: head + unit * ((characters - len(head) - len(tail)) // max(1, len(unit))) + tail, st.sampled_from(["", "x = ", "f(", "[", "def f(x): return "]), units, st.sampled_from(["", "1", ")", "]", "\n"]))
+def long(units, characters: int):
+    return st.builds(lambda head, unit, tail: head + unit * ((characters - len(head) - len(tail)) // max(1, len(unit))) + tail, st.sampled_from(["", "x = ", "f(", "[", "def f(x): return "]), units, st.sampled_from(["", "1", ")", "]", "\n"]))
 
 few = lambda pieces: st.lists(st.sampled_from(pieces), min_size=1, max_size=3).map("".join)
 nested = st.builds(lambda openings, n, core: "".join(openings) * n + core + "".join({"(": ")", "[": "]", "{": "}", "set([": "])", "(1,": ")", "{1:": "}", "-": ""}[o] for o in openings[::-1]) * n,
@@ -68,7 +69,8 @@ def test_reading_values(text):
     if not isinstance(value, NotLiteral):
         assert equal(value, parse_literal(text))
         written = declared(lambda: canonical(value), Unrepresentable)
-        if isinstance(written, str): assert equal(parse_literal(written), value) and canonical(parse_literal(written)) == written
+        if isinstance(written, str):
+            assert equal(parse_literal(written), value) and canonical(parse_literal(written)) == written
     arguments = declared(lambda: parse_arguments(text), NotLiteral)
     written = declared(lambda: canonical_arguments(text), NotLiteral, Unrepresentable)
     assert isinstance(written, str) <= (not isinstance(arguments, NotLiteral))
@@ -78,7 +80,8 @@ def test_reading_values(text):
 def test_equality_is_an_equivalence(one, two):
     values = [v for v in (declared(lambda: parse_literal(text), NotLiteral) for text in (one, two)) if not isinstance(v, NotLiteral)]
     for a in values:
-        for b in values: assert bounded(lambda: equal(a, b)) is equal(b, a) and (not equal(a, b) or type(a) is type(b) or isinstance(a, (int, float, complex)))
+        for b in values:
+            assert bounded(lambda: equal(a, b)) is equal(b, a) and (not equal(a, b) or type(a) is type(b) or isinstance(a, (int, float, complex)))
 
 @settings(max_examples=300)
 @given(literals)
@@ -112,7 +115,8 @@ def test_programs(program):
         assert bounded(lambda: program_hash(program)) == program_hash(written)
     renamed = bounded(lambda: entry_to_f(program))
     try: ast.parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError): assert renamed == program and isinstance(written, SyntaxError)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        assert renamed == program and isinstance(written, SyntaxError)
 
 # ---- completions
 
@@ -142,7 +146,8 @@ def test_completions(text, kind, style, inputs):
 @pytest.mark.parametrize("style", STYLES)
 def test_long_completions(unit, style):
     text = "</think> <answer>" + unit * ((MAX_TEXT - 40) // len(unit)) + "!</answer>"
-    for kind in KINDS: bounded(lambda: parse_proposal(text, kind, style)), bounded(lambda: parse_answer(text, kind, style))
+    for kind in KINDS:
+        bounded(lambda: parse_proposal(text, kind, style)), bounded(lambda: parse_answer(text, kind, style))
     reason(parse_answer("a" * (MAX_TEXT + 1), "deduction", style))
 
 # ---- bytes are not text

@@ -1,4 +1,5 @@
 "A run folder that an earlier version left (LoRA on the embedded model, 4 steps) is browsed, evaluated and resumed by today's."
+
 import json
 import shutil
 

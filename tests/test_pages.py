@@ -27,31 +27,52 @@ def checkout(tmp_path_factory):
 
 def said(notebook) -> list[str]:
     "The text that a reader sees under each code cell; pictures and HTML tables left out."
-    texts = lambda output: output.get("text") or "\n".join(value for kind, value in sorted(output.get("data", {}).items()) if kind in ("text/plain", "text/markdown"))
-    return ["".join(texts(output) for output in cell.outputs if not (output.output_type == "stream" and output.name == "stderr"))
-            for cell in notebook.cells if cell.cell_type == "code"]
+    texts = lambda output: output.get("text") or "\n".join(
+        value for kind, value in sorted(output.get("data", {}).items()) if kind in ("text/plain", "text/markdown")
+    )
+    return [
+        "".join(
+            texts(output) for output in cell.outputs if not (output.output_type == "stream" and output.name == "stderr")
+        )
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
 
 def uncoloured(text: str) -> str: return re.sub("\x1b\\[[0-9;]*m", "", text)
 
 def plain(text: str) -> str: return re.sub(r"<Figure size [^>]*>", "<Figure>", text).strip()
 
-@pytest.mark.parametrize("page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in [*notebooks.pages(), *RESULTS]])
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else [])
+        for p in [*notebooks.pages(), *RESULTS]
+    ],
+)
 def test_page(page, checkout, monkeypatch):
     monkeypatch.setenv("AZR_DATA", str(data_folder().resolve()))
     monkeypatch.setenv("PYTHONHASHSEED", "random")
     notebook = notebooks.read(page)
     stored = said(notebook)
-    try: notebooks.execute(notebook, checkout / page.parent.relative_to(ROOT), timeout=600)
+    try:notebooks.execute(notebook, checkout / page.parent.relative_to(ROOT), timeout=600)
     except CellExecutionError as error: pytest.fail(f"{page.name}: {uncoloured(str(error))}", pytrace=False)
     if page.stem in VARYING: return
     for before, after in zip(stored, said(notebook)):
         if plain(before) == plain(after): continue
-        shown = "\n".join(difflib.unified_diff(plain(before).splitlines(), plain(after).splitlines(), "stored", "now", lineterm=""))
-        pytest.fail(f"{page.name} does not say what it has stored: `make refresh PAGES={page.relative_to(ROOT)}` stores it.\n{shown}", pytrace=False)
+        shown = "\n".join(
+            difflib.unified_diff(plain(before).splitlines(), plain(after).splitlines(), "stored", "now", lineterm="")
+        )
+        pytest.fail(
+            f"{page.name} does not say what it has stored: `make refresh PAGES={page.relative_to(ROOT)}` stores it.\n{shown}",
+            pytrace=False,
+        )
 
 # ---- parameters of the run pages ----
 
-RUN_PAGES = [page for page in sorted((ROOT / "nbs" / "runs").glob("*.ipynb")) if "parameters" in page.read_text(encoding="utf-8")]
+RUN_PAGES = [
+    page for page in sorted((ROOT / "nbs" / "runs").glob("*.ipynb")) if "parameters" in page.read_text(encoding="utf-8")
+]
 
 def read_by(page, given: dict) -> dict:
     "The parameters as a page has them after its first two cells, papermill's own in between."
@@ -72,8 +93,13 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
     defaults, _ = read_by(page, {})
     texts = {name: as_text(value) for name, value in defaults.items()}
     nothing = {name: None for name in defaults if not (page.stem == "browse" and name in ("step", "task_type"))}
-    for given in ({}, texts, defaults, nothing, dict.fromkeys(nothing, "")): assert read_by(page, given) == (defaults, defaults)
-    changed = {name: value for name, value in {"seeds": "[7, 8]", "changes": "{steps: 3}", "jobs": "5", "quick": "true"}.items() if name in defaults}
+    for given in ({}, texts, defaults, nothing, dict.fromkeys(nothing, "")):
+        assert read_by(page, given) == (defaults, defaults)
+    changed = {
+        name: value
+        for name, value in {"seeds": "[7, 8]", "changes": "{steps: 3}", "jobs": "5", "quick": "true"}.items()
+        if name in defaults
+    }
     _, found = read_by(page, changed)
     wanted = {"seeds": [7, 8], "changes": {"steps": 3}, "jobs": 5, "quick": True}
     assert {name: found[name] for name in changed} == {name: wanted[name] for name in changed}
@@ -81,14 +107,42 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
 def test_every_run_page_with_parameters_reads_them():
     assert len(RUN_PAGES) == 16
 
-@pytest.mark.parametrize("value, default, wanted", [
-    ("3", [0], [3]), (3, [0], [3]), ("[3, 4]", [], [3, 4]), ("tiny", ["a"], ["tiny"]), ('["7"]', [0], [7]), ("1e-3", 0.5, 0.001), (2, 0.5, 2.0), (7, "name", "7"), ("false", True, False),
-    ("{a: {b: 1}}", {}, {"a": {"b": 1}}), ("None", {"a": 1}, {"a": 1}), ("", 4, 4), (None, "demo", "demo")])
+
+@pytest.mark.parametrize(
+    "value, default, wanted",
+    [
+        ("3", [0], [3]),
+        (3, [0], [3]),
+        ("[3, 4]", [], [3, 4]),
+        ("tiny", ["a"], ["tiny"]),
+        ('["7"]', [0], [7]),
+        ("1e-3", 0.5, 0.001),
+        (2, 0.5, 2.0),
+        (7, "name", "7"),
+        ("false", True, False),
+        ("{a: {b: 1}}", {}, {"a": {"b": 1}}),
+        ("None", {"a": 1}, {"a": 1}),
+        ("", 4, 4),
+        (None, "demo", "demo"),
+    ],
+)
 def test_a_parameter_becomes_what_its_default_is(value, default, wanted):
     assert parameter("it", value, default) == wanted and type(parameter("it", value, default)) is type(wanted)
 
-@pytest.mark.parametrize("value, default, said", [("many", 4, "it is 'many': give a whole number"), (2.5, 4, "it is 2.5: give a whole number"), (True, 4, "it is True"), ("[1, 2", [0], "is no YAML"),
-                                                 ("[a]", [0], "it, element 1 is 'a': give a whole number"), ("[1]", {}, "it is '.1.': give a mapping"), (1, False, "give True or False"), ([1], "a", "give a text")])
+
+@pytest.mark.parametrize(
+    "value, default, said",
+    [
+        ("many", 4, "it is 'many': give a whole number"),
+        (2.5, 4, "it is 2.5: give a whole number"),
+        (True, 4, "it is True"),
+        ("[1, 2", [0], "is no YAML"),
+        ("[a]", [0], "it, element 1 is 'a': give a whole number"),
+        ("[1]", {}, "it is '.1.': give a mapping"),
+        (1, False, "give True or False"),
+        ([1], "a", "give a text"),
+    ],
+)
 def test_a_parameter_that_cannot_be_meant_is_refused(value, default, said):
     with pytest.raises(ValueError, match=said): parameter("it", value, default)
 
@@ -96,9 +150,18 @@ def test_a_browser_may_ask_for_the_last_step():
     given = {"step": None, "role": None}
     assert parameters(given, nullable=("step",), step=60, role="propose") == {"step": None, "role": "propose"}
 
-@pytest.mark.parametrize("given, preset, wanted", [
-    ({"seed": 1}, "demo", ("demo", {"seed": 1})), ({"seed": 1}, "", ("demo", {"seed": 1})), ({"seed": "1", "betas": "[0.9, 0.95]"}, "coder-7b", ("coder-7b", {"seed": 1, "betas": [0.9, 0.95]})),
-    ({}, "", ("demo", {})), ({"model": "tiny", "batch": 4}, "", ("paper", {"model": "tiny", "batch": 4})), ({"model": "tiny_clean"}, "demo", ("demo", {"model": "tiny_clean"}))])
+
+@pytest.mark.parametrize(
+    "given, preset, wanted",
+    [
+        ({"seed": 1}, "demo", ("demo", {"seed": 1})),
+        ({"seed": 1}, "", ("demo", {"seed": 1})),
+        ({"seed": "1", "betas": "[0.9, 0.95]"}, "coder-7b", ("coder-7b", {"seed": 1, "betas": [0.9, 0.95]})),
+        ({}, "", ("demo", {})),
+        ({"model": "tiny", "batch": 4}, "", ("paper", {"model": "tiny", "batch": 4})),
+        ({"model": "tiny_clean"}, "demo", ("demo", {"model": "tiny_clean"})),
+    ],
+)
 def test_single_settings_lie_on_the_preset_that_is_named(given, preset, wanted):
     assert page_settings(given | {"steps_of_the_page": 1}, preset, {}) == wanted
     assert page_settings(given, preset, {"seed": 9})[1]["seed"] == 9   # `changes` have the last word

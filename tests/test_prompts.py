@@ -16,7 +16,12 @@ PROGRAM = "def f(x):\n    return x * 3"
 TASKS = {
     "deduction": Task("deduction", {"program": PROGRAM, "input": "14"}, {"output": "42"}, "d"),
     "abduction": Task("abduction", {"program": PROGRAM, "output": "42"}, {"input": "14"}, "a"),
-    "induction": Task("induction", {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."}, {"program": PROGRAM, "pairs": [["14", "42"]]}, "i"),
+    "induction": Task(
+        "induction",
+        {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."},
+        {"program": PROGRAM, "pairs": [["14", "42"]]},
+        "i",
+    ),
     "error": Task("error", {"program": PROGRAM, "input": "None"}, {"error": "TypeError"}, "e"),
 }
 
@@ -39,7 +44,10 @@ def test_solve_prompts_show_the_given_and_hang_on_nothing_hidden(kind, style):
 @pytest.mark.parametrize("kind", ["deduction", "abduction", "error"])
 @pytest.mark.parametrize("k", [0, 1, 6])
 def test_propose_prompts_show_all_references_in_order(kind, style, k):
-    references = [replace(TASKS[kind], given={**TASKS[kind].given, "program": f"def f(x{n}):\n    return 1"}, id=str(n)) for n in range(k)]
+    references = [
+        replace(TASKS[kind], given={**TASKS[kind].given, "program": f"def f(x{n}):\n    return 1"}, id=str(n))
+        for n in range(k)
+    ]
     prompt = propose_prompt(kind, references, style)
     spots = [whole(prompt).find(task.given["program"]) for task in references]
     assert prompt.references == tuple(map(str, range(k))) and prompt.context == {} and prompt.role is Role.PROPOSE
@@ -104,8 +112,16 @@ def test_every_programmer_reads_the_same_rules(kind, style):
     assert rules in whole(propose_prompt(kind, [], style, banned=["random", "os"], allowed=["math"]))
     assert rules in whole(solve_prompt(TASKS["induction"], style, banned=["random", "os"], allowed=["math"]))
 
-@pytest.mark.parametrize("call", [lambda: propose_prompt("riddle"), lambda: solve_prompt(TASKS["deduction"], "haiku"), lambda: propose_prompt("induction", []),
-                                  lambda: propose_prompt("induction", [TASKS["deduction"]] * 2)])
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: propose_prompt("riddle"),
+        lambda: solve_prompt(TASKS["deduction"], "haiku"),
+        lambda: propose_prompt("induction", []),
+        lambda: propose_prompt("induction", [TASKS["deduction"]] * 2),
+    ],
+)
 def test_unknown_names_are_one_sentence(call):
     with pytest.raises(ValueError, match="^[^\n]+[.]$"): call()
 

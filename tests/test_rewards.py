@@ -49,7 +49,11 @@ def test_equation_4(n, data):
 @given(st.sampled_from(sorted(CURVES)), st.floats(0, 1))
 def test_curves_are_bounded_and_defined_everywhere(name, p):
     assert -1 <= CURVES[name](p) <= 8 / 7
-    assert earns(Status.OK, RewardSetting(curve=name), p, TASK).total == learnability(p, RewardSetting(curve=name)) == CURVES[name](p)
+    assert (
+        earns(Status.OK, RewardSetting(curve=name), p, TASK).total
+        == learnability(p, RewardSetting(curve=name))
+        == CURVES[name](p)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(CURVES) - {"inverse", "ssr", "spice"}))
@@ -57,7 +61,13 @@ def test_nothing_to_learn_at_both_ends(name):
     assert CURVES[name](0.0) == CURVES[name](1.0) == 0
 
 
-@given(st.sampled_from(list(Status)), st.one_of(st.none(), st.floats(0, 1)), st.booleans(), st.sampled_from(["paper", "reference"]), st.sampled_from([None, 0.0, -.5]))
+@given(
+    st.sampled_from(list(Status)),
+    st.one_of(st.none(), st.floats(0, 1)),
+    st.booleans(),
+    st.sampled_from(["paper", "reference"]),
+    st.sampled_from([None, 0.0, -0.5]),
+)
 def test_parts_sum_to_the_total(status, p, has_task, name, duplicate):
     setting = reward_setting(name, duplicate=duplicate)
     one = Proposed(Verdict(status), p, TASK if has_task else None)
@@ -91,7 +101,8 @@ def test_terms_see_the_whole_batch_and_keep_their_name():
 
 def test_a_term_of_the_wrong_length_is_named():
     def short(batch): return []
-    with pytest.raises(ValueError, match="short gave 0 numbers for 1 proposals"): propose_rewards([Proposed(VALID, .5, TASK)], reward_setting(terms=(short,)))
+    with pytest.raises(ValueError, match="short gave 0 numbers for 1 proposals"):
+        propose_rewards([Proposed(VALID, .5, TASK)], reward_setting(terms=(short,)))
 
 
 def test_bad_names_say_what_there_is():
@@ -105,11 +116,17 @@ def test_bad_names_say_what_there_is():
 # ---- terms of the paper's appendix ----
 
 def asked(program, output, p=.5, status=Status.OK):
-    return Proposed(Verdict(status), p, Task("deduction", {"program": program, "input": "1"}, {"output": output}, program + output))
+    return Proposed(
+        Verdict(status), p, Task("deduction", {"program": program, "input": "1"}, {"output": output}, program + output)
+    )
 
 
 @pytest.mark.parametrize("name", ["complexity", "diversity"])
-@pytest.mark.parametrize("one", [asked("def f(x):\n    if x:\n        return 1", "1", p) for p in (0.0, 1.0)] + [asked("def f(x):\n    return x", "1", .5, Status.DUPLICATE), Proposed(Verdict(Status.RAISED))])
+@pytest.mark.parametrize(
+    "one",
+    [asked("def f(x):\n    if x:\n        return 1", "1", p) for p in (0.0, 1.0)]
+    + [asked("def f(x):\n    return x", "1", 0.5, Status.DUPLICATE), Proposed(Verdict(Status.RAISED))],
+)
 def test_a_term_adds_nothing_to_what_learnability_does_not_pay(name, one):
     (reward,) = propose_rewards([one], reward_setting(name, duplicate=0.0))
     assert reward.parts[name] == 0
@@ -117,17 +134,28 @@ def test_a_term_adds_nothing_to_what_learnability_does_not_pay(name, one):
 
 @pytest.mark.parametrize("weight, paid", [(1.0, 1 / 15), (3.0, 3 / 15), (15.0, .5)])
 def test_a_term_is_weighted_and_capped(weight, paid):
-    (reward,) = propose_rewards([asked("def f(x):\n    if x:\n        return 1\n    return 2", "1")], RewardSetting(terms=(intrinsic(complexity, weight),)))
+    (reward,) = propose_rewards(
+        [asked("def f(x):\n    if x:\n        return 1\n    return 2", "1")],
+        RewardSetting(terms=(intrinsic(complexity, weight),)),
+    )
     assert reward.parts["complexity"] == pytest.approx(paid) and reward.total == pytest.approx(.5 + paid)
 
 
 def test_answers_of_one_type_are_no_surprise_to_another():
-    induction = Proposed(VALID, .5, Task("induction", {"pairs": [["1", "7"]]}, {"pairs": [["2", "8"]], "program": "def f(x): return x + 6"}, "i"))
-    assert diversity([asked("a", "7"), asked("b", "7"), induction]) == [0, 0, .5] and diversity([]) == [] == complexity([])
+    induction = Proposed(
+        VALID,
+        0.5,
+        Task("induction", {"pairs": [["1", "7"]]}, {"pairs": [["2", "8"]], "program": "def f(x): return x + 6"}, "i"),
+    )
+    assert diversity([asked("a", "7"), asked("b", "7"), induction]) == [0, 0, 0.5] and diversity(
+        []
+    ) == [] == complexity([])
 
 
 def test_a_program_too_deep_for_a_recursive_parser_has_no_complexity():
-    assert cognitive_complexity("def f(x):\n    return " + "-" * 90 + "x") is None and complexity([asked("def f(x):\n    return " + "-" * 90 + "x", "1")]) == [0]
+    assert cognitive_complexity("def f(x):\n    return " + "-" * 90 + "x") is None and complexity(
+        [asked("def f(x):\n    return " + "-" * 90 + "x", "1")]
+    ) == [0]
 
 
 # ---- a function in the place of a setting ----

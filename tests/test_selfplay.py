@@ -19,7 +19,8 @@ def writer(seed=0, skill=0.5):
     "A scripted policy: proposes small sums, some broken; solves with a fixed probability."
     rng = random.Random(seed)
     def write(prompt):
-        if prompt.role is Role.PROPOSE: return rng.choice([f"{rng.randrange(30)}+{rng.randrange(30)}"] * 4 + ["3-4", "x+y"])
+        if prompt.role is Role.PROPOSE:
+            return rng.choice([f"{rng.randrange(30)}+{rng.randrange(30)}"] * 4 + ["3-4", "x+y"])
         a, b = prompt.text.removeprefix("solve ").split("+")
         return str(int(a) + int(b)) if rng.random() < skill else "0"
     return Script(write)
@@ -32,7 +33,9 @@ def loop(**changes):
 def test_fresh_fills_both_slots_exactly():
     step = loop().step(writer(), 1)
     assert Counter(r.slot for r in step.rollouts) == {"propose/sums": 8, "solve/sums": 8}
-    assert len(step.estimates) == 4 * sum(r.verdict.ok or r.verdict.status is Status.DUPLICATE for r in step.rollouts if r.prompt.role is Role.PROPOSE)
+    assert len(step.estimates) == 4 * sum(
+        r.verdict.ok or r.verdict.status is Status.DUPLICATE for r in step.rollouts if r.prompt.role is Role.PROPOSE
+    )
 
 
 def test_attempts_are_trained_on_and_nothing_else():
@@ -45,7 +48,10 @@ def test_attempts_are_trained_on_and_nothing_else():
 def test_learnability_is_one_minus_the_share_of_solving_attempts():
     step = loop(solver_samples="attempts").step(writer(), 1)
     for proposal in (r for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.verdict.ok):
-        rate = sum(r.verdict.score for r in step.rollouts if r.prompt.role is Role.SOLVE and r.task_id == proposal.task_id) / 4
+        rate = (
+            sum(r.verdict.score for r in step.rollouts if r.prompt.role is Role.SOLVE and r.task_id == proposal.task_id)
+            / 4
+        )
         assert proposal.reward_parts["solve_rate"] == rate
         assert proposal.reward == (0 if rate in (0, 1) else 1 - rate)
 
@@ -68,7 +74,9 @@ def test_duplicates_stay_out_of_the_buffer_and_earn_their_setting():
     from azr.rewards import reward_setting
     play = loop(rewards=reward_setting("paper", duplicate=0.125), solver_samples="attempts")
     step = play.step(Script(lambda p: "1+1" if p.role is Role.PROPOSE else "2"), 1)
-    assert {r.verdict.status for r in step.rollouts} == {Status.DUPLICATE} and {r.reward for r in step.rollouts} == {0.125}
+    assert {r.verdict.status for r in step.rollouts} == {Status.DUPLICATE} and {r.reward for r in step.rollouts} == {
+        0.125
+    }
     assert play.buffers.counts() == {"sums": 1} and not step.tasks
 
 
@@ -136,7 +144,10 @@ def test_frozen_proposer_is_another_policy_with_no_weight():
     assert {r.weight for r in step.rollouts if r.prompt.role is Role.PROPOSE} == {0.0}
 
 
-@pytest.mark.parametrize("field, value", [("batch", 0), ("attempts", 0), ("solver_samples", "stale"), ("advantage", "ppo"), ("rewards", "generous")])
+@pytest.mark.parametrize(
+    "field, value",
+    [("batch", 0), ("attempts", 0), ("solver_samples", "stale"), ("advantage", "ppo"), ("rewards", "generous")],
+)
 def test_bad_settings_name_value_and_remedy(field, value):
     with pytest.raises(ValueError, match=str(value)): loop(**{field: value})
 

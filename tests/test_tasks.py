@@ -9,7 +9,21 @@ from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_json, to_json
 from azr.executor import Call, Executor, Outcome, Policy
 from azr.prompts import STYLES, answer_text, proposal_text, propose_prompt
-from azr.tasks import (BANNED_WORDS, TASK_TYPES, Environment, Induction, check_arguments, check_source, in_held_out_tenth, induction_task, leaks, program_task, task_id, task_types, zero_tasks)
+from azr.tasks import (
+    BANNED_WORDS,
+    TASK_TYPES,
+    Environment,
+    Induction,
+    check_arguments,
+    check_source,
+    in_held_out_tenth,
+    induction_task,
+    leaks,
+    program_task,
+    task_id,
+    task_types,
+    zero_tasks,
+)
 from azr.values import bucket, equal, parse_literal
 
 DOUBLE = "def f(x):\n    return x * 2"
@@ -28,7 +42,9 @@ def propose(kind, claim, env, style="r1", context=None, references=()):
     return result
 
 def answer(task, env, *texts, style="r1"):
-    ((*verdicts,),) = replace(KINDS[task.task_type], style=style).verify([(task, [Attempt(task.id, answer_text(task.task_type, text, style)) for text in texts])], env)
+    ((*verdicts,),) = replace(KINDS[task.task_type], style=style).verify(
+        [(task, [Attempt(task.id, answer_text(task.task_type, text, style)) for text in texts])], env
+    )
     return verdicts
 
 class Spy:
@@ -47,12 +63,23 @@ def test_realistic_programs_become_tasks_and_their_own_answers_are_right(env):
     texts = [proposal_text("deduction", {"program": p, "input": i}) for p, i, _ in PROGRAMS]
     tasks = deduction.validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], env)
     assert all(isinstance(task, Task) for task in tasks), [t for t in tasks if isinstance(t, Verdict)]
-    assert all(equal(parse_literal(task.hidden["output"]), parse_literal(o)) for task, (_, _, o) in zip(tasks, PROGRAMS))
-    groups = [(task, [Attempt(task.id, answer_text("deduction", o)), Attempt(task.id, answer_text("deduction", "'no'"))]) for task, (_, _, o) in zip(tasks, PROGRAMS)]
+    assert all(
+        equal(parse_literal(task.hidden["output"]), parse_literal(o)) for task, (_, _, o) in zip(tasks, PROGRAMS)
+    )
+    groups = [
+        (task, [Attempt(task.id, answer_text("deduction", o)), Attempt(task.id, answer_text("deduction", "'no'"))])
+        for task, (_, _, o) in zip(tasks, PROGRAMS)
+    ]
     assert [[v.score for v in row] for row in deduction.verify(groups, env)] == [[1, 0]] * 24
-    mirrored = [program_task("abduction", p, check_arguments(i, env), t.hidden["output"]) for t, (p, i, _) in zip(tasks, PROGRAMS)]
+    mirrored = [
+        program_task("abduction", p, check_arguments(i, env), t.hidden["output"])
+        for t, (p, i, _) in zip(tasks, PROGRAMS)
+    ]
     spy = Spy(env.executor)
-    groups = [(replace(task, hidden={"input": "None"}), [Attempt(task.id, answer_text("abduction", i))]) for task, (_, i, _) in zip(mirrored, PROGRAMS)]
+    groups = [
+        (replace(task, hidden={"input": "None"}), [Attempt(task.id, answer_text("abduction", i))])
+        for task, (_, i, _) in zip(mirrored, PROGRAMS)
+    ]
     assert all(row[0].score == 1 for row in abduction.verify(groups, Environment(spy)))
     assert len(spy.batches) == 2  # one to sift, one in two processes
 
@@ -61,28 +88,57 @@ def test_every_type_in_every_style_there_and_back(env, style):
     for kind in task_types(TASK_TYPES, style, inputs=4):
         claim = {"program": DOUBLE, "input": "21", "inputs": ["1", "'a'", "[2]", "(3,)"], "message": "Twice."}
         task = propose(kind, claim, env, style, context={"program": DOUBLE}, references=("parent",))
-        right = {"deduction": "42", "abduction": "21.0", "error": "NoError", "induction": "def g(y): return y + y"}[kind.name]
+        right = {"deduction": "42", "abduction": "21.0", "error": "NoError", "induction": "def g(y): return y + y"}[
+            kind.name
+        ]
         assert [v.score for v in answer(task, env, right, "7", style=style)] == [1, 0]
         assert from_json(Task, to_json(task)) == task
         text = kind.solve_prompt(task).text or kind.solve_prompt(task).messages[0]["content"]
-        assert kind.solve_prompt(replace(task, hidden={})) == kind.solve_prompt(task) and ("def f(x):" in text.split("Rules")[0]) == (kind.name != "induction")
+        assert kind.solve_prompt(replace(task, hidden={})) == kind.solve_prompt(task) and (
+            "def f(x):" in text.split("Rules")[0]
+        ) == (kind.name != "induction")
         assert task.parent == ("parent" if kind.name == "induction" else None)
 
 # ---- what a proposal can fail of
 
-@pytest.mark.parametrize("program, args, status", [
-    ("def f(x) return x", "1", Status.SYNTAX), ("async def g(x): return x", "1", Status.NO_FUNCTION), ("def f():\n    return 1", "1", Status.NO_PARAMETER),
-    ("import os\ndef f(x): return os.getcwd()", "1", Status.UNSAFE), ("import secrets\ndef f(x): return secrets.token_hex(x)", "1", Status.UNSAFE), ("def f(x): return eval(x)", "'1'", Status.UNSAFE),
-    ("import random\ndef f(x): return eval(x)", "1", Status.BANNED), (DOUBLE, "y", Status.BAD_ARGUMENTS),
-    (DOUBLE, "1) or (True", Status.BAD_ARGUMENTS), (DOUBLE, "f(f(1))", Status.BAD_ARGUMENTS),
-    (DOUBLE, "f(1) + 1", Status.BAD_ARGUMENTS), (DOUBLE, "10 ** 10 ** 10", Status.BAD_ARGUMENTS),
-    (DOUBLE, "1, 2", Status.RAISED), (DOUBLE, "None", Status.RAISED), ("class Odd(Exception): pass\ndef f(x): raise Odd('x')", "1", Status.RAISED), ("def f(x): raise StopIteration", "1", Status.RAISED),
-    ("def f(x): raise KeyboardInterrupt", "1", Status.RAISED), ("def f(x):\n    while True: pass", "1", Status.TIMEOUT), ("def f(x): return 'a' * x", "6000", Status.TOO_LARGE), (DOUBLE, f"'{'a' * 6000}'", Status.TOO_LARGE),
-    ("def f(x): return [0] * 10 ** 12", "1", Status.MEMORY), (DOUBLE + "  #" + "." * 11_000, "1", Status.TOO_LARGE), ("def f(x): return float('nan')", "1", Status.UNREPRESENTABLE), ("def f(x): return (y for y in x)", "[1]", Status.UNREPRESENTABLE),
-    ("def f(x): return f", "1", Status.UNREPRESENTABLE), ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", "1", Status.UNREPRESENTABLE), ("def f(x): return '</ans' + 'wer>'", "1", Status.UNREPRESENTABLE),
-    ("def f(x): return list(set(x))", "'abcdefghijklm'", Status.NONDETERMINISTIC), ("def f(x): return id(x)", "'a'", Status.NONDETERMINISTIC), ("def f(x): return hash(x)", "'a'", Status.NONDETERMINISTIC),
-    ("def f(x): return x + '<think>'", "'a'", Status.MALFORMED), (DOUBLE, "", Status.MALFORMED),
-])
+
+@pytest.mark.parametrize(
+    "program, args, status",
+    [
+        ("def f(x) return x", "1", Status.SYNTAX),
+        ("async def g(x): return x", "1", Status.NO_FUNCTION),
+        ("def f():\n    return 1", "1", Status.NO_PARAMETER),
+        ("import os\ndef f(x): return os.getcwd()", "1", Status.UNSAFE),
+        ("import secrets\ndef f(x): return secrets.token_hex(x)", "1", Status.UNSAFE),
+        ("def f(x): return eval(x)", "'1'", Status.UNSAFE),
+        ("import random\ndef f(x): return eval(x)", "1", Status.BANNED),
+        (DOUBLE, "y", Status.BAD_ARGUMENTS),
+        (DOUBLE, "1) or (True", Status.BAD_ARGUMENTS),
+        (DOUBLE, "f(f(1))", Status.BAD_ARGUMENTS),
+        (DOUBLE, "f(1) + 1", Status.BAD_ARGUMENTS),
+        (DOUBLE, "10 ** 10 ** 10", Status.BAD_ARGUMENTS),
+        (DOUBLE, "1, 2", Status.RAISED),
+        (DOUBLE, "None", Status.RAISED),
+        ("class Odd(Exception): pass\ndef f(x): raise Odd('x')", "1", Status.RAISED),
+        ("def f(x): raise StopIteration", "1", Status.RAISED),
+        ("def f(x): raise KeyboardInterrupt", "1", Status.RAISED),
+        ("def f(x):\n    while True: pass", "1", Status.TIMEOUT),
+        ("def f(x): return 'a' * x", "6000", Status.TOO_LARGE),
+        (DOUBLE, f"'{'a' * 6000}'", Status.TOO_LARGE),
+        ("def f(x): return [0] * 10 ** 12", "1", Status.MEMORY),
+        (DOUBLE + "  #" + "." * 11_000, "1", Status.TOO_LARGE),
+        ("def f(x): return float('nan')", "1", Status.UNREPRESENTABLE),
+        ("def f(x): return (y for y in x)", "[1]", Status.UNREPRESENTABLE),
+        ("def f(x): return f", "1", Status.UNREPRESENTABLE),
+        ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", "1", Status.UNREPRESENTABLE),
+        ("def f(x): return '</ans' + 'wer>'", "1", Status.UNREPRESENTABLE),
+        ("def f(x): return list(set(x))", "'abcdefghijklm'", Status.NONDETERMINISTIC),
+        ("def f(x): return id(x)", "'a'", Status.NONDETERMINISTIC),
+        ("def f(x): return hash(x)", "'a'", Status.NONDETERMINISTIC),
+        ("def f(x): return x + '<think>'", "'a'", Status.MALFORMED),
+        (DOUBLE, "", Status.MALFORMED),
+    ],
+)
 @pytest.mark.parametrize("kind", ["deduction", "abduction"])
 def test_refused(env, kind, program, args, status):
     result = propose(KINDS[kind], {"program": program, "input": args}, env)
@@ -100,29 +156,76 @@ def test_held_out_programs_are_refused_under_any_name(executor):
     share = sum(in_held_out_tenth(f"def f(x):\n    return x + {n}") for n in range(1000)) / 1000
     assert .07 < share < .13 and Environment(executor).held_out is in_held_out_tenth
 
-@pytest.mark.parametrize("line", ["import time", "import time as t", "import time, math", "from time import sleep", "from time import *", "import os.path", "import os.path as p", "from os import path", "from os import path as p",
-                                  "from os import environ", "import os\nx = os.environ", "import os as o\nx = o.path.join('a')", "import sys\nx = sys.exit", "from sys import exit as e", "import concurrent.futures, random",
-                                  "from numpy import random", "import numpy.random as r", "import numpy as n\nx = n.random.rand()", "import datetime", "from datetime import date", "import threading", "import multiprocessing.pool"])
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import time",
+        "import time as t",
+        "import time, math",
+        "from time import sleep",
+        "from time import *",
+        "import os.path",
+        "import os.path as p",
+        "from os import path",
+        "from os import path as p",
+        "from os import environ",
+        "import os\nx = os.environ",
+        "import os as o\nx = o.path.join('a')",
+        "import sys\nx = sys.exit",
+        "from sys import exit as e",
+        "import concurrent.futures, random",
+        "from numpy import random",
+        "import numpy.random as r",
+        "import numpy as n\nx = n.random.rand()",
+        "import datetime",
+        "from datetime import date",
+        "import threading",
+        "import multiprocessing.pool",
+    ],
+)
 def test_banned_on_every_import_form(env, line):
     verdict = check_source(f"{line}\n{DOUBLE}", env)
     assert verdict.status is Status.BANNED and "line" in verdict.detail
     inside = "\n".join("    " + part for part in line.split("\n"))
     if "*" not in line: assert check_source(f"def f(x):\n{inside}\n    return x", env).status is Status.BANNED
 
-@pytest.mark.parametrize("source", ["time = 3", "# import time", "x = 'import time'", "import math, re, json, itertools", "def random(): pass", "from collections import Counter\nx = Counter().time"])
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "time = 3",
+        "# import time",
+        "x = 'import time'",
+        "import math, re, json, itertools",
+        "def random(): pass",
+        "from collections import Counter\nx = Counter().time",
+    ],
+)
 def test_not_banned(env, source):
     verdict = check_source(f"{source}\n{DOUBLE}", env)
     assert verdict is None or verdict.status is not Status.BANNED or "Counter" in source
 
 def test_banned_words_are_a_setting(executor):
-    assert "math" not in BANNED_WORDS and check_source(f"import math\n{DOUBLE}", Environment(executor, banned=("math",))).status is Status.BANNED
-    assert check_source(f"import os\n{DOUBLE}", Environment(executor, banned=())).status is Status.UNSAFE  # safety is a rule of its own
+    assert (
+        "math" not in BANNED_WORDS
+        and check_source(f"import math\n{DOUBLE}", Environment(executor, banned=("math",))).status is Status.BANNED
+    )
+    assert (
+        check_source(f"import os\n{DOUBLE}", Environment(executor, banned=())).status is Status.UNSAFE
+    )  # safety is a rule of its own
 
 def test_one_batch_whatever_is_in_it_and_equal_calls_once(env):
     spy = Spy(env.executor)
-    texts = [proposal_text("deduction", {"program": DOUBLE, "input": i}) for i in ("1", "[1]", "1 ", "x", "( 1)")] + ["nothing"]
-    results = KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], replace(env, executor=spy))
-    assert [type(r) for r in results] == [Task, Task, Task, Verdict, Task, Verdict] and results[0] == results[2] == results[4]
+    texts = [proposal_text("deduction", {"program": DOUBLE, "input": i}) for i in ("1", "[1]", "1 ", "x", "( 1)")] + [
+        "nothing"
+    ]
+    results = KINDS["deduction"].validate(
+        [Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], replace(env, executor=spy)
+    )
+    assert [type(r) for r in results] == [Task, Task, Task, Verdict, Task, Verdict] and results[0] == results[
+        2
+    ] == results[4]
     ((calls, twice),) = spy.batches
     assert twice and calls == [Call(DOUBLE, "1"), Call(DOUBLE, "[1]")]
     assert KINDS["deduction"].validate([], env) == [] and KINDS["abduction"].verify([], env) == []
@@ -132,8 +235,15 @@ def test_one_batch_whatever_is_in_it_and_equal_calls_once(env):
 def test_ids_hang_on_content_only():
     renamed = "def f(number):  # twice\n    return (number * 2)"
     assert task_id("deduction", DOUBLE, "1") == task_id("deduction", renamed, "1")
-    ids = {task_id("deduction", DOUBLE, "1"), task_id("abduction", DOUBLE, "1"), task_id("deduction", DOUBLE, "2"), task_id("deduction", DOUBLE + "\n", "1", "2"), task_id("induction", DOUBLE, "1", message="a"),
-           task_id("induction", DOUBLE, "1", message="b"), task_id("induction", DOUBLE, "1", "a")}
+    ids = {
+        task_id("deduction", DOUBLE, "1"),
+        task_id("abduction", DOUBLE, "1"),
+        task_id("deduction", DOUBLE, "2"),
+        task_id("deduction", DOUBLE + "\n", "1", "2"),
+        task_id("induction", DOUBLE, "1", message="a"),
+        task_id("induction", DOUBLE, "1", message="b"),
+        task_id("induction", DOUBLE, "1", "a"),
+    }
     assert len(ids) == 7 and all(len(i) == 16 for i in ids)
 
 # ---- answers
@@ -144,8 +254,14 @@ def test_deduction_needs_no_run_and_abduction_never_shows_the_gold(env):
     answer(program_task("deduction", DOUBLE, "'secret'", "'secretsecret'"), watched, "'secretsecret'", "1")
     assert spy.batches == []
     answer(program_task("abduction", DOUBLE, "'secret'", "'secretsecret'"), watched, "'a'", "'secret'", "1) or (True")
-    assert [calls for calls, _ in spy.batches] == [[Call(DOUBLE, "'a'")]]  # the proposer's own input is right without a run
-    answer(induction_task("def f(x):\n    return 'secret'", [["1", "'secret'"], ["2", "'secret'"]]), watched, "def f(x): return 0")
+    assert [calls for calls, _ in spy.batches] == [
+        [Call(DOUBLE, "'a'")]
+    ]  # the proposer's own input is right without a run
+    answer(
+        induction_task("def f(x):\n    return 'secret'", [["1", "'secret'"], ["2", "'secret'"]]),
+        watched,
+        "def f(x): return 0",
+    )
     assert len(spy.batches) == 2 and not any("secret" in call.program + call.args for call in spy.batches[1][0])
 
 GOLD = "zebra-7419"
@@ -155,25 +271,64 @@ def test_no_gold_enters_a_call(env, kind):
     "Neither text of what is hidden, nor the output that an abduction answer must reach, is ever part of what runs."
     spy = Spy(env.executor)
     spelled = f"def f(x):\n    return 'zebra' + '-' + '7' + '4' + '19' * x"
-    task = {"induction": induction_task(spelled, [["1", repr(GOLD)], ["2", repr(GOLD + "19")]] * 2), "error": program_task("error", spelled, "1", GOLD)}.get(kind) or program_task(kind, spelled, "1", repr(GOLD))
+    task = {
+        "induction": induction_task(spelled, [["1", repr(GOLD)], ["2", repr(GOLD + "19")]] * 2),
+        "error": program_task("error", spelled, "1", GOLD),
+    }.get(kind) or program_task(kind, spelled, "1", repr(GOLD))
     program = "def f(x):\n    return {}"
-    answers = [program.format(body) for body in ("x", "'zebra'", "f", "E()", "[y for y in x]", "gold", "'zebra-' + '7419' * x", "'zebra-741' + '9' + '19' * (x - 1)")] + [spelled] if kind == "induction" else ["1", "1.0", "2", "True", "x=1", "1) or (True", ALWAYS, "f(1)", "gold"]
+    answers = (
+        [
+            program.format(body)
+            for body in (
+                "x",
+                "'zebra'",
+                "f",
+                "E()",
+                "[y for y in x]",
+                "gold",
+                "'zebra-' + '7419' * x",
+                "'zebra-741' + '9' + '19' * (x - 1)",
+            )
+        ]
+        + [spelled]
+        if kind == "induction"
+        else ["1", "1.0", "2", "True", "x=1", "1) or (True", ALWAYS, "f(1)", "gold"]
+    )
     verdicts = answer(task, replace(env, executor=spy), *answers)
-    assert {v.score for v in verdicts} == ({0, 1} if kind in ("abduction", "induction") else {0}) and bool(spy.batches) == (kind in ("abduction", "induction"))
-    assert all(type(call) is Call and GOLD not in call.program + call.args for calls, _ in spy.batches for call in calls)
+    assert {v.score for v in verdicts} == ({0, 1} if kind in ("abduction", "induction") else {0}) and bool(
+        spy.batches
+    ) == (kind in ("abduction", "induction"))
+    assert all(
+        type(call) is Call and GOLD not in call.program + call.args for calls, _ in spy.batches for call in calls
+    )
 
 ALWAYS = "type('E', (), {'__eq__': lambda s, o: True})()"
 
-@pytest.mark.parametrize("gold, right, wrong", [("1", ["1", "1.0", " 1 ", "+1"], ["True", "'1'", "[1]"]), ("{'a': 1, 'b': 2}", ["{'b': 2, 'a': 1}", "dict(a=1, b=2)"], ["{'a': 1}"]), ("{1, 2}", ["{2, 1}", "set([1, 2])"], ["[1, 2]", "frozenset({1, 2})"]),
-                                                ("(1, 2)", ["1, 2", "(1,\n 2)"], ["[1, 2]"]), ("True", ["True"], ["1", "true"]), ("'a'", ['"a"'], ["a"]), ("0.3", ["0.3", "3e-1"], ["0.30000000000000004"])])
+
+@pytest.mark.parametrize(
+    "gold, right, wrong",
+    [
+        ("1", ["1", "1.0", " 1 ", "+1"], ["True", "'1'", "[1]"]),
+        ("{'a': 1, 'b': 2}", ["{'b': 2, 'a': 1}", "dict(a=1, b=2)"], ["{'a': 1}"]),
+        ("{1, 2}", ["{2, 1}", "set([1, 2])"], ["[1, 2]", "frozenset({1, 2})"]),
+        ("(1, 2)", ["1, 2", "(1,\n 2)"], ["[1, 2]"]),
+        ("True", ["True"], ["1", "true"]),
+        ("'a'", ['"a"'], ["a"]),
+        ("0.3", ["0.3", "3e-1"], ["0.30000000000000004"]),
+    ],
+)
 def test_deduction_equality(env, gold, right, wrong):
     verdicts = answer(program_task("deduction", DOUBLE, "0", gold), env, *right, *wrong)
     assert [v.score for v in verdicts] == [1] * len(right) + [0] * len(wrong)
-    assert all(v.truth is (v.score == 1) for v in verdicts) and all(v.status is Status.WRONG for v in verdicts[len(right):])
+    assert all(v.truth is (v.score == 1) for v in verdicts) and all(
+        v.status is Status.WRONG for v in verdicts[len(right) :]
+    )
 
 def test_any_preimage_is_right(env):
     task = program_task("abduction", "def f(x, k=0):\n    return sorted(x)[k]", "[3, 1]", "1")
-    verdicts = answer(task, env, "[1]", "x=[5, 1, 2]", "(2, 1),\n k=0", "range(1, 4)", "[0, 1], 1", "{1}", "[2]", "3", "[1], 0, 0")
+    verdicts = answer(
+        task, env, "[1]", "x=[5, 1, 2]", "(2, 1),\n k=0", "range(1, 4)", "[0, 1], 1", "{1}", "[2]", "3", "[1], 0, 0"
+    )
     assert [v.status for v in verdicts] == [Status.OK] * 6 + [Status.WRONG, Status.RAISED, Status.RAISED]
 
 def test_equal_answers_run_once(env):
@@ -183,7 +338,8 @@ def test_equal_answers_run_once(env):
     assert [v.score for v in verdicts] == [1, 1, 0, 0] and [len(calls) for calls, _ in spy.batches] == [2, 1]
 
 def test_a_lucky_run_is_not_an_answer():
-    def reply(call, twice): return Outcome(Status.NONDETERMINISTIC, error="two runs disagree") if twice else Outcome(Status.OK, "42")
+    def reply(call, twice):
+        return Outcome(Status.NONDETERMINISTIC, error="two runs disagree") if twice else Outcome(Status.OK, "42")
     lucky = Environment(Spy(reply=reply))
     (verdict,) = answer(program_task("abduction", DOUBLE, "21", "42"), lucky, "20")
     assert verdict.status is Status.NONDETERMINISTIC and verdict.score == 0
@@ -192,29 +348,68 @@ def test_a_lucky_run_is_not_an_answer():
 
 def test_failures_of_the_environment_are_verdicts():
     for status in (Status.TIMEOUT, Status.CRASHED, Status.MEMORY):
-        env = Environment(Spy(reply=lambda call, twice: Outcome(status, error="why", seconds=.5)), held_out=lambda program: False)
-        assert propose(KINDS["deduction"], {"program": DOUBLE, "input": "1"}, env) == Verdict(status, detail="why", seconds=.5)
-        assert answer(program_task("abduction", DOUBLE, "21", "42"), env, "1") == [Verdict(status, detail="why", seconds=.5)]
+        env = Environment(
+            Spy(reply=lambda call, twice: Outcome(status, error="why", seconds=0.5)), held_out=lambda program: False
+        )
+        assert propose(KINDS["deduction"], {"program": DOUBLE, "input": "1"}, env) == Verdict(
+            status, detail="why", seconds=0.5
+        )
+        assert answer(program_task("abduction", DOUBLE, "21", "42"), env, "1") == [
+            Verdict(status, detail="why", seconds=0.5)
+        ]
 
 def test_malformed_attempts_keep_their_place(env):
     task = program_task("deduction", DOUBLE, "1", "2")
-    (row,) = KINDS["deduction"].verify([(task, [Attempt(task.id, "hm"), Attempt(task.id, answer_text("deduction", "2")), Attempt(task.id, "")])], env)
+    (row,) = KINDS["deduction"].verify(
+        [(task, [Attempt(task.id, "hm"), Attempt(task.id, answer_text("deduction", "2")), Attempt(task.id, "")])], env
+    )
     assert [v.status for v in row] == [Status.MALFORMED, Status.OK, Status.MALFORMED]
 
 def test_completions_without_the_form_are_malformed(env):
-    for text in ("", "no answer", "<answer>```python\ndef f(x):\n    return x\n```</answer>", "</think> <answer>```input\n1\n```</answer>"):
+    for text in (
+        "",
+        "no answer",
+        "<answer>```python\ndef f(x):\n    return x\n```</answer>",
+        "</think> <answer>```input\n1\n```</answer>",
+    ):
         (result,) = KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text)], env)
         assert result.status is Status.MALFORMED and result.detail
 
-@pytest.mark.parametrize("deep", ["x" + " + 1" * 900, "x" + ".real" * 900, "not " * 900 + "x", "lambda: " * 300 + "x", "1 if x else " * 300 + "2", "x" + "[0]" * 900, "-" * 900 + "x"])
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "x" + " + 1" * 900,
+        "x" + ".real" * 900,
+        "not " * 900 + "x",
+        "lambda: " * 300 + "x",
+        "1 if x else " * 300 + "2",
+        "x" + "[0]" * 900,
+        "-" * 900 + "x",
+    ],
+)
 @pytest.mark.parametrize("kind", TASK_TYPES)
 def test_deep_programs_are_refused_and_break_nothing(env, kind, deep):
     program = f"def f(x): return {deep}"
-    result = propose(replace(KINDS[kind], inputs=2), {"program": program, "input": "1", "inputs": ["1", "2"], "message": "hm"}, env, context={"program": program})
+    result = propose(
+        replace(KINDS[kind], inputs=2),
+        {"program": program, "input": "1", "inputs": ["1", "2"], "message": "hm"},
+        env,
+        context={"program": program},
+    )
     assert result.status is Status.TOO_LARGE and "levels deep" in result.detail
 
 def test_a_hundred_levels_can_be_written_out_by_a_deep_caller(env):
-    def deeper(n): return deeper(n - 1) if n else propose(KINDS["deduction"], {"program": f"def f(x): return x{' + 1' * 94}", "input": "1"}, replace(env, held_out=in_held_out_tenth))
+    def deeper(n):
+        return (
+            deeper(n - 1)
+            if n
+            else propose(
+                KINDS["deduction"],
+                {"program": f"def f(x): return x{' + 1' * 94}", "input": "1"},
+                replace(env, held_out=in_held_out_tenth),
+            )
+        )
     assert isinstance(deeper(200), (Task, Verdict)) and getattr(deeper(200), "status", None) in (None, Status.HELD_OUT)
 
 # ---- induction
@@ -224,25 +419,56 @@ def pairs(numbers): return [[str(n), str(2 * n)] for n in numbers]
 @pytest.mark.parametrize("n", [2, 5, 6, 10])
 def test_half_of_the_pairs_is_hidden(env, n):
     kind = Induction(inputs=n)
-    task = propose(kind, {"inputs": [f" {k}" for k in range(n)], "message": "hm"}, env, context={"program": DOUBLE}, references=("p",))
+    task = propose(
+        kind,
+        {"inputs": [f" {k}" for k in range(n)], "message": "hm"},
+        env,
+        context={"program": DOUBLE},
+        references=("p",),
+    )
     assert task.given["pairs"] + task.hidden["pairs"] == pairs(range(n)) and len(task.given["pairs"]) == n // 2
     assert task == replace(induction_task(DOUBLE, pairs(range(n)), "hm", "p")) and task.hidden["program"] == DOUBLE
 
-@pytest.mark.parametrize("change, status", [
-    ({"inputs": ["1", "2", "3", "1.0 "]}, None), ({"inputs": ["1", "2", "3", " 1"]}, Status.MALFORMED), ({"inputs": ["1", "2", "3"]}, Status.MALFORMED), ({"inputs": ["1", "2", "3", "None"]}, Status.RAISED),
-    ({"inputs": ["1", "2", "3", "y"]}, Status.BAD_ARGUMENTS), ({"message": f"Write\n{DOUBLE}"}, Status.LEAKED), ({"message": "def  f( x ) :\n return x*2"}, Status.LEAKED), ({"message": "It is `return x * 2`."}, Status.LEAKED),
-    ({"message": "m" * 6000}, Status.TOO_LARGE), ({"message": "say <think>"}, Status.MALFORMED), ({"message": "Multiply by two and return it."}, None),
-])
+
+@pytest.mark.parametrize(
+    "change, status",
+    [
+        ({"inputs": ["1", "2", "3", "1.0 "]}, None),
+        ({"inputs": ["1", "2", "3", " 1"]}, Status.MALFORMED),
+        ({"inputs": ["1", "2", "3"]}, Status.MALFORMED),
+        ({"inputs": ["1", "2", "3", "None"]}, Status.RAISED),
+        ({"inputs": ["1", "2", "3", "y"]}, Status.BAD_ARGUMENTS),
+        ({"message": f"Write\n{DOUBLE}"}, Status.LEAKED),
+        ({"message": "def  f( x ) :\n return x*2"}, Status.LEAKED),
+        ({"message": "It is `return x * 2`."}, Status.LEAKED),
+        ({"message": "m" * 6000}, Status.TOO_LARGE),
+        ({"message": "say <think>"}, Status.MALFORMED),
+        ({"message": "Multiply by two and return it."}, None),
+    ],
+)
 def test_induction_proposals(env, change, status):
-    result = propose(Induction(inputs=4), {"inputs": ["1", "2", "3", "4"], "message": "Twice."} | change, env, context={"program": DOUBLE})
+    result = propose(
+        Induction(inputs=4),
+        {"inputs": ["1", "2", "3", "4"], "message": "Twice."} | change,
+        env,
+        context={"program": DOUBLE},
+    )
     assert result.status is status and result.detail if status else isinstance(result, Task)
 
 def test_leaks_looks_at_bodies():
-    program = "def g(y):\n    return [v + 1 for v in y]\n\ndef f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)"
-    assert leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program) and leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program) and leaks(program, program)
+    program = (
+        "def g(y):\n    return [v + 1 for v in y]\n\ndef f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)"
+    )
+    assert (
+        leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program)
+        and leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program)
+        and leaks(program, program)
+    )
     assert leaks("def f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)",
         program) and leaks("return max(g(x), key=lambda v: v % 7)", program)
-    assert not leaks("Add one to each, and give the one with the largest rest by seven.", program) and not leaks("return x", "def f(x):\n    return x")
+    assert not leaks("Add one to each, and give the one with the largest rest by seven.", program) and not leaks(
+        "return x", "def f(x):\n    return x"
+    )
 
 LONG = """def f(words, limit=3):
     'Short ones.'
@@ -335,28 +561,76 @@ def test_in_expression_mode_a_call_is_a_value():
         assert [v.score for v in answer(program_task("abduction", DOUBLE, "None", "20"), loose, "f(5)", "10",
             "f(10)")] == [1, 1, 0]
 
-@pytest.mark.parametrize("text, status", [
-    ("f = lambda x: x * 2", Status.OK), ("double = lambda x: x + x", Status.OK), ("f = lambda x: x", Status.WRONG),
-    ("f = lambda: 2", Status.RAISED),
-    (DOUBLE, Status.OK), ("def f(x):\n    return x + x", Status.OK), ("def helper(a): return a + a\ndef main(b): return helper(b)", Status.OK), ("class A:\n    def g(self, x): return 2 * x\ndef f(x): return A().g(x)", Status.OK),
-    ("def f(x):\n    return {0: 0, 1: 2, 2: 4}[x]", Status.RAISED), ("def f(x):\n    return {3: 6, 4: 8, 5: 10}.get(x)", Status.WRONG), ("def f(x):\n    return x * 2 if x else False", Status.WRONG), ("def f(x): return x *", Status.SYNTAX),
-    ("import time\ndef f(x): return x * 2", Status.BANNED), ("import os\ndef f(x): return x * 2", Status.UNSAFE), ("def f(): return 2", Status.NO_PARAMETER), ("f = 3", Status.MALFORMED),
-    ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", Status.UNREPRESENTABLE), ("def f(x):\n    raise SystemExit", Status.RAISED), ("def f(x):\n    while x: pass", Status.TIMEOUT),
-    ("class I(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return I(7)", Status.WRONG), ("import os\ndef f(x): os._exit(0)", Status.UNSAFE), ("def f(x): print(x * 2)", Status.WRONG),
-    ("class S(str):\n    def __eq__(self, o): return True\n    __hash__ = str.__hash__\ndef f(x): return S('0')", Status.WRONG), ("class L(list):\n    def __eq__(self, o): return True\ndef f(x): return L()", Status.WRONG),
-    ("class D(dict):\n    def __eq__(self, o): return True\n    def items(self): return [(0, 0)]\ndef f(x): return D()", Status.WRONG), ("class I(int):\n    def __repr__(self): return '6'\ndef f(x): return I(5)", Status.WRONG),
-    ("class F(float):\n    def __add__(self, o): return 6.0\n    def __eq__(self, o): return True\n    __hash__ = float.__hash__\ndef f(x): return F(5)", Status.WRONG), ("seen = []\ndef f(x):\n    seen.append(x)\n    return 6 + 2 * (len(seen) - 1)", Status.WRONG),
-    ("class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()", Status.UNSAFE), ("def f(x): return {6, 8, 10}", Status.WRONG), ("def f(x):\n    raise Exception(x * 2)", Status.RAISED), ("def f(x): yield x * 2", Status.UNREPRESENTABLE),
-    ("def f(x): return f(x)", Status.RAISED), ("def g(x): return x", Status.WRONG), ("", Status.MALFORMED), ("def f(x): return str(x * 2)", Status.WRONG), ("def f(x): return x" + " + 1" * 500, Status.TOO_LARGE),
-])
+
+@pytest.mark.parametrize(
+    "text, status",
+    [
+        ("f = lambda x: x * 2", Status.OK),
+        ("double = lambda x: x + x", Status.OK),
+        ("f = lambda x: x", Status.WRONG),
+        ("f = lambda: 2", Status.RAISED),
+        (DOUBLE, Status.OK),
+        ("def f(x):\n    return x + x", Status.OK),
+        ("def helper(a): return a + a\ndef main(b): return helper(b)", Status.OK),
+        ("class A:\n    def g(self, x): return 2 * x\ndef f(x): return A().g(x)", Status.OK),
+        ("def f(x):\n    return {0: 0, 1: 2, 2: 4}[x]", Status.RAISED),
+        ("def f(x):\n    return {3: 6, 4: 8, 5: 10}.get(x)", Status.WRONG),
+        ("def f(x):\n    return x * 2 if x else False", Status.WRONG),
+        ("def f(x): return x *", Status.SYNTAX),
+        ("import time\ndef f(x): return x * 2", Status.BANNED),
+        ("import os\ndef f(x): return x * 2", Status.UNSAFE),
+        ("def f(): return 2", Status.NO_PARAMETER),
+        ("f = 3", Status.MALFORMED),
+        ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", Status.UNREPRESENTABLE),
+        ("def f(x):\n    raise SystemExit", Status.RAISED),
+        ("def f(x):\n    while x: pass", Status.TIMEOUT),
+        (
+            "class I(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return I(7)",
+            Status.WRONG,
+        ),
+        ("import os\ndef f(x): os._exit(0)", Status.UNSAFE),
+        ("def f(x): print(x * 2)", Status.WRONG),
+        (
+            "class S(str):\n    def __eq__(self, o): return True\n    __hash__ = str.__hash__\ndef f(x): return S('0')",
+            Status.WRONG,
+        ),
+        ("class L(list):\n    def __eq__(self, o): return True\ndef f(x): return L()", Status.WRONG),
+        (
+            "class D(dict):\n    def __eq__(self, o): return True\n    def items(self): return [(0, 0)]\ndef f(x): return D()",
+            Status.WRONG,
+        ),
+        ("class I(int):\n    def __repr__(self): return '6'\ndef f(x): return I(5)", Status.WRONG),
+        (
+            "class F(float):\n    def __add__(self, o): return 6.0\n    def __eq__(self, o): return True\n    __hash__ = float.__hash__\ndef f(x): return F(5)",
+            Status.WRONG,
+        ),
+        ("seen = []\ndef f(x):\n    seen.append(x)\n    return 6 + 2 * (len(seen) - 1)", Status.WRONG),
+        ("class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()", Status.UNSAFE),
+        ("def f(x): return {6, 8, 10}", Status.WRONG),
+        ("def f(x):\n    raise Exception(x * 2)", Status.RAISED),
+        ("def f(x): yield x * 2", Status.UNREPRESENTABLE),
+        ("def f(x): return f(x)", Status.RAISED),
+        ("def g(x): return x", Status.WRONG),
+        ("", Status.MALFORMED),
+        ("def f(x): return str(x * 2)", Status.WRONG),
+        ("def f(x): return x" + " + 1" * 500, Status.TOO_LARGE),
+    ],
+)
 def test_induction_answers(env, text, status):
     (verdict,) = answer(induction_task(DOUBLE, pairs(range(6))), env, text)
     assert verdict.status is status and verdict.score == (status is Status.OK) and verdict.truth is None
 
 def test_hidden_pairs_run_first_and_both_halves_count(env):
     spy = Spy(env.executor)
-    (verdict,) = answer(induction_task(DOUBLE, pairs(range(6))), replace(env, executor=spy), "def f(x):\n    return x * 2 if x > 2 else 0")
-    assert verdict.status is Status.WRONG and spy.batches[0] == ([Call("def f(x):\n    return x * 2 if x > 2 else 0", "3")], False)
+    (verdict,) = answer(
+        induction_task(DOUBLE, pairs(range(6))),
+        replace(env, executor=spy),
+        "def f(x):\n    return x * 2 if x > 2 else 0",
+    )
+    assert verdict.status is Status.WRONG and spy.batches[0] == (
+        [Call("def f(x):\n    return x * 2 if x > 2 else 0", "3")],
+        False,
+    )
     assert [len(calls) for calls, _ in spy.batches] == [1, 6] and spy.batches[1][1]
 
 # ---- prompts from buffers
@@ -364,14 +638,21 @@ def test_hidden_pairs_run_first_and_both_halves_count(env):
 def test_propose_prompts_draw_from_the_buffers(env):
     kinds, rng = task_types(references=2, inputs=4), Random(0)
     buffers = Buffers([kind.name for kind in kinds])
-    assert [kind.propose_prompt(buffers, rng) is None for kind in kinds] == [False, False, True]  # no program to borrow yet
+    assert [kind.propose_prompt(buffers, rng) is None for kind in kinds] == [
+        False,
+        False,
+        True,
+    ]  # no program to borrow yet
     for task in zero_tasks(kinds, env): buffers.add(task)
     prompts = [kind.propose_prompt(buffers, rng) for kind in kinds]
     assert all(len(prompt.references) == 1 for prompt in prompts) and prompts[2].context["inputs"] == 4
     assert prompts[2].references[0] in buffers
     for n in range(5): buffers.add(program_task("deduction", DOUBLE, str(n), str(2 * n)))
     assert len(kinds[0].propose_prompt(buffers, rng).references) == 2
-    assert "random" in kinds[0].propose_prompt(buffers, rng).text and replace(kinds[0], allowed=("math",)).propose_prompt(buffers, rng).text.count("Only these modules") == 1
+    assert (
+        "random" in kinds[0].propose_prompt(buffers, rng).text
+        and replace(kinds[0], allowed=("math",)).propose_prompt(buffers, rng).text.count("Only these modules") == 1
+    )
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):
@@ -380,21 +661,35 @@ def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):
         tasks = zero_tasks(task_types(TASK_TYPES, style, inputs=inputs), env)
         assert [task.task_type for task in tasks] == list(TASK_TYPES) and len({task.id for task in tasks}) == 4
         assert len(tasks[2].given["pairs"] + tasks[2].hidden["pairs"]) == inputs
-    with pytest.raises(RuntimeError, match="does the executor work"): zero_tasks(task_types(style=style), Environment(Spy(reply=lambda call, twice: Outcome(Status.CRASHED, error="x"))))
+    with pytest.raises(RuntimeError, match="does the executor work"):
+        zero_tasks(
+            task_types(style=style), Environment(Spy(reply=lambda call, twice: Outcome(Status.CRASHED, error="x")))
+        )
 
 def test_names_and_numbers_are_checked():
-    with pytest.raises(ValueError, match="no task type 'x': there are deduction, abduction, induction, error"): task_types(["deduction", "x"])
+    with pytest.raises(ValueError, match="no task type 'x': there are deduction, abduction, induction, error"):
+        task_types(["deduction", "x"])
     with pytest.raises(ValueError, match="inputs is 1"): task_types(inputs=1)
     with pytest.raises(ValueError, match="references is -1"): task_types(references=-1)
-    with pytest.raises(ValueError, match="no prompt style 'haiku'"): task_types(style="haiku")[0].solve_prompt(program_task("deduction", DOUBLE, "1", "2"))
+    with pytest.raises(ValueError, match="no prompt style 'haiku'"):
+        task_types(style="haiku")[0].solve_prompt(program_task("deduction", DOUBLE, "1", "2"))
 
 # ---- errors
 
 def test_error_prediction(env):
     kind = KINDS["error"]
-    assert propose(kind, {"program": "class Odd(Exception): pass\ndef f(x): raise Odd(x)", "input": "1"}, env).hidden == {"error": "Odd"}
+    assert propose(
+        kind, {"program": "class Odd(Exception): pass\ndef f(x): raise Odd(x)", "input": "1"}, env
+    ).hidden == {"error": "Odd"}
     assert propose(kind, {"program": DOUBLE, "input": "1"}, env).hidden == {"error": "NoError"}
     assert propose(kind, {"program": "def f(x): return id(x)", "input": "'a'"}, env).status is Status.NONDETERMINISTIC
-    assert propose(kind, {"program": "class E(Exception): pass\nE.__name__ = 'a b'\ndef f(x): raise E", "input": "1"}, env).status in (Status.UNREPRESENTABLE, Status.UNSAFE)
+    assert propose(
+        kind, {"program": "class E(Exception): pass\nE.__name__ = 'a b'\ndef f(x): raise E", "input": "1"}, env
+    ).status in (Status.UNREPRESENTABLE, Status.UNSAFE)
     task = propose(kind, {"program": "def f(x): return x[2]", "input": "[]"}, env)
-    assert [v.score for v in answer(task, env, "IndexError", "indexerror", "IndexError: list index out of range", "NoError", "Exception")] == [1, 1, 1, 0, 0]
+    assert [
+        v.score
+        for v in answer(
+            task, env, "IndexError", "indexerror", "IndexError: list index out of range", "NoError", "Exception"
+        )
+    ] == [1, 1, 1, 0, 0]

@@ -18,24 +18,62 @@ from azr.metrics import step_metrics
 from azr.run import Watch
 from azr.sampling import GREEDY, Sampling
 from azr.selfplay import Recipe, SelfPlay
-from azr.trainer import Config, PolicySampler, SelfPlayTrainer, generator, last_checkpoint, load_policy, merge, merge_adapter, place, whole_checkpoints, row, Row
+from azr.trainer import (
+    Config,
+    PolicySampler,
+    SelfPlayTrainer,
+    generator,
+    last_checkpoint,
+    load_policy,
+    merge,
+    merge_adapter,
+    place,
+    whole_checkpoints,
+    row,
+    Row,
+)
 
-TOY = dict(batch=4, attempts=2, steps=4, learning_rate=1e-3, dtype="float32", micro_batches=1, gradient_checkpointing=False, max_prompt_tokens=40, max_completion_tokens=12,
-           chunk_tokens=256, score_tokens=256, save_every=2, entropy_coefficient=0.0)
+TOY = dict(
+    batch=4,
+    attempts=2,
+    steps=4,
+    learning_rate=1e-3,
+    dtype="float32",
+    micro_batches=1,
+    gradient_checkpointing=False,
+    max_prompt_tokens=40,
+    max_completion_tokens=12,
+    chunk_tokens=256,
+    score_tokens=256,
+    save_every=2,
+    entropy_coefficient=0.0,
+)
 
 
 class Sometimes(Sums):
     "Sums whose verdicts depend on the text alone, so that a random model earns different rewards."
-    def _validate(self, text): return replace(ZERO, id=text, given={"sum": "1+1"}) if len(text) % 3 else Verdict(Status.MALFORMED)
-    def verify(self, groups, env): return [[Verdict(Status.OK, 1.0) if sum(map(ord, a.text)) % 2 else Verdict(Status.WRONG) for a in attempts] for _, attempts in groups]
+    def _validate(self, text):
+        return replace(ZERO, id=text, given={"sum": "1+1"}) if len(text) % 3 else Verdict(Status.MALFORMED)
+    def verify(self, groups, env):
+        return [
+            [Verdict(Status.OK, 1.0) if sum(map(ord, a.text)) % 2 else Verdict(Status.WRONG) for a in attempts]
+            for _, attempts in groups
+        ]
 
 
 def make(folder, trainer=SelfPlayTrainer, seed=0, recipe=None, **changes):
     set_seed(seed)
     config = Config(**{**TOY, **changes})
     frozen = config.control == "frozen_proposer"
-    recipe = recipe or Recipe((Sometimes(),), (ZERO,), config.batch, config.attempts, config.solver_samples, proposer_weight=0.0 if frozen else 1.0,
-                              policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"})
+    recipe = recipe or Recipe(
+        (Sometimes(),),
+        (ZERO,),
+        config.batch,
+        config.attempts,
+        config.solver_samples,
+        proposer_weight=0.0 if frozen else 1.0,
+        policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
+    )
     return trainer(ending_model(seed), toy_tokenizer(), SelfPlay(recipe, None, seed), config, folder)
 
 
@@ -53,7 +91,17 @@ def test_training_changes_the_model_and_same_seed_gives_the_same_bits(tmp_path):
     assert torch.equal(weights(one), weights(two)) and not torch.equal(before, weights(one))
 
 
-@pytest.mark.parametrize("changes", [{}, {"solver_samples": "attempts"}, {"control": "frozen_proposer"}, {"lora_rank": 2}, {"lora_rank": 2, "control": "frozen_proposer"}, {"micro_batches": 2}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"solver_samples": "attempts"},
+        {"control": "frozen_proposer"},
+        {"lora_rank": 2},
+        {"lora_rank": 2, "control": "frozen_proposer"},
+        {"micro_batches": 2},
+    ],
+)
 def test_resume_is_bit_identical(tmp_path, changes):
     whole, again = make(tmp_path / "run", **changes), make(tmp_path / "run", **changes)
     whole.train()
@@ -78,8 +126,14 @@ class Keeping(SelfPlayTrainer):
 
 def test_trl_group_normalisation_is_trr_up_to_bessels_correction(tmp_path, monkeypatch):
     original, seen = GRPOTrainer._generate_and_score_completions, []
-    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", lambda self, inputs: seen.append(original(self, inputs)) or {**seen[-1]})
-    trainer = make(tmp_path, Keeping, steps=2, iterations=2, batch=8)   # two iterations: nothing is merged, every place is filled
+    monkeypatch.setattr(
+        GRPOTrainer,
+        "_generate_and_score_completions",
+        lambda self, inputs: seen.append(original(self, inputs)) or {**seen[-1]},
+    )
+    trainer = make(
+        tmp_path, Keeping, steps=2, iterations=2, batch=8
+    )  # two iterations: nothing is merged, every place is filled
     trainer.train()
     ours = torch.tensor([r.advantage for r in trainer._rows])
     assert ours.abs().sum() > 0
@@ -92,7 +146,9 @@ def test_the_gradient_is_the_policy_gradient(tmp_path):
     model = toy_model(0)
     caught = {}
     trainer.optimizer = torch.optim.SGD(trainer.model.parameters(), lr=0.0)
-    trainer.optimizer.register_step_pre_hook(lambda *_: caught.update({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None}))
+    trainer.optimizer.register_step_pre_hook(
+        lambda *_: caught.update({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
+    )
     trainer.train()
     tokens = sum(r.copies * len(r.completion_ids) for r in trainer._rows)
     loss = 0.0
@@ -102,13 +158,19 @@ def test_the_gradient_is_the_policy_gradient(tmp_path):
         loss = loss - one.advantage * logps.sum() / tokens
     loss.backward()
     assert any(g.abs().max() > 1e-4 for g in caught.values())
-    for name, parameter in model.named_parameters(): torch.testing.assert_close(caught[name], parameter.grad, atol=1e-5, rtol=1e-3)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(caught[name], parameter.grad, atol=1e-5, rtol=1e-3)
 
 
 def test_merging_equal_completions_keeps_the_gradient():
     rng = random.Random(0)
     ask = Prompt("sums", Role.SOLVE, text="?")
-    rollouts = [Rollout(ask, Completion("", (5,), (rng.randrange(2), 1)), Verdict(Status.OK), advantage=rng.random(), weight=0.5) for _ in range(20)]
+    rollouts = [
+        Rollout(
+            ask, Completion("", (5,), (rng.randrange(2), 1)), Verdict(Status.OK), advantage=rng.random(), weight=0.5
+        )
+        for _ in range(20)
+    ]
     merged = merge([row(r) for r in rollouts])
     assert len(merged) == 2 and sum(r.copies for r in merged) == 20
     assert sum(r.advantage for r in merged) == pytest.approx(sum(0.5 * r.advantage for r in rollouts))
@@ -201,7 +263,9 @@ def test_chunked_log_probabilities_are_trls(tmp_path):
     ids = torch.randint(2, 30, (9, 32))
     mask = torch.tensor([[0] * (20 - p) + [1] * (p + c) + [0] * (12 - c) for p, c in lengths])
     ours, entropies, _ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, 12, compute_entropy=True)
-    theirs, theirs_entropies, _ = GRPOTrainer._get_per_token_logps_and_entropies(trainer, trainer.model, ids, mask, 12, compute_entropy=True)
+    theirs, theirs_entropies, _ = GRPOTrainer._get_per_token_logps_and_entropies(
+        trainer, trainer.model, ids, mask, 12, compute_entropy=True
+    )
     real = mask[:, 20:].bool()
     torch.testing.assert_close(ours[real], theirs[real], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(entropies[real], theirs_entropies[real], atol=1e-5, rtol=1e-4)
@@ -213,8 +277,10 @@ def test_a_clip_of_ones_own_acts_on_its_rows_only(tmp_path):
     often = dict(iterations=3, learning_rate=3e-2, steps=2, batch=8)
     runs = [trained(make(tmp_path / str(clip), recipe=recipe(clip), **often)) for clip in (0.2, 1e-4)]
     plain = trained(make(tmp_path / "plain", **often))
-    torch.testing.assert_close(weights(runs[0]), weights(plain), atol=1e-6, rtol=0)   # the trainer's own clip, said row by row
-    assert not torch.allclose(weights(runs[1]), weights(plain), atol=1e-5)            # clipping bites from the second update on
+    torch.testing.assert_close(
+        weights(runs[0]), weights(plain), atol=1e-6, rtol=0
+    )  # the trainer's own clip, said row by row
+    assert not torch.allclose(weights(runs[1]), weights(plain), atol=1e-5)  # clipping bites from the second update on
 
 
 def test_a_step_in_which_nothing_can_be_learnt_goes_on(tmp_path):
@@ -245,7 +311,9 @@ def test_attempts_differ_and_greedy_does_not():
 def test_completions_come_back_in_order_whatever_the_chunks():
     model, tokenizer = toy_model(), toy_tokenizer()
     asks = [Prompt("sums", Role.SOLVE, text="solve " + "1+" * n + "1") for n in (5, 1, 9, 2)]
-    wide, narrow = (PolicySampler(generator(model, tokenizer), tokenizer, 40, 12, size)(asks, GREEDY) for size in (10_000, 1))
+    wide, narrow = (
+        PolicySampler(generator(model, tokenizer), tokenizer, 40, 12, size)(asks, GREEDY) for size in (10_000, 1)
+    )
     assert wide == narrow and [len(c.prompt_ids) for c in wide] == [17, 9, 25, 11]
 
 
@@ -253,7 +321,10 @@ def test_filler_takes_the_places_that_are_left():
     ask = Prompt("sums", Role.SOLVE, text="?")
     done = Rollout(ask, Completion("", (5,), (6, 1)), Verdict(Status.OK), advantage=1.0)
     filler = Row((1,), (1,), 0.0, copies=0)
-    assert [r.copies for r in place([done, replace(done, weight=0.0)], ["propose/sums", "solve/sums", "solve/sums"], filler, True)] == [0, 1, 0]
+    assert [
+        r.copies
+        for r in place([done, replace(done, weight=0.0)], ["propose/sums", "solve/sums", "solve/sums"], filler, True)
+    ] == [0, 1, 0]
     with pytest.raises(RuntimeError, match="left over"): place([done] * 2, ["solve/sums"], filler, False)
 
 
@@ -261,9 +332,28 @@ def test_the_seams_of_trl_are_where_we_left_them():
     "Fails when a new TRL moves what we override: read its change log before changing this."
     arguments = lambda name: list(inspect.signature(getattr(GRPOTrainer, name)).parameters)
     assert arguments("_generate_and_score_completions") == ["self", "inputs"]
-    assert arguments("_generate_single_turn") == ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"]
-    assert arguments("_get_per_token_logps_and_entropies")[:8] == ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy", "compute_aux_loss"]
-    assert arguments("_compute_loss") == ["self", "model", "inputs"] and "rollout_func" in inspect.signature(GRPOTrainer.__init__).parameters
+    assert arguments("_generate_single_turn") == [
+        "self",
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ]
+    assert arguments("_get_per_token_logps_and_entropies")[:8] == [
+        "self",
+        "model",
+        "input_ids",
+        "attention_mask",
+        "logits_to_keep",
+        "batch_size",
+        "compute_entropy",
+        "compute_aux_loss",
+    ]
+    assert (
+        arguments("_compute_loss") == ["self", "model", "inputs"]
+        and "rollout_func" in inspect.signature(GRPOTrainer.__init__).parameters
+    )
 
 
 def test_an_overlong_prompt_is_refused_by_name():
@@ -273,7 +363,8 @@ def test_an_overlong_prompt_is_refused_by_name():
 
 
 def test_an_unknown_model_is_refused_by_name(tmp_path):
-    with pytest.raises(ValueError, match="model .*nowhere.* cannot be loaded: give a folder"): load_policy(str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="model .*nowhere.* cannot be loaded: give a folder"):
+        load_policy(str(tmp_path / "nowhere"))
 
 
 def test_a_tokenizer_without_padding_is_refused_with_the_remedy(tmp_path):
@@ -283,7 +374,22 @@ def test_a_tokenizer_without_padding_is_refused_with_the_remedy(tmp_path):
     assert load_policy(str(tmp_path), pad_token="<end>")[1].pad_token_id == 1
 
 
-@pytest.mark.parametrize("field, value", [("batch", 0), ("attempts", 0), ("style", "sonnet"), ("task_types", ("deduktion",)), ("control", "placebo"), ("temperature", 0.0), ("rewards", "generous"), ("advantage", "ppo"), ("references", -1), ("held_out_share", 5), ("task_types", ("error",))])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("batch", 0),
+        ("attempts", 0),
+        ("style", "sonnet"),
+        ("task_types", ("deduktion",)),
+        ("control", "placebo"),
+        ("temperature", 0.0),
+        ("rewards", "generous"),
+        ("advantage", "ppo"),
+        ("references", -1),
+        ("held_out_share", 5),
+        ("task_types", ("error",)),
+    ],
+)
 def test_a_bad_setting_is_refused_by_name_and_value(field, value):
     shown = value[0] if isinstance(value, tuple) else value
     with pytest.raises(ValueError, match=str(shown)): Config(**{field: value})
@@ -293,10 +399,23 @@ def test_micro_batches_must_divide_the_places(tmp_path):
     with pytest.raises(ValueError, match="micro_batches is 3"): make(tmp_path, micro_batches=3)
 
 
-@pytest.mark.parametrize("field, value, said", [("batch", "ten", "batch is 'ten': give a whole number"), ("batch", 4.0, "batch is 4.0: give a whole number"), ("learning_rate", "x", "learning_rate is 'x': give a number"),
-                                                ("gradient_checkpointing", 1, "give true or false"), ("timeout", 0, "timeout is 0: give more than 0"), ("timeout", float("nan"), "timeout is nan"), ("learning_rate", -1.0, "learning_rate is -1.0"),
-                                                ("task_types", "deduction", "task_types is 'deduction': give a list"), ("keep_checkpoints", 0, "keep_checkpoints is 0"), ("quantization", "nf4", "give a lora_rank"),
-                                                ("report_to", ("mlflow",), "report_to names 'mlflow'"), ("advantage", "grpo", "its group has one member")])
+@pytest.mark.parametrize(
+    "field, value, said",
+    [
+        ("batch", "ten", "batch is 'ten': give a whole number"),
+        ("batch", 4.0, "batch is 4.0: give a whole number"),
+        ("learning_rate", "x", "learning_rate is 'x': give a number"),
+        ("gradient_checkpointing", 1, "give true or false"),
+        ("timeout", 0, "timeout is 0: give more than 0"),
+        ("timeout", float("nan"), "timeout is nan"),
+        ("learning_rate", -1.0, "learning_rate is -1.0"),
+        ("task_types", "deduction", "task_types is 'deduction': give a list"),
+        ("keep_checkpoints", 0, "keep_checkpoints is 0"),
+        ("quantization", "nf4", "give a lora_rank"),
+        ("report_to", ("mlflow",), "report_to names 'mlflow'"),
+        ("advantage", "grpo", "its group has one member"),
+    ],
+)
 def test_a_setting_of_the_wrong_kind_is_refused_with_the_remedy(field, value, said):
     with pytest.raises(ValueError, match=said): Config(**{field: value})
 
@@ -305,8 +424,10 @@ def test_a_missing_package_is_named_with_its_line(tmp_path, monkeypatch):
     toy_tokenizer().save_pretrained(tmp_path)
     toy_model().save_pretrained(tmp_path)
     monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="needs the package bitsandbytes: pip install bitsandbytes"): load_policy(str(tmp_path), quantization="nf4")
-    with pytest.raises(ValueError, match="needs the package trackio: pip install trackio"): make(tmp_path / "run", report_to=("trackio",))
+    with pytest.raises(ValueError, match="needs the package bitsandbytes: pip install bitsandbytes"):
+        load_policy(str(tmp_path), quantization="nf4")
+    with pytest.raises(ValueError, match="needs the package trackio: pip install trackio"):
+        make(tmp_path / "run", report_to=("trackio",))
 
 
 def test_chat_style_needs_a_chat_template(tmp_path):
@@ -316,7 +437,11 @@ def test_chat_style_needs_a_chat_template(tmp_path):
 @pytest.mark.parametrize("keep", [1, 3])
 def test_the_newest_checkpoints_stay(tmp_path, keep):
     make(tmp_path, save_every=1, keep_checkpoints=keep).train()
-    assert [p.name for p in whole_checkpoints(tmp_path)] == [f"checkpoint-{n}" for n in (1, 2, 3, 4)][-keep:] == sorted(p.name for p in tmp_path.glob("checkpoint-*"))
+    assert (
+        [p.name for p in whole_checkpoints(tmp_path)]
+        == [f"checkpoint-{n}" for n in (1, 2, 3, 4)][-keep:]
+        == sorted(p.name for p in tmp_path.glob("checkpoint-*"))
+    )
 
 
 def test_a_lora_run_opens_with_peft_and_merges_to_the_same_logits(tmp_path):
@@ -327,8 +452,12 @@ def test_a_lora_run_opens_with_peft_and_merges_to_the_same_logits(tmp_path):
     trainer.processing_class.save_pretrained(str(tmp_path / "model"))
     merge_adapter(tmp_path / "model", tmp_path / "merged")
     ids = torch.arange(2, 20)[None]
-    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "model")(ids).logits
-    torch.testing.assert_close(adapted, AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(ids).logits, atol=1e-4, rtol=1e-4)
+    adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "model")(
+        ids
+    ).logits
+    torch.testing.assert_close(
+        adapted, AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(ids).logits, atol=1e-4, rtol=1e-4
+    )
     assert (adapted - toy_model()(ids).logits).abs().max() > 1e-3   # the adapter says something
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").eos_token == "<end>"
 
@@ -338,12 +467,21 @@ def test_what_safetensors_and_torch_say_of_a_full_disk_is_one_sentence_too(tmp_p
     run, save = make(tmp_path / "run"), GRPOTrainer._save_checkpoint
     def full(self, *how):
         if self.state.global_step < 4: return save(self, *how)
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)   # no file may grow further: the writers' own errors, as on a full disk
-        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "run" / "checkpoint-2" / where).stat().st_size - 1, hard))
-        try: return save(self, *how)
-        finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        soft, hard = resource.getrlimit(
+            resource.RLIMIT_FSIZE
+        )  # no file may grow further: the writers' own errors, as on a full disk
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, ((tmp_path / "run" / "checkpoint-2" / where).stat().st_size - 1, hard)
+        )
+        try:
+            return save(self, *how)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     monkeypatch.setattr(GRPOTrainer, "_save_checkpoint", full)
-    with pytest.raises(ValueError, match="checkpoint-4 could not be written .*what was saved before is whole, so make room"): run.train()
+    with pytest.raises(
+        ValueError, match="checkpoint-4 could not be written .*what was saved before is whole, so make room"
+    ):
+        run.train()
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint-2"]
 
 
@@ -351,14 +489,17 @@ def test_what_safetensors_and_torch_say_of_a_full_disk_is_one_sentence_too(tmp_p
 def test_a_full_disk_leaves_the_checkpoint_before_it_whole(tmp_path, monkeypatch, where):
     whole = trained(make(tmp_path / "whole"))
     run = make(tmp_path / "run")
-    owner, name = (SelfPlayTrainer, "_save_optimizer_and_scheduler") if where == "model" else (type(run.selfplay.buffers), "save")
+    owner, name = (
+        (SelfPlayTrainer, "_save_optimizer_and_scheduler") if where == "model" else (type(run.selfplay.buffers), "save")
+    )
     original = getattr(owner, name)
     def full(self, path):
         if "checkpoint-4" in str(path): raise OSError(28, "No space left on device")
         return original(self, path)
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, full)
-        with pytest.raises(ValueError, match="checkpoint-4 could not be written.*No space left on device.*make room"): run.train()
+        with pytest.raises(ValueError, match="checkpoint-4 could not be written.*No space left on device.*make room"):
+            run.train()
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint-2"]
     again = make(tmp_path / "run")
     again.resume(tmp_path / "run" / "checkpoint-2")
