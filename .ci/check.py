@@ -12,7 +12,11 @@ def snapshot() -> dict[str, str]: # path -> hash of its content
     if listed.returncode:
         sys.exit("make check compares with git, and this folder is no checkout: use `make test`, or clone")
     files = [name for name in listed.stdout.split("\0") if name]
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name in files if (path := notebooks.ROOT / name).is_file()}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name in files
+        if (path := notebooks.ROOT / name).is_file()
+    }
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
     "What was added, altered or removed in between."
@@ -35,9 +39,15 @@ def main():
     os.chdir(notebooks.ROOT)
     before = snapshot()
     generate()
-    nothing_changed(before, "Cleaning, exporting and the README", "Look at them (git diff), commit them, and type the same command again.")
+    nothing_changed(
+        before,
+        "Cleaning, exporting and the README",
+        "Look at them (git diff), commit them, and type the same command again.",
+    )
     tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "not slow and not cuda"], cwd=notebooks.ROOT)
     if tests.returncode: sys.exit(tests.returncode)
-    nothing_changed(before, "The tests", "A test or a page writes into the checkout: let it write into a temporary folder.")
+    nothing_changed(
+        before, "The tests", "A test or a page writes into the checkout: let it write into a temporary folder."
+    )
 
 if __name__ == "__main__": main()

@@ -1,4 +1,6 @@
-"Installs azr into the interpreter that runs this: torch first and never over an installed one, then the package and the rest. Done once; a stamp says for which files."
+"""Installs azr into the interpreter that runs this: torch first and never over an installed one, then the rest.
+
+Done once; a stamp says for which files."""
 
 import hashlib, os, platform, re, subprocess, sys, tempfile, time
 from configparser import ConfigParser
@@ -32,31 +34,38 @@ def pinned(name: str) -> str:
     "A requirement as constraints.txt pins it."
     return re.search(rf"^{name}==\S+", (root / "constraints.txt").read_text(encoding="utf-8"), re.M)[0]
 
+def number(version: str) -> tuple[int, ...]: # 2.6.0+cpu -> (2, 6, 0)
+    return tuple(int(n) for n in re.findall(r"\d+", version.split("+")[0])[:3])
+
 def in_range(version: str) -> bool:
     "Whether settings.ini's range has this torch. Numbers are enough: the range has no other kind of bound."
     facts = ConfigParser(delimiters=["="])
     facts.read(root / "settings.ini", encoding="utf-8")
-    number = lambda text: tuple(int(n) for n in re.findall(r"\d+", text.split("+")[0])[:3])
     low, high = re.search(r"^torch>=([\d.]+),<([\d.]+)", facts["DEFAULT"]["requirements"], re.M).groups()
     return number(low) <= number(version) < number(high)
 
 def say(line: str): print(f"azr: {line}", flush=True)
 
+DOWNLOAD = re.compile(
+    r"\s*(?:Downloading (\S+?)(?:\.metadata)? |Processing \S*/(torch-\S+))(?:\(([\d.]+) (MB|GB)\))?"
+)
+
+def show_progress(line: str):
+    "Says which large download a line of pip begins, and when it unpacks."
+    if size := DOWNLOAD.match(line):
+        name, local, amount, unit = size.groups()
+        if local or (amount and (unit == "GB" or float(amount) >= 10)):
+            package = (name or local).split("/")[-1].split("-cp")[0].split("-py")[0]
+            say(f"  {package}{f', {amount} {unit}' if amount else ''}")
+    if line.startswith("Installing collected packages"):
+        say(f"  {line.count(',') + 1} packages to unpack")
+
 def pip(*arguments: str, title: str):
     "One pip call: a line for each large download, the rest into the log, whose end is shown if it fails."
     say(title)
-    began, packages = time.monotonic(), 0
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--progress-bar",
-        "off",
-        *arguments,
-    ]
+    began = time.monotonic()
+    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    command = [sys.executable, "-m", "pip", "install", *quiet, *arguments]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **({"PIP_USER": "0"} if ours else {})}
     with open(log, "a", encoding="utf-8") as sink, subprocess.Popen(
         command,
@@ -71,31 +80,38 @@ def pip(*arguments: str, title: str):
     ) as process:
         for line in process.stdout:
             sink.write(line)
-            packages += line.startswith("Collecting ")
-            if size := re.match(
-                r"\s*(?:Downloading (\S+?)(?:\.metadata)? |Processing \S*/(torch-\S+))(?:\(([\d.]+) (MB|GB)\))?", line
-            ):
-                name, local, number, unit = size.groups()
-                if local or (number and (unit == "GB" or float(number) >= 10)):
-                    say(
-                        f"  {(name or local).split('/')[-1].split('-cp')[0].split('-py')[0]}{f', {number} {unit}' if number else ''}"
-                    )
-            if line.startswith("Installing collected packages"): say(f"  {line.count(',') + 1} packages to unpack")
+            show_progress(line)
     if process.returncode == 0: return say(f"  done in {time.monotonic() - began:.0f} s")
     print(log.read_text(encoding="utf-8", errors="replace")[-3000:], file=sys.stderr)
     sys.exit(
-        f"azr: the installation failed; pip's last words are above, all of them in {log}. The same command tries again.{remedy()}"
+        f"azr: the installation failed; pip's last words are above, all of them in {log}. The same command tries "
+        f"again.{remedy()}"
     )
 
 def remedy() -> str:
     "The one thing about this machine that pip cannot say."
     if os.environ.get("TORCH_INDEX"):
-        return f" TORCH_INDEX={os.environ['TORCH_INDEX']} must be a wheel index that has {pinned('torch')}; without it, torch comes from PyPI."
+        return (
+            f" TORCH_INDEX={os.environ['TORCH_INDEX']} must be a wheel index that has {pinned('torch')}; without it, "
+            "torch comes from PyPI."
+        )
     if sys.platform == "darwin" and platform.machine() == "x86_64":
         return " PyTorch has had no wheels for Intel Macs since 2.2: use an Apple silicon Mac, Linux, or Colab."
     if sys.version_info >= (3, 14):
         return " azr is tested on Python 3.11 to 3.13: with one of them on the PATH, remove .venv/ first."
     return ""
+
+def install_torch() -> str: # its version
+    index = os.environ.get("TORCH_INDEX")
+    chosen = ["--index-url", index, "--no-deps"] if index else ["-c", "constraints.txt"]
+    where = f" from {index}" if index else ", the largest part: minutes, the first time"
+    pip(*chosen, pinned("torch"), title=f"installing {pinned('torch')}{where}")
+    return subprocess.run(
+        [sys.executable, "-c", "from importlib.metadata import version; print(version('torch'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 def main():
     stamp = stamp_file()
@@ -104,22 +120,11 @@ def main():
     torch = installed("torch")
     if torch and not in_range(torch) and not ours:
         sys.exit(
-            f"azr: {sys.executable} has torch {torch}, outside the range in settings.ini, and an installed torch is never replaced: "
-            "type the command with AZR_PYTHON= (empty), and azr makes a .venv/ with a torch of its own."
+            f"azr: {sys.executable} has torch {torch}, outside the range in settings.ini. An installed torch is never "
+            "replaced: type the command with AZR_PYTHON= (empty), and azr makes a .venv/ with a torch of its own."
         )
     if not torch or not in_range(torch):
-        index = os.environ.get("TORCH_INDEX")
-        pip(
-            *(["--index-url", index, "--no-deps"] if index else ["-c", "constraints.txt"]),
-            pinned("torch"),
-            title=f"installing {pinned('torch')}{' from ' + index if index else ', the largest part: minutes, the first time'}",
-        )
-        torch = subprocess.run(
-            [sys.executable, "-c", "from importlib.metadata import version; print(version('torch'))"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        torch = install_torch()
     keep = re.sub(
         r"^torch==.*$", "", (root / "constraints.txt").read_text(encoding="utf-8") if ours else "", flags=re.M
     )
@@ -136,7 +141,8 @@ def main():
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(signature(), encoding="utf-8")
     say(
-        f"ready: Python {platform.python_version()}, torch {torch}, in {os.path.relpath(sys.prefix, root) if ours else sys.prefix}"
+        f"ready: Python {platform.python_version()}, torch {torch}, in "
+        f"{os.path.relpath(sys.prefix, root) if ours else sys.prefix}"
     )
 
 try:main()

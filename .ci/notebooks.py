@@ -14,7 +14,9 @@ def pages() -> list[Path]: # in reading order
 
 def notebooks() -> list[Path]:
     "Every notebook of ours, the run notebooks included."
-    return sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(ROOT).parts))
+    return sorted(
+        p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(ROOT).parts)
+    )
 
 def directives(cell) -> set[str]:
     "The `#|` lines of a cell, without their mark."
@@ -56,7 +58,9 @@ def execute(notebook, folder: Path, timeout: int = 900):
             kept[i], notebook.cells[i] = cell, nbformat.v4.new_code_cell("")
     # the kernel draws inline
     environment = {"OMP_NUM_THREADS": "1", **{key: value for key, value in os.environ.items() if key != "MPLBACKEND"}}
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    )
     try: client.execute(env=environment)
     finally:
         for i, cell in kept.items(): notebook.cells[i] = cell

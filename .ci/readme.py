@@ -28,7 +28,8 @@ def output_text(output) -> str: # "" for nothing to show
     if "text/markdown" in data: return at_root(data["text/markdown"].strip())
     if any(kind.startswith("image/") for kind in data):
         raise SystemExit(
-            "nbs/index.ipynb draws a picture, which a README cannot hold: let `make figures` draw it into figures/, and show that file by a markdown cell"
+            "nbs/index.ipynb draws a picture, which a README cannot hold: let `make figures` draw it into figures/, "
+            "and show that file by a markdown cell"
         )
     return fenced(data["text/plain"])
 

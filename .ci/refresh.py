@@ -1,4 +1,6 @@
-"Re-runs pages in place and stores their outputs: `make refresh`, or `make refresh PAGES='nbs/03_rewards.ipynb'`. A page that fails keeps its file."
+"""Re-runs pages in place and stores their outputs: `make refresh`, or `make refresh PAGES='nbs/03_rewards.ipynb'`.
+
+A page that fails keeps its file."""
 
 import sys, time
 from pathlib import Path

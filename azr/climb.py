@@ -35,6 +35,7 @@ from .buffers import Buffers
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict, write_json
 from .evals import solve
 from .executor import Call, Executor, Outcome
+from .safety import ProgramStatus
 from .parse import refuse, syntax_tree
 from .plots import ARMS, GREY, figure, finish
 from .statistics import interval
@@ -199,7 +200,7 @@ class Trace:
         if len(statements) > DEEPEST:
             return Verdict(Status.TOO_LARGE, detail=f"{len(statements)} statements, over the limit of {DEEPEST}")
         if any(syntax_tree(f"({expression})") is None for expression in statements):
-            return Verdict(Status.SYNTAX, detail=f"not one expression: {edit[:40]}")
+            return Verdict(ProgramStatus.SYNTAX, detail=f"not one expression: {edit[:40]}")
         if verdict := check_source(source_of(statements), env): return verdict
         arguments = check_arguments(value, env)
         if isinstance(arguments, Verdict): return arguments

@@ -38,31 +38,18 @@ class Role(StrEnum):
 
 # %% ../nbs/00_core.ipynb #c007
 class Status(StrEnum):
-    "What became of a proposal, a program or an answer. OK, or the one reason it failed."
+    "What became of a proposal or an answer: OK, or the one reason why it failed. A domain adds reasons of its own."
     OK = "ok"
-    # of a completion, before anything runs
+    # of a completion
     MALFORMED = "malformed"  # the completion has not the form that the prompt asked for; detail says what is missing
-    SYNTAX = "syntax"                      # the program does not parse
-    NO_FUNCTION = "no_function"            # the program defines no f
-    NO_PARAMETER = "no_parameter"          # f takes no argument
-    BANNED = "banned"                      # the task rule: a banned word is imported
-    UNSAFE = "unsafe"  # the safety rule: an import outside the allow-list, dunder walking, eval, open ...
-    BAD_ARGUMENTS = "bad_arguments"        # the arguments are not a list of literals
-    # of a run
-    RAISED = "raised"                      # the program raised; detail has the exception's class name first
-    TIMEOUT = "timeout"                    # over its CPU time or the wall-clock back-stop
-    MEMORY = "memory"                      # over its memory
-    TOO_LARGE = "too_large"                # program, arguments or value over the size limit: refused, never cut
-    UNREPRESENTABLE = "unrepresentable"    # the value has no literal text (a function, a generator, NaN ...)
-    NONDETERMINISTIC = "nondeterministic"  # two processes with different hash seeds disagree
-    CRASHED = "crashed"                    # the worker process died under it
+    TOO_LARGE = "too_large"  # over a limit of size: refused, never cut
     # of a task
-    DUPLICATE = "duplicate"                # the same task is known already
-    HELD_OUT = "held_out"                  # its program belongs to the held-out sets
-    LEAKED = "leaked"                      # what is shown to the solver contains the answer
+    DUPLICATE = "duplicate"  # the same task is known already
+    HELD_OUT = "held_out"    # it belongs to the held-out sets
+    LEAKED = "leaked"        # what is shown to the solver contains the answer
     # of an answer
-    WRONG = "wrong"                        # well-formed, and not right
-    UNSCORED = "unscored"                  # nothing to compare it with: no test of the task has an expected value here
+    WRONG = "wrong"          # well-formed, and not right
+    UNSCORED = "unscored"    # nothing to compare it with: no expected value is known here
 
 # %% ../nbs/00_core.ipynb #c010
 @dataclass(frozen=True)
@@ -125,14 +112,14 @@ class Attempt:
 @dataclass(frozen=True)
 class Verdict:
     "The environment's word on a proposal or an attempt."
-    status: Status
+    status: str                 # a member of any StrEnum; a plain text where it was read back and is not of `Status`
     score: float = 0.0          # what rewards see: 1.0 for a right answer or a valid proposal
     truth: bool | None = None   # whether it is really right, where that is known: reported, never rewarded
     detail: str = ""            # why, for a person: the exception, the offending line
     seconds: float = 0.0        # CPU seconds it cost
 
     @property
-    def ok(self) -> bool: return self.status is Status.OK
+    def ok(self) -> bool: return self.status == Status.OK
 
 # %% ../nbs/00_core.ipynb #c016
 @dataclass(frozen=True)
@@ -179,6 +166,12 @@ def to_json(value: Any) -> str: # one line
     "A noun as one line of JSON."
     return json.dumps(asdict(value), ensure_ascii=False, sort_keys=True)
 
+def _status(kind: type, value: str) -> str:
+    "A member of `Status` where there is one of this value. Other texts stay texts: they belong to a domain."
+    if not isinstance(value, str):
+        raise ValueError(f"{kind.__name__}.status is {value!r}, which is no text: was this written by another version?")
+    return next((status for status in Status if status == value), value)
+
 def from_dict(kind: type, data: dict) -> Any: # a `kind`
     "The noun that `asdict` took apart. Unknown or missing keys are an error that names them."
     known = {f.name: f for f in fields(kind)}
@@ -192,7 +185,7 @@ def from_dict(kind: type, data: dict) -> Any: # a `kind`
         if key in _NESTED and isinstance(value, dict): return from_dict(_NESTED[key], value)
         if key in _TUPLES and isinstance(value, list): return tuple(value)
         if key == "role": return Role(value)
-        return Status(value) if key == "status" else value
+        return _status(kind, value) if key == "status" else value
     return kind(**{k: build(k, v) for k, v in data.items()})
 
 def from_json(kind: type, line: str) -> Any: # a `kind`

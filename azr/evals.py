@@ -34,6 +34,7 @@ from .benchmarks import BENCHMARKS, Benchmark, Unavailable, ask_task, fetch, jud
 from .buffers import Buffers
 from .core import Completion, Prompt, Status, Task, TaskType, Verdict, alone_in, write_json, written_aside
 from .executor import Executor
+from .safety import ProgramStatus
 from .metrics import select
 from .sampling import GREEDY, Sampler, Sampling, prompt_key
 from .selfplay import check_sizes, cut_off, judge, judge_attempts
@@ -340,8 +341,11 @@ def score(records: Sequence[dict], exam: Exam,
         {"groups": {g: of([r for r in records if r["group"] == g]) for g in groups}} if groups else {}
     )
 
-UNRUN = (Status.MALFORMED, Status.SYNTAX, Status.NO_FUNCTION, Status.NO_PARAMETER, Status.BANNED, Status.UNSAFE,
-         Status.BAD_ARGUMENTS, Status.TOO_LARGE)   # what an answer gets before anything of it has run
+# what an answer gets before anything of it has run
+UNRUN = (
+    Status.MALFORMED, Status.TOO_LARGE, ProgramStatus.SYNTAX, ProgramStatus.NO_FUNCTION, ProgramStatus.NO_PARAMETER,
+    ProgramStatus.BANNED, ProgramStatus.UNSAFE, ProgramStatus.BAD_ARGUMENTS,
+)
 
 def refused(statuses: dict[str, int]) -> int: # answers
     "How many were refused unrun."

@@ -57,7 +57,7 @@ def _propose_metrics(
     rollouts: Sequence[Rollout],  # of proposers, of one task type
 ) -> dict[str, float]:
     "Validity, novelty and learnability of what was proposed."
-    valid = [r for r in rollouts if r.verdict.ok or r.verdict.status is Status.DUPLICATE and r.task_id is not None]
+    valid = [r for r in rollouts if r.verdict.ok or r.verdict.status == Status.DUPLICATE and r.task_id is not None]
     distinct = {r.task_id for r in valid}
     parts = {
         name: mean(r.reward_parts[name] for r in valid if name in r.reward_parts)

@@ -278,7 +278,7 @@ def environment(config: Config, executor) -> Environment:
 def azr_recipe(config: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
     kinds = task_types(config.task_types, config.style, config.references, config.inputs, config.reference_choice,
-                       env.policy.imports, env.sizes)
+                       env.safety.imports, env.sizes)
     rewards = reward_setting(config.rewards)
     if rewards.duplicate is None:
         rewards = replace(rewards, duplicate=config.duplicate_reward)   # a setting's own word stands

@@ -15,7 +15,7 @@ import re
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 # %% ../nbs/10_values.ipynb #c006
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class TooLarge(Unrepresentable):
 _IGNORED = ("ignore", None, Warning, None, 0)
 
 def silence():
-    "A context without the compiler's warnings: `'\\d'` and `1 is 1` warn, and the text is not ours to mend. Free where nothing warns anyway."
+    """A context without the compiler's warnings: `'\\d'` and `1 is 1` warn, and the text is not ours to mend.
+
+    It costs nothing where nothing warns anyway."""
     return nullcontext() if warnings.filters[:1] == [_IGNORED] else warnings.catch_warnings(action="ignore")
 
 def _tree(text: str, mode: str) -> ast.AST:
@@ -81,76 +83,6 @@ class _Reader:
         self.left -= amount
         if self.left < 0: raise NotLiteral(f"builds more than {self.limits.size} elements")
 
-    def _expression(self, node): return self.read(node.body)
-    def _list(self, node): return [self.read(e) for e in node.elts]
-    def _tuple(self, node): return tuple(self.read(e) for e in node.elts)
-    def _set(self, node): return {self.read(e) for e in node.elts}
-
-    def _constant(self, node):
-        if type(node.value) not in _CONSTANTS: raise NotLiteral(f"{_show(node)} is not data")
-        if type(node.value) is int and node.value.bit_length() > 3.33 * self.limits.digits:
-            raise NotLiteral(f"an integer over {self.limits.digits} digits")
-        return node.value
-
-    def _name(self, node):
-        if node.id not in self.names: raise NotLiteral(f"{_show(node)} is not data: write a literal")
-        return self.names[node.id]
-
-    def _dict(self, node):
-        if None in node.keys: raise NotLiteral("** inside a dict is not data")
-        return {self.read(k): self.read(v) for k, v in zip(node.keys, node.values)}
-
-    def _unaryop(self, node):
-        value = self.read(node.operand)
-        if type(value) not in (int, float, complex) or not isinstance(node.op, (ast.USub, ast.UAdd)):
-            raise NotLiteral(f"{_show(node)} is not data")
-        return -value if isinstance(node.op, ast.USub) else +value
-
-    def _binop(self, node):
-        a, b = self.read(node.left), self.read(node.right)
-        if isinstance(node.op, (ast.Add, ast.Sub)) and type(a) in (int, float) and type(b) is complex:
-            return a + b if isinstance(node.op, ast.Add) else a - b
-        if isinstance(node.op, ast.Add) and type(a) is type(b) and type(a) in _SEQUENCES:
-            self.charge(_size(a) + _size(b))
-            return a + b
-        if isinstance(node.op, ast.Mult) and type(b) in _SEQUENCES: a, b = b, a
-        if isinstance(node.op, ast.Mult) and type(a) in _SEQUENCES and type(b) is int:
-            self.charge(_size(a) * max(b, 0))
-            return a * b
-        compute = _ARITHMETIC.get(type(node.op)) if self.arithmetic and {type(a), type(b)} <= {int, float} else None
-        if compute is None: raise NotLiteral(f"{_show(node)} is not data: write the result")
-        return self.computed(node, compute, a, b)
-
-    def computed(self, node, compute, a, b):
-        "The result of one operation on two numbers, if it is a number of bounded size."
-        most = 3.32 * self.limits.digits   # bits of an integer that can be written
-        if type(a) is type(b) is int:
-            bits = {operator.pow: a.bit_length() * b, operator.lshift: a.bit_length() + b}.get(compute, 0)
-            if bits > most: raise NotLiteral(f"{_show(node)} is an integer over {self.limits.digits} digits")
-        value = compute(a, b)
-        if type(value) not in (int, float) or value != value: raise NotLiteral(f"{_show(node)} is no real number")
-        if type(value) is int and value.bit_length() > most:
-            raise NotLiteral(f"{_show(node)} is an integer over {self.limits.digits} digits")
-        return value
-
-    def _call(self, node):
-        build = self.calls.get(node.func.id) if isinstance(node.func, ast.Name) else None
-        if build is None:
-            raise NotLiteral(f"{_show(node)} is a call, and only {', '.join(_CONSTRUCTORS)} count as data")
-        return build(self, *self.arguments(node))
-
-    def arguments(self, node) -> tuple[tuple, dict]:
-        "The positional and keyword values of a call."
-        names = [k.arg for k in node.keywords]
-        if None in names or len(set(names)) < len(names): raise NotLiteral(f"{_show(node)} repeats or unpacks keywords")
-        return tuple(map(self.read, node.args)), {k.arg: self.read(k.value) for k in node.keywords}
-
-_READERS = {getattr(ast, kind): getattr(_Reader, "_" + kind.lower()) for kind in
-            ("Expression", "List", "Tuple", "Set", "Constant", "Name", "Dict", "UnaryOp", "BinOp", "Call")}
-_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-               ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift}
-
 def _show(node) -> str:
     "A node as text for an error message: short, whatever it holds."
     try: text = ast.unparse(node)
@@ -158,6 +90,84 @@ def _show(node) -> str:
     return ascii(text if len(text) <= 40 else text[:37] + "...")[1:-1]
 
 # %% ../nbs/10_values.ipynb #c016
+def _read_expression(reader, node): return reader.read(node.body)
+def _read_list(reader, node): return [reader.read(e) for e in node.elts]
+def _read_tuple(reader, node): return tuple(reader.read(e) for e in node.elts)
+def _read_set(reader, node): return {reader.read(e) for e in node.elts}
+
+def _read_constant(reader, node):
+    if type(node.value) not in _CONSTANTS: raise NotLiteral(f"{_show(node)} is not data")
+    if type(node.value) is int and node.value.bit_length() > 3.33 * reader.limits.digits:
+        raise NotLiteral(f"an integer over {reader.limits.digits} digits")
+    return node.value
+
+def _read_name(reader, node):
+    if node.id not in reader.names: raise NotLiteral(f"{_show(node)} is not data: write a literal")
+    return reader.names[node.id]
+
+def _read_dict(reader, node):
+    if None in node.keys: raise NotLiteral("** inside a dict is not data")
+    return {reader.read(k): reader.read(v) for k, v in zip(node.keys, node.values)}
+
+# %% ../nbs/10_values.ipynb #c018
+_ARITHMETIC = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift,
+}
+
+def _read_sign(reader, node):
+    value = reader.read(node.operand)
+    if type(value) not in (int, float, complex) or not isinstance(node.op, (ast.USub, ast.UAdd)):
+        raise NotLiteral(f"{_show(node)} is not data")
+    return -value if isinstance(node.op, ast.USub) else +value
+
+def _read_operation(reader, node):
+    a, b = reader.read(node.left), reader.read(node.right)
+    if isinstance(node.op, (ast.Add, ast.Sub)) and type(a) in (int, float) and type(b) is complex:
+        return a + b if isinstance(node.op, ast.Add) else a - b
+    if isinstance(node.op, ast.Add) and type(a) is type(b) and type(a) in _SEQUENCES:
+        reader.charge(_size(a) + _size(b))
+        return a + b
+    if isinstance(node.op, ast.Mult) and type(b) in _SEQUENCES: a, b = b, a
+    if isinstance(node.op, ast.Mult) and type(a) in _SEQUENCES and type(b) is int:
+        reader.charge(_size(a) * max(b, 0))
+        return a * b
+    compute = _ARITHMETIC.get(type(node.op)) if reader.arithmetic and {type(a), type(b)} <= {int, float} else None
+    if compute is None: raise NotLiteral(f"{_show(node)} is not data: write the result")
+    return _computed(reader, node, compute, a, b)
+
+def _computed(reader, node, compute, a, b):
+    "The result of one operation on two numbers, if it is a number of bounded size."
+    most = 3.32 * reader.limits.digits   # bits of an integer that can be written
+    if type(a) is type(b) is int:
+        bits = {operator.pow: a.bit_length() * b, operator.lshift: a.bit_length() + b}.get(compute, 0)
+        if bits > most: raise NotLiteral(f"{_show(node)} is an integer over {reader.limits.digits} digits")
+    value = compute(a, b)
+    if type(value) not in (int, float) or value != value: raise NotLiteral(f"{_show(node)} is no real number")
+    if type(value) is int and value.bit_length() > most:
+        raise NotLiteral(f"{_show(node)} is an integer over {reader.limits.digits} digits")
+    return value
+
+# %% ../nbs/10_values.ipynb #c020
+def _read_call(reader, node):
+    build = reader.calls.get(node.func.id) if isinstance(node.func, ast.Name) else None
+    if build is None:
+        raise NotLiteral(f"{_show(node)} is a call, and only {', '.join(_CONSTRUCTORS)} count as data")
+    return build(reader, *_read_arguments(reader, node))
+
+def _read_arguments(reader, node) -> tuple[tuple, dict]:
+    "The positional and keyword values of a call."
+    names = [k.arg for k in node.keywords]
+    if None in names or len(set(names)) < len(names): raise NotLiteral(f"{_show(node)} repeats or unpacks keywords")
+    return tuple(map(reader.read, node.args)), {k.arg: reader.read(k.value) for k in node.keywords}
+
+_READERS = {
+    ast.Expression: _read_expression, ast.List: _read_list, ast.Tuple: _read_tuple, ast.Set: _read_set,
+    ast.Constant: _read_constant, ast.Name: _read_name, ast.Dict: _read_dict, ast.UnaryOp: _read_sign,
+    ast.BinOp: _read_operation, ast.Call: _read_call,
+}
+
+# %% ../nbs/10_values.ipynb #c022
 def _container(kind: type):
     def build(reader, args, kwargs):
         if kwargs or len(args) > 1 or (args and type(args[0]) in (set, frozenset) and kind in (list, tuple)):
@@ -186,7 +196,7 @@ _CONSTRUCTORS = dict(
     **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)},
 )
 
-# %% ../nbs/10_values.ipynb #c018
+# %% ../nbs/10_values.ipynb #c024
 def _read(read): # a call of a reader without its arguments
     "Run one reader; wrong uses of constructors (unhashable, zero step, no length) and operators are NotLiteral too."
     try: return read()
@@ -200,7 +210,7 @@ def _parse(text: str, limits: Limits, around: str = "{}") -> ast.AST:
     except SyntaxError as e: raise NotLiteral(f"not Python: {e.msg}") from None
 
 def _as_json(text: str, limits: Limits) -> list | None:
-    "The values of a text that is JSON but for its quotes, read twenty times as fast. None: it has to be read as Python."
+    "The values of a text that is JSON but for its quotes, twenty times as fast. None: it must be read as Python."
     if (
         len(text) > limits.characters
         or not text.isascii()
@@ -208,7 +218,7 @@ def _as_json(text: str, limits: Limits) -> list | None:
         or _NOT_JSON(text)
     ):
         return None
-    try:return _JSON(f"[{text.replace(_QUOTE, _DOUBLE)}]")
+    try: return _JSON(f"[{text.replace(_QUOTE, _DOUBLE)}]")
     except (ValueError, RecursionError): return None
 
 def _no_constant(name): raise ValueError(f"{name} is JSON of some, and no Python")
@@ -226,7 +236,7 @@ def parse_literal(text: str,                 # one literal
     if (values := _as_json(text, limits)) is not None and len(values) == 1: return values[0]
     return _read(lambda: _Reader(limits).read(_parse(text.strip(), limits)))
 
-# %% ../nbs/10_values.ipynb #c023
+# %% ../nbs/10_values.ipynb #c029
 def _calls_f(node) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "f"
 
@@ -239,9 +249,9 @@ def parse_arguments(text: str,                 # what stands between the bracket
     node = _parse(text, limits, "f(\n{}\n)").body  # the line break ends a trailing comment
     if not _calls_f(node): raise NotLiteral("not one argument list")
     if call and len(node.args) == 1 and not node.keywords and _calls_f(node.args[0]): node = node.args[0]
-    return _read(lambda: _Reader(limits, arithmetic=True).arguments(node))
+    return _read(lambda: _read_arguments(_Reader(limits, arithmetic=True), node))
 
-# %% ../nbs/10_values.ipynb #c028
+# %% ../nbs/10_values.ipynb #c034
 class _Writer:
     "One walk over one value. Raises Unrepresentable, or TooLarge."
     def __init__(self, limits: Limits): self.limits, self.left, self.path = limits, limits.characters, []
@@ -267,46 +277,60 @@ class _Writer:
         parts = [self.spend(", ") and self.write(v) for v in values]
         return brackets[0] + ", ".join(parts) + brackets[1]
 
-    def integer(self, value):
-        if int.bit_length(value) > 3.32 * self.limits.digits:
-            raise TooLarge(f"an integer over {self.limits.digits} digits")
-        return int.__repr__(value)
+# %% ../nbs/10_values.ipynb #c036
+def _write_repr(writer, value): return repr(value)
 
-    def real(self, value):
-        value = float.__add__(value, -0.0)  # the plain float of a subclass, the sign of zero kept
-        if value != value: raise Unrepresentable("NaN has no literal text")
-        return repr(value) if abs(value) != float("inf") else f"float('{value}')"
+def _write_int(writer, value):
+    if int.bit_length(value) > 3.32 * writer.limits.digits:
+        raise TooLarge(f"an integer over {writer.limits.digits} digits")
+    return int.__repr__(value)
 
-    def imaginary(self, value):
-        value = complex.__add__(value, complex(-0.0, -0.0))  # the plain complex of a subclass
-        if not all(abs(part) < float("inf") for part in (value.real, value.imag)):
-            raise Unrepresentable("a complex number that is not finite has no literal text")
-        return repr(value)
+def _write_float(writer, value):
+    value = float.__add__(value, -0.0)  # the plain float of a subclass, the sign of zero kept
+    if value != value: raise Unrepresentable("NaN has no literal text")
+    return repr(value) if abs(value) != float("inf") else f"float('{value}')"
 
-    def text(self, kind, value):
-        if kind.__len__(value) > self.limits.characters:
-            raise TooLarge(f"over {self.limits.characters} characters as text")
-        return kind.__repr__(value)
+def _write_complex(writer, value):
+    value = complex.__add__(value, complex(-0.0, -0.0))  # the plain complex of a subclass
+    if not all(abs(part) < float("inf") for part in (value.real, value.imag)):
+        raise Unrepresentable("a complex number that is not finite has no literal text")
+    return repr(value)
 
-    def dictionary(self, value):
-        return "{" + ", ".join(self.spend(", : ") and f"{self.write(k)}: {self.write(v)}" for k, v in dict.items(value)) + "}"
+def _write_text(kind, writer, value):
+    if kind.__len__(value) > writer.limits.characters:
+        raise TooLarge(f"over {writer.limits.characters} characters as text")
+    return kind.__repr__(value)
 
-    def elements(self, kind, value):
-        values = list(kind.__iter__(value))
-        if len(values) > self.limits.characters: raise TooLarge(f"over {self.limits.characters} characters as text")
-        if not values: return f"{kind.__name__}()"
-        if not any(all(type(v) in same for v in values) for same in ((str,), (int, float))):
-            parts = sorted(map(self.write, values))
-        else: parts = map(self.write, sorted(values))
-        text = "{" + ", ".join(self.spend(", ") and part for part in parts) + "}"
-        return text if kind is set else f"frozenset({text})"
+# %% ../nbs/10_values.ipynb #c038
+def _write_list(writer, value): return writer.several(list.__iter__(value))
+
+def _write_tuple(writer, value):
+    text = writer.several(tuple.__iter__(value), "()")
+    return text if tuple.__len__(value) != 1 else text[:-1] + ",)"
+
+def _write_dict(writer, value):
+    parts = (writer.spend(", : ") and f"{writer.write(k)}: {writer.write(v)}" for k, v in dict.items(value))
+    return "{" + ", ".join(parts) + "}"
+
+def _write_set(kind, writer, value):
+    values = list(kind.__iter__(value))
+    if len(values) > writer.limits.characters: raise TooLarge(f"over {writer.limits.characters} characters as text")
+    if not values: return f"{kind.__name__}()"
+    if not any(all(type(v) in same for v in values) for same in ((str,), (int, float))):
+        parts = sorted(map(writer.write, values))
+    else: parts = map(writer.write, sorted(values))
+    text = "{" + ", ".join(writer.spend(", ") and part for part in parts) + "}"
+    return text if kind is set else f"frozenset({text})"
 
 _NESTING = (list, tuple, dict, set, frozenset)
-_WRITERS = ((type(None), lambda w, v: "None"), (bool, lambda w, v: repr(v)), (int, _Writer.integer), (float, _Writer.real), (complex, _Writer.imaginary),
-            (str, lambda w, v: w.text(str, v)), (bytes, lambda w, v: w.text(bytes, v)), (range, lambda w, v: repr(v)),
-            (list, lambda w, v: w.several(list.__iter__(v))), (dict, _Writer.dictionary), (set, lambda w, v: w.elements(set, v)), (frozenset, lambda w, v: w.elements(frozenset, v)),
-            (tuple, lambda w, v: w.several(tuple.__iter__(v), "()") if tuple.__len__(v) != 1 else w.several(tuple.__iter__(v), "()")[:-1] + ",)"))
+_WRITERS = (
+    (type(None), _write_repr), (bool, _write_repr), (int, _write_int), (float, _write_float),
+    (complex, _write_complex), (str, partial(_write_text, str)), (bytes, partial(_write_text, bytes)),
+    (range, _write_repr), (list, _write_list), (dict, _write_dict), (set, partial(_write_set, set)),
+    (frozenset, partial(_write_set, frozenset)), (tuple, _write_tuple),
+)
 
+# %% ../nbs/10_values.ipynb #c039
 def canonical(value, limits: Limits = Limits()) -> str: # literal text
     "The one literal text of `value`; `parse_literal` reads it back. Raises Unrepresentable, or its subclass TooLarge."
     text = repr(value) if type(value) is str and len(value) <= limits.characters else _Writer(limits).write(value)
@@ -314,7 +338,7 @@ def canonical(value, limits: Limits = Limits()) -> str: # literal text
         raise TooLarge(f"{len(text)} characters as text, over the limit of {limits.characters}")
     return text
 
-# %% ../nbs/10_values.ipynb #c033
+# %% ../nbs/10_values.ipynb #c044
 def canonical_arguments(text: str,                 # an argument list
                         limits: Limits = Limits(),
                         call: bool = False         # `f(...)` around it is taken off
@@ -323,7 +347,7 @@ def canonical_arguments(text: str,                 # an argument list
     args, kwargs = parse_arguments(text, limits, call)
     return ", ".join([canonical(a, limits) for a in args] + [f"{k}={canonical(v, limits)}" for k, v in kwargs.items()])
 
-# %% ../nbs/10_values.ipynb #c036
+# %% ../nbs/10_values.ipynb #c047
 _TAGS = {
     bool: "bool",
     int: "number",
@@ -345,7 +369,7 @@ def equal(a, b) -> bool: # both as `parse_literal` returns them
     "Whether two values are the same answer, by the table above."
     return _key(a) == _key(b)
 
-# %% ../nbs/10_values.ipynb #c039
+# %% ../nbs/10_values.ipynb #c050
 _CONVERSIONS = {115: "str", 114: "repr", 97: "ascii"}  # !s, !r, !a
 
 class _Plain(ast.NodeTransformer):
@@ -391,67 +415,45 @@ def _call(name, *args): return ast.Call(ast.Name(name, ast.Load()), list(args), 
 def _is_text(node): return isinstance(node, ast.Constant) and isinstance(node.value, str)
 def _is_docstring(body): return bool(body) and isinstance(body[0], ast.Expr) and _is_text(body[0].value)
 
-# %% ../nbs/10_values.ipynb #c042
+# %% ../nbs/10_values.ipynb #c053
 _SCOPES = (
-    ast.Module,
-    ast.ClassDef,
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.Lambda,
-    ast.ListComp,
-    ast.SetComp,
-    ast.DictComp,
-    ast.GeneratorExp,
+    ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp,
+    ast.DictComp, ast.GeneratorExp,
 )
-_BINDERS = {
-    ast.Name: "id",
-    ast.arg: "arg",
-    ast.FunctionDef: "name",
-    ast.AsyncFunctionDef: "name",
-    ast.ClassDef: "name",
-    ast.ExceptHandler: "name",
-    ast.MatchAs: "name",
-    ast.MatchStar: "name",
-    ast.MatchMapping: "rest",
+_BINDERS = {  # node type -> its field that holds a name
+    ast.Name: "id", ast.arg: "arg", ast.FunctionDef: "name", ast.AsyncFunctionDef: "name", ast.ClassDef: "name",
+    ast.ExceptHandler: "name", ast.MatchAs: "name", ast.MatchStar: "name", ast.MatchMapping: "rest",
     ast.alias: "asname",
-}  # node type -> its field that holds a name
+}
 
 def _split(node) -> tuple[list, list]:
     "The children of a scope node that belong to the scope around it, and those inside."
     if hasattr(node, "generators"):
         first, *rest = node.generators
-        return [first.iter], [
-            first.target,
-            *first.ifs,
-            *rest,
-            *([node.elt] if hasattr(node, "elt") else [node.key, node.value]),
-        ]
+        made = [node.elt] if hasattr(node, "elt") else [node.key, node.value]
+        return [first.iter], [first.target, *first.ifs, *rest, *made]
+    decorators = getattr(node, "decorator_list", [])
     if not hasattr(node, "args"):
-        return (
-            getattr(node, "decorator_list", []) + getattr(node, "bases", []) + getattr(node, "keywords", []),
-            node.body,
-        )
+        return decorators + getattr(node, "bases", []) + getattr(node, "keywords", []), node.body
     a = node.args
     inside = [*a.posonlyargs, *a.args, *filter(None, [a.vararg]), *a.kwonlyargs, *filter(None, [a.kwarg])]
-    return getattr(node, "decorator_list", []) + a.defaults + list(filter(None, a.kw_defaults)), inside + (
-        node.body if isinstance(node.body, list) else [node.body]
-    )
+    body = node.body if isinstance(node.body, list) else [node.body]
+    return decorators + a.defaults + list(filter(None, a.kw_defaults)), inside + body
 
+# %% ../nbs/10_values.ipynb #c056
 class _Scope:
     "The names that one module, class, function or comprehension binds, with their new names."
     def __init__(self, node, outer):
-        self.outer, self.names, self.parameters, self.elsewhere = outer, {}, set(), {}
-        self.is_class, self.is_comprehension, self.module = (
-            isinstance(node, ast.ClassDef),
-            hasattr(node, "generators"),
-            outer.module if outer else self,
-        )
+        self.outer, self.module = outer, outer.module if outer else self
+        self.names, self.parameters, self.elsewhere = {}, set(), {}
+        self.is_class, self.is_comprehension = isinstance(node, ast.ClassDef), hasattr(node, "generators")
 
     def find(self, name: str, here: bool = True): # the scope that binds `name`, seen from here; None: a builtin
         if name in self.elsewhere: return self.elsewhere[name]
         if name in self.names and (here or not self.is_class): return self
         return self.outer.find(name, False) if self.outer else None
 
+# %% ../nbs/10_values.ipynb #c058
 class _Rename:
     "Three walks in the order of the text: what each scope binds, what `global` and `nonlocal` move, the new names."
     def __init__(self, tree):
@@ -492,31 +494,25 @@ class _Rename:
 
     def new(self, name: str, scope) -> str:
         owner = scope.find(name)
-        if (
-            owner is None
-            or owner.is_class
-            or (name == "f" and owner is owner.module)
-            or (name in self.kept and name in owner.parameters)
-        ):
-            return name
+        if owner is None or owner.is_class or (name == "f" and owner is owner.module): return name
+        if name in self.kept and name in owner.parameters: return name
         while owner.names[name] is None:
             fresh, self.count = f"v{self.count}", self.count + 1
             if fresh not in self.taken: owner.names[name] = fresh
         return owner.names[name]
 
-# %% ../nbs/10_values.ipynb #c043
+# %% ../nbs/10_values.ipynb #c059
 def canonical_program(program: str) -> str: # source of an equivalent program
     "One text for all programs that differ in names, docstrings, annotations and layout only. Raises SyntaxError."
     try:
         tree = _Plain().visit(_tree(program, "exec"))
         _Rename(tree)
-        return (
-            ast.unparse(tree).encode("ascii", "backslashreplace").decode()
-        )  # which characters repr() escapes is news of each Unicode version
+        # ASCII, because each version of Unicode changes which characters repr() escapes
+        return ast.unparse(tree).encode("ascii", "backslashreplace").decode()
     except (ValueError, RecursionError) as e:
         raise SyntaxError(f"{type(e).__name__}: {e}") from None
 
-# %% ../nbs/10_values.ipynb #c048
+# %% ../nbs/10_values.ipynb #c064
 @lru_cache(1024)   # a proposal is asked for its hash twice: is it held out, and which task is it
 def program_hash(program: str) -> str: # 64 hexadecimal digits
     "SHA-256 of the canonical program. Raises SyntaxError."
@@ -526,7 +522,7 @@ def bucket(program: str, of: int = 100) -> int: # 0 to of - 1
     "Which of `of` equal parts of program space this one falls into."
     return int(program_hash(program)[:15], 16) % of
 
-# %% ../nbs/10_values.ipynb #c051
+# %% ../nbs/10_values.ipynb #c067
 _FIELDS = {"DecimalTuple": ("sign", "digits", "exponent"), "LinearRegression": ("slope", "intercept"),
            "CacheInfo": ("hits", "misses", "maxsize", "currsize")}    # named tuples of modules that programs may import
 _MAKERS = {"DecimalTuple": "as_tuple", "LinearRegression": "linear_regression", "CacheInfo": "cache_info"}
@@ -555,7 +551,7 @@ def _member(reader, args, kwargs):
         raise NotLiteral("a member has one number or string as its value")
     return args[0]
 
-# %% ../nbs/10_values.ipynb #c052
+# %% ../nbs/10_values.ipynb #c068
 def _of_class(node: ast.ClassDef, known: dict): # a constructor for the reader; None: its values are no data
     bases = [_last_name(base) for base in node.bases]
     fields = next(filter(None, map(_field_names, node.bases)), None)
@@ -586,7 +582,7 @@ def _printed_calls(program: str) -> dict: # name -> constructor for the reader
         found |= made | {name: build for name in targets for build in made.values()}
     return found | {name: build for name, build in _COLLECTIONS.items() if name in program} | _CONSTRUCTORS
 
-# %% ../nbs/10_values.ipynb #c054
+# %% ../nbs/10_values.ipynb #c070
 def _counter(reader, args, kwargs):
     if kwargs or len(args) > 1 or not all(type(a) is dict for a in args):
         raise NotLiteral("Counter(...) is printed around a dict")

@@ -1,4 +1,6 @@
-"""What programs do with the modules they may import, and with attributes that sound dangerous: each `f(1)` has the same value in a plain interpreter.
+"""What programs do with the modules they may import, and with attributes that sound dangerous.
+
+Each `f(1)` has the same value in a plain interpreter.
 
 Run as a script, it reads {name: program} as JSON and prints what a plain run gives: {name: value}."""
 
@@ -11,60 +13,451 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from azr.values import canonical
 
 USES = {
-    "__future__": "from __future__ import annotations\nclass A:\n    def next(self, other: A) -> A: return other\ndef f(x: int) -> list[B]: return A().next(x)",
-    "abc": "import abc\nclass Shape(abc.ABC):\n    @property\n    @abc.abstractmethod\n    def area(self): ...\nclass Square(Shape):\n    area = 4\ndef f(x):\n    try: Shape()\n    except TypeError: return Square().area, isinstance(Square(), Shape)",
-    "bisect": "import bisect\ndef f(x):\n    y = [1, 3, 5]\n    bisect.insort(y, 4, key=lambda v: v)\n    return y, bisect.bisect_left(y, 3), bisect.bisect(y, 3)",
-    "cmath": "import cmath\ndef f(x): return cmath.sqrt(-4), cmath.phase(1j) == cmath.pi / 2, cmath.isclose(1, 1 + 1e-12)",
-    "collections": "from collections import *\ndef f(x):\n    d = defaultdict(list)\n    d['a'].append(x)\n    P = namedtuple('P', 'a b', defaults=[7])\n    return dict(d), Counter('hello').most_common(1), list(deque([1, 2, 3], maxlen=2)), P(1)._asdict(), P._fields, P(1)._replace(a=3), ChainMap({'a': 1}, {'b': 2})['b'], list(OrderedDict(a=1))",
-    "collections.abc": "import collections.abc\nfrom collections.abc import Mapping, Iterable\nclass M(Mapping):\n    def __init__(self, d): self._d = d\n    def __getitem__(self, k): return self._d[k]\n    def __iter__(self): return iter(self._d)\n    def __len__(self): return len(self._d)\ndef f(x): return dict(M({'a': 1})), M({}).get('b', 2), isinstance([], Iterable), isinstance(M({}), collections.abc.Sized)",
-    "collections: user classes": "from collections import UserDict, UserList, UserString\nclass D(UserDict):\n    def __missing__(self, k): return k * 2\nclass L(UserList): pass\ndef f(x): return D()['a'], D(a=1).data, (L([1]) + [2]).data, UserString('ab').upper().data",
-    "copy": "import copy\nclass A:\n    __slots__ = ('x', '_y')\n    def __init__(self): self.x, self._y = [1], 2\nclass B:\n    def __deepcopy__(self, memo): return 'deep'\ndef f(x):\n    a = A()\n    b, c = copy.copy(a), copy.deepcopy(a)\n    b.x.append(2)\n    return a.x, c.x, c._y, copy.deepcopy([B()])",
-    "dataclasses": "from dataclasses import dataclass, field, fields, asdict, astuple, replace, is_dataclass, InitVar\n@dataclass(order=True)\nclass P:\n    x: int\n    y: list = field(default_factory=list, compare=False)\n    z: InitVar[int] = 3\n    def __post_init__(self, z): self.y.append(z)\ndef f(x): return repr(P(1)), asdict(P(2)), astuple(P(3, [4])), P(1) < P(2), [d.name for d in fields(P)], is_dataclass(P), P(1) == replace(P(1), z=3)",
-    "dataclasses: frozen, slots, names like builtins": "from dataclasses import dataclass, FrozenInstanceError\n@dataclass(frozen=True, slots=True)\nclass P:\n    open: int\n    input: str = 'a'\n    id: int = 0\ndef f(x):\n    try: P(1).open = 3\n    except FrozenInstanceError: return hash(P(1)) == hash(P(1)), {P(2): 1}[P(2)], P(1).input",
-    "dataclasses: inherited": "from dataclasses import dataclass, replace, KW_ONLY\n@dataclass\nclass A:\n    x: int = 1\n@dataclass\nclass B(A):\n    _: KW_ONLY\n    y: int = 2\n    def __eq__(self, other): return self.y == other.y\ndef f(x): return repr(B(5, y=6)), B(1) == B(2), replace(B(5), y=9).y",
-    "dataclasses: make_dataclass": "from dataclasses import make_dataclass, field, asdict\nP = make_dataclass('P', [('x', int), ('y', int, field(default=5))], namespace={'total': lambda self: self.x + self.y}, frozen=True)\ndef f(x): return P(x).total(), asdict(P(x)), repr(P(2))",
-    "decimal": "from decimal import Decimal, getcontext, localcontext, ROUND_HALF_UP, InvalidOperation\ndef f(x):\n    with localcontext() as c:\n        c.prec = 5\n        third = str(Decimal(1) / 3)\n    try: Decimal('a')\n    except InvalidOperation: return third, str(Decimal('2.675').quantize(Decimal('.01'), ROUND_HALF_UP)), getcontext().prec, f'{Decimal(1234567):,}', int(Decimal('1e3'))",
-    "enum": "from enum import *\nclass C(Enum):\n    A = auto()\n    B = 'b'\n    @property\n    def low(self): return self.name.lower()\n    @classmethod\n    def _missing_(cls, value): return cls.A\nclass F(Flag):\n    X = auto()\n    Y = auto()\nclass S(StrEnum):\n    P = auto()\n@unique\nclass I(IntEnum):\n    ONE = 1\ndef f(x): return C.A.low, C('?').name, [c.value for c in C], (F.X | F.Y).value, S.P + 'z', I.ONE + 1, repr(C.B), C.__members__['A'].name, C['B'].value, Enum('E', 'u v').v.value",
-    "enum: names of their own": "from enum import Enum\nclass Planet(Enum):\n    EARTH = (5, 6)\n    def __init__(self, mass, radius): self.mass, self.radius = mass, radius\n    def _evaluate(self): return self.mass * self.radius\ndef f(x): return Planet.EARTH._evaluate(), Planet((5, 6)).name",
-    "fractions": "from fractions import Fraction\ndef f(x): return str(Fraction(3, 6)), Fraction('0.25').denominator, Fraction(1.5).limit_denominator(10) == Fraction(3, 2), str(Fraction.from_float(.5)), float(Fraction(1, 4)), str(Fraction(7, 3) // 1)",
-    "functools": "import functools\nfrom functools import lru_cache, cache, partial, reduce, cmp_to_key, total_ordering, wraps, cached_property\n@total_ordering\nclass V:\n    def __init__(self, n): self.n = n\n    def __eq__(self, o): return self.n == o.n\n    def __lt__(self, o): return self.n < o.n\n    @cached_property\n    def double(self): return self.n * 2\n@cache\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\ndef twice(g):\n    @wraps(g)\n    def inner(*a): return g(*a) * 2\n    return inner\n@twice\ndef inc(n):\n    'adds one'\n    return n + 1\ndef f(x): return fib(50), V(2) >= V(1), V(3).double, reduce(lambda a, b: a * b, [1, 2, 3]), sorted([3, 1], key=cmp_to_key(lambda a, b: a - b)), partial(pow, 2)(5), inc(1), inc.__name__, inc.__doc__, fib.cache_info().misses",
-    "functools: singledispatch": "from functools import singledispatch\n@singledispatch\ndef show(v): return 'other'\n@show.register\ndef _(v: int): return 'int'\n@show.register(list)\ndef _(v): return 'list'\n@show.register\ndef _(v: 'str'): return 'text'\nclass Mine: pass\nshow.register(Mine, lambda v: 'mine')\ndef f(x): return show(1), show([]), show(2.5), show('a'), show(Mine()), show(True), show.dispatch(int)(0)",
-    "functools: singledispatchmethod": "from __future__ import annotations\nfrom functools import singledispatchmethod\nclass A:\n    @singledispatchmethod\n    def show(self, v): return 'other'\n    @show.register\n    def _(self, v: int): return 'int'\n    @show.register\n    @classmethod\n    def _(cls, v: str): return 'text'\ndef f(x): return A().show(1), A().show('a'), A().show([])",
-    "heapq": "import heapq\ndef f(x):\n    h = [3, 1, 2]\n    heapq.heapify(h)\n    heapq.heappush(h, 0)\n    return heapq.heappop(h), heapq.nlargest(2, h), heapq.nsmallest(1, h, key=lambda v: -v), list(heapq.merge([1, 4], [2])), heapq.heapreplace(h, 9)",
-    "itertools": "from itertools import *\ndef f(x): return list(islice(count(3), 2)), list(accumulate([1, 2, 3])), list(chain.from_iterable([[1], [2]])), [(k, list(g)) for k, g in groupby('aab')], list(product('ab', repeat=2))[1], list(permutations([1, 2])), list(combinations('abc', 2)), list(zip_longest([1], [2, 3])), list(pairwise([1, 2, 3])), list(starmap(pow, [(2, 3)])), list(takewhile(bool, [1, 0, 1]))",
-    "json": "import json\nclass E(json.JSONEncoder):\n    def default(self, o): return sorted(o)\ndef f(x):\n    try: json.loads('[')\n    except json.JSONDecodeError as e: where = e.pos\n    return json.dumps({'b': [1, None, True], 'a': 'é'}, sort_keys=True, indent=1), json.loads('{\"a\": [1.5, null]}', object_hook=lambda d: list(d)), json.dumps({1}, cls=E), where, json.dumps('\\ud800')",
-    "json: submodules": "import json.decoder\nfrom json.encoder import JSONEncoder\ndef f(x):\n    try: json.decoder.JSONDecoder().decode('x')\n    except json.decoder.JSONDecodeError as e: return e.msg, JSONEncoder(indent=2).encode([1]), list(JSONEncoder().iterencode([1]))",
-    "math": "import math\nfrom math import *\ndef f(x): return math.gcd(12, 18), lcm(4, 6), isqrt(17), comb(5, 2), math.perm(4), prod([2, 3]), hypot(3, 4), floor(-.5), math.isclose(.1 + .2, .3), factorial(20), math.inf, tau > pi, dist([0], [3]), math.log2(8), trunc(2.7)",
-    "math: what is not there": "import math\ndef f(x):\n    try: math.cubic\n    except AttributeError as e: return str(e), hasattr(math, 'pi'), hasattr(math, 'phi'), getattr(math, 'phi', 1.6)",
-    "numbers": "import numbers\ndef f(x): return isinstance(1, numbers.Integral), isinstance(1.5, numbers.Rational), isinstance(1j, numbers.Number), isinstance(True, numbers.Real)",
-    "operator": "import operator\nfrom operator import itemgetter, attrgetter, methodcaller, mul\nclass A:\n    def __init__(self, n): self.n, self.inner = n, self\ndef f(x): return mul(2, 3), sorted([(1, 'b'), (2, 'a')], key=itemgetter(1)), attrgetter('n', 'inner.n')(A(4)), methodcaller('split', ',', maxsplit=1)('a,b,c'), operator.add(1, 2), operator.contains([1], 1), operator.index(True), max([A(1), A(3)], key=attrgetter('n')).n",
-    "re": "import re\ndef f(x):\n    m = re.match(r'(?P<a>\\d+)-(\\w*)', '12-ab!')\n    return m.groups(), m['a'], m.span(2), re.sub(r'\\d', lambda d: str(int(d[0]) + 1), 'a1'), re.split('[,;]', 'a,b;c'), re.findall('a.', 'abac', re.I), [t.group() for t in re.finditer('x', 'xx')], re.compile('^b', re.M).search('a\\nb').start(), re.escape('a.b'), bool(re.fullmatch('é', 'É', re.IGNORECASE)), re.findall(r'\\N{DIGIT ONE}', '121'), isinstance(re.compile('a'), re.Pattern)",
-    "statistics": "import statistics\nfrom statistics import mean, median, mode, stdev, multimode, NormalDist\ndef f(x): return mean([1, 2, 4]), median([3, 1, 2]), mode('aab'), round(stdev([1, 2, 3]), 6), multimode('aabb'), statistics.fmean([1, 2]), statistics.quantiles([1, 2, 3, 4], n=4), NormalDist(0, 1).cdf(0), statistics.linear_regression([1, 2], [3, 5]).slope, statistics.correlation([1, 2, 3], [1, 2, 4]) > .9",
-    "string": "import string\nfrom string import Template, ascii_lowercase, punctuation\ndef f(x): return string.capwords('a b'), Template('$who is $$').substitute(who='I'), ascii_lowercase[:3], len(punctuation), string.digits, Template('$a $b').safe_substitute(a=1), string.hexdigits",
-    "string: Formatter": "import string\nclass F(string.Formatter):\n    def get_value(self, key, args, kwargs): return kwargs.get(key, key) if isinstance(key, str) else args[key]\ndef f(x): return F().format('{0} {b} {0.real:>3} {c!r}', 5, b=2), [part[1] for part in string.Formatter().parse('a{x}b')]",
-    "textwrap": "import textwrap\ndef f(x): return textwrap.wrap('the quick brown fox', 9), textwrap.fill('a b c', 3), textwrap.dedent('  a\\n    b'), textwrap.indent('a\\nb', '> '), textwrap.shorten('hello world', 8)",
-    "typing": "from typing import *\nimport typing\nT = TypeVar('T')\nclass Box(Generic[T]):\n    def __init__(self, v: T): self.v = v\nclass P(NamedTuple):\n    a: int\n    b: 'str' = 'x'\nclass D(TypedDict, total=False):\n    k: List[int]\n@runtime_checkable\nclass Has(Protocol):\n    def size(self) -> int: ...\nclass Mine:\n    def size(self): return 1\nU = NewType('U', int)\ndef f(x: Optional[Union[int, str]], *a: Any, k: Callable[[int], int] = None) -> Dict[str, List[Tuple[int, ...]]]:\n    return Box[int](3).v, P(1), D(k=[1]), isinstance(Mine(), Has), cast(int, 'a'), U(5), get_origin(List[int]) is list, get_args(Dict[str, int]) == (str, int), str(Optional[int]), TYPE_CHECKING, P._field_defaults",
-    "typing: made when asked for": "import typing\nfrom typing import Pattern, Match, ContextManager\ndef f(x): return str(Pattern), str(Match[str]), str(typing.AsyncContextManager) != '', str(ContextManager)[:21]",
-    "typing: get_type_hints": "from typing import *\nclass Node:\n    left: 'Optional[Node]' = None\n    val: int = 0\ndef g(a: 'List[int]', b: str = 'x', *, c: Optional['Node'] = None) -> 'Node': pass\ndef f(x):\n    hints = get_type_hints(g)\n    return sorted(hints), hints['a'] == List[int], hints['return'] is Node, get_type_hints(Node)['left'] == Optional[Node], get_type_hints(Node)['val'] is int, get_type_hints(len) == {}",
-    "typing: get_type_hints with annotations as text": "from __future__ import annotations\nimport typing\nfrom dataclasses import dataclass, fields\n@dataclass\nclass A:\n    x: list[int]\n    y: typing.Dict[str, A] = None\ndef f(x): return typing.get_type_hints(A)['x'] == list[int], typing.get_type_hints(A)['y'] == typing.Dict[str, A], [d.type for d in fields(A)], typing.get_type_hints(A.__init__)['return'] is type(None)",
+    "__future__": """\
+from __future__ import annotations
+class A:
+    def next(self, other: A) -> A: return other
+def f(x: int) -> list[B]: return A().next(x)""",
+    "abc": """\
+import abc
+class Shape(abc.ABC):
+    @property
+    @abc.abstractmethod
+    def area(self): ...
+class Square(Shape):
+    area = 4
+def f(x):
+    try: Shape()
+    except TypeError: return Square().area, isinstance(Square(), Shape)""",
+    "bisect": """\
+import bisect
+def f(x):
+    y = [1, 3, 5]
+    bisect.insort(y, 4, key=lambda v: v)
+    return y, bisect.bisect_left(y, 3), bisect.bisect(y, 3)""",
+    "cmath": """\
+import cmath
+def f(x): return cmath.sqrt(-4), cmath.phase(1j) == cmath.pi / 2, cmath.isclose(1, 1 + 1e-12)""",
+    "collections": """\
+from collections import *
+def f(x):
+    d = defaultdict(list)
+    d['a'].append(x)
+    P = namedtuple('P', 'a b', defaults=[7])
+    return dict(d), Counter('hello').most_common(1), list(deque([1, 2, 3], maxlen=2)), P(1)._asdict(), \
+P._fields, P(1)._replace(a=3), ChainMap({'a': 1}, {'b': 2})['b'], list(OrderedDict(a=1))""",
+    "collections.abc": """\
+import collections.abc
+from collections.abc import Mapping, Iterable
+class M(Mapping):
+    def __init__(self, d): self._d = d
+    def __getitem__(self, k): return self._d[k]
+    def __iter__(self): return iter(self._d)
+    def __len__(self): return len(self._d)
+def f(x): return dict(M({'a': 1})), M({}).get('b', 2), isinstance([], Iterable), \
+isinstance(M({}), collections.abc.Sized)""",
+    "collections: user classes": """\
+from collections import UserDict, UserList, UserString
+class D(UserDict):
+    def __missing__(self, k): return k * 2
+class L(UserList): pass
+def f(x): return D()['a'], D(a=1).data, (L([1]) + [2]).data, UserString('ab').upper().data""",
+    "copy": """\
+import copy
+class A:
+    __slots__ = ('x', '_y')
+    def __init__(self): self.x, self._y = [1], 2
+class B:
+    def __deepcopy__(self, memo): return 'deep'
+def f(x):
+    a = A()
+    b, c = copy.copy(a), copy.deepcopy(a)
+    b.x.append(2)
+    return a.x, c.x, c._y, copy.deepcopy([B()])""",
+    "dataclasses": """\
+from dataclasses import dataclass, field, fields, asdict, astuple, replace, is_dataclass, InitVar
+@dataclass(order=True)
+class P:
+    x: int
+    y: list = field(default_factory=list, compare=False)
+    z: InitVar[int] = 3
+    def __post_init__(self, z): self.y.append(z)
+def f(x): return repr(P(1)), asdict(P(2)), astuple(P(3, [4])), P(1) < P(2), [d.name for d in fields(P)], \
+is_dataclass(P), P(1) == replace(P(1), z=3)""",
+    "dataclasses: frozen, slots, names like builtins": """\
+from dataclasses import dataclass, FrozenInstanceError
+@dataclass(frozen=True, slots=True)
+class P:
+    open: int
+    input: str = 'a'
+    id: int = 0
+def f(x):
+    try: P(1).open = 3
+    except FrozenInstanceError: return hash(P(1)) == hash(P(1)), {P(2): 1}[P(2)], P(1).input""",
+    "dataclasses: inherited": """\
+from dataclasses import dataclass, replace, KW_ONLY
+@dataclass
+class A:
+    x: int = 1
+@dataclass
+class B(A):
+    _: KW_ONLY
+    y: int = 2
+    def __eq__(self, other): return self.y == other.y
+def f(x): return repr(B(5, y=6)), B(1) == B(2), replace(B(5), y=9).y""",
+    "dataclasses: make_dataclass": """\
+from dataclasses import make_dataclass, field, asdict
+P = make_dataclass('P', [('x', int), ('y', int, field(default=5))], \
+namespace={'total': lambda self: self.x + self.y}, frozen=True)
+def f(x): return P(x).total(), asdict(P(x)), repr(P(2))""",
+    "decimal": """\
+from decimal import Decimal, getcontext, localcontext, ROUND_HALF_UP, InvalidOperation
+def f(x):
+    with localcontext() as c:
+        c.prec = 5
+        third = str(Decimal(1) / 3)
+    try: Decimal('a')
+    except InvalidOperation: return third, str(Decimal('2.675').quantize(Decimal('.01'), ROUND_HALF_UP)), \
+getcontext().prec, f'{Decimal(1234567):,}', int(Decimal('1e3'))""",
+    "enum": """\
+from enum import *
+class C(Enum):
+    A = auto()
+    B = 'b'
+    @property
+    def low(self): return self.name.lower()
+    @classmethod
+    def _missing_(cls, value): return cls.A
+class F(Flag):
+    X = auto()
+    Y = auto()
+class S(StrEnum):
+    P = auto()
+@unique
+class I(IntEnum):
+    ONE = 1
+def f(x): return C.A.low, C('?').name, [c.value for c in C], (F.X | F.Y).value, S.P + 'z', I.ONE + 1, repr(C.B), \
+C.__members__['A'].name, C['B'].value, Enum('E', 'u v').v.value""",
+    "enum: names of their own": """\
+from enum import Enum
+class Planet(Enum):
+    EARTH = (5, 6)
+    def __init__(self, mass, radius): self.mass, self.radius = mass, radius
+    def _evaluate(self): return self.mass * self.radius
+def f(x): return Planet.EARTH._evaluate(), Planet((5, 6)).name""",
+    "fractions": """\
+from fractions import Fraction
+def f(x): return str(Fraction(3, 6)), Fraction('0.25').denominator, \
+Fraction(1.5).limit_denominator(10) == Fraction(3, 2), str(Fraction.from_float(.5)), float(Fraction(1, 4)), \
+str(Fraction(7, 3) // 1)""",
+    "functools": """\
+import functools
+from functools import lru_cache, cache, partial, reduce, cmp_to_key, total_ordering, wraps, cached_property
+@total_ordering
+class V:
+    def __init__(self, n): self.n = n
+    def __eq__(self, o): return self.n == o.n
+    def __lt__(self, o): return self.n < o.n
+    @cached_property
+    def double(self): return self.n * 2
+@cache
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+def twice(g):
+    @wraps(g)
+    def inner(*a): return g(*a) * 2
+    return inner
+@twice
+def inc(n):
+    'adds one'
+    return n + 1
+def f(x): return fib(50), V(2) >= V(1), V(3).double, reduce(lambda a, b: a * b, [1, 2, 3]), \
+sorted([3, 1], key=cmp_to_key(lambda a, b: a - b)), partial(pow, 2)(5), inc(1), inc.__name__, inc.__doc__, \
+fib.cache_info().misses""",
+    "functools: singledispatch": """\
+from functools import singledispatch
+@singledispatch
+def show(v): return 'other'
+@show.register
+def _(v: int): return 'int'
+@show.register(list)
+def _(v): return 'list'
+@show.register
+def _(v: 'str'): return 'text'
+class Mine: pass
+show.register(Mine, lambda v: 'mine')
+def f(x): return show(1), show([]), show(2.5), show('a'), show(Mine()), show(True), show.dispatch(int)(0)""",
+    "functools: singledispatchmethod": """\
+from __future__ import annotations
+from functools import singledispatchmethod
+class A:
+    @singledispatchmethod
+    def show(self, v): return 'other'
+    @show.register
+    def _(self, v: int): return 'int'
+    @show.register
+    @classmethod
+    def _(cls, v: str): return 'text'
+def f(x): return A().show(1), A().show('a'), A().show([])""",
+    "heapq": """\
+import heapq
+def f(x):
+    h = [3, 1, 2]
+    heapq.heapify(h)
+    heapq.heappush(h, 0)
+    return heapq.heappop(h), heapq.nlargest(2, h), heapq.nsmallest(1, h, key=lambda v: -v), \
+list(heapq.merge([1, 4], [2])), heapq.heapreplace(h, 9)""",
+    "itertools": """\
+from itertools import *
+def f(x): return list(islice(count(3), 2)), list(accumulate([1, 2, 3])), list(chain.from_iterable([[1], [2]])), \
+[(k, list(g)) for k, g in groupby('aab')], list(product('ab', repeat=2))[1], list(permutations([1, 2])), \
+list(combinations('abc', 2)), list(zip_longest([1], [2, 3])), list(pairwise([1, 2, 3])), \
+list(starmap(pow, [(2, 3)])), list(takewhile(bool, [1, 0, 1]))""",
+    "json": """\
+import json
+class E(json.JSONEncoder):
+    def default(self, o): return sorted(o)
+def f(x):
+    try: json.loads('[')
+    except json.JSONDecodeError as e: where = e.pos
+    return json.dumps({'b': [1, None, True], 'a': 'é'}, sort_keys=True, indent=1), \
+json.loads('{"a": [1.5, null]}', object_hook=lambda d: list(d)), json.dumps({1}, cls=E), where, \
+json.dumps('\\ud800')""",
+    "json: submodules": """\
+import json.decoder
+from json.encoder import JSONEncoder
+def f(x):
+    try: json.decoder.JSONDecoder().decode('x')
+    except json.decoder.JSONDecodeError as e: return e.msg, JSONEncoder(indent=2).encode([1]), \
+list(JSONEncoder().iterencode([1]))""",
+    "math": """\
+import math
+from math import *
+def f(x): return math.gcd(12, 18), lcm(4, 6), isqrt(17), comb(5, 2), math.perm(4), prod([2, 3]), hypot(3, 4), \
+floor(-.5), math.isclose(.1 + .2, .3), factorial(20), math.inf, tau > pi, dist([0], [3]), math.log2(8), trunc(2.7)""",
+    "math: what is not there": """\
+import math
+def f(x):
+    try: math.cubic
+    except AttributeError as e: return str(e), hasattr(math, 'pi'), hasattr(math, 'phi'), \
+getattr(math, 'phi', 1.6)""",
+    "numbers": """\
+import numbers
+def f(x): return isinstance(1, numbers.Integral), isinstance(1.5, numbers.Rational), \
+isinstance(1j, numbers.Number), isinstance(True, numbers.Real)""",
+    "operator": """\
+import operator
+from operator import itemgetter, attrgetter, methodcaller, mul
+class A:
+    def __init__(self, n): self.n, self.inner = n, self
+def f(x): return mul(2, 3), sorted([(1, 'b'), (2, 'a')], key=itemgetter(1)), attrgetter('n', 'inner.n')(A(4)), \
+methodcaller('split', ',', maxsplit=1)('a,b,c'), operator.add(1, 2), operator.contains([1], 1), \
+operator.index(True), max([A(1), A(3)], key=attrgetter('n')).n""",
+    "re": """\
+import re
+def f(x):
+    m = re.match(r'(?P<a>\\d+)-(\\w*)', '12-ab!')
+    return m.groups(), m['a'], m.span(2), re.sub(r'\\d', lambda d: str(int(d[0]) + 1), 'a1'), \
+re.split('[,;]', 'a,b;c'), re.findall('a.', 'abac', re.I), [t.group() for t in re.finditer('x', 'xx')], \
+re.compile('^b', re.M).search('a\\nb').start(), re.escape('a.b'), bool(re.fullmatch('é', 'É', re.IGNORECASE)), \
+re.findall(r'\\N{DIGIT ONE}', '121'), isinstance(re.compile('a'), re.Pattern)""",
+    "statistics": """\
+import statistics
+from statistics import mean, median, mode, stdev, multimode, NormalDist
+def f(x): return mean([1, 2, 4]), median([3, 1, 2]), mode('aab'), round(stdev([1, 2, 3]), 6), multimode('aabb'), \
+statistics.fmean([1, 2]), statistics.quantiles([1, 2, 3, 4], n=4), NormalDist(0, 1).cdf(0), \
+statistics.linear_regression([1, 2], [3, 5]).slope, statistics.correlation([1, 2, 3], [1, 2, 4]) > .9""",
+    "string": """\
+import string
+from string import Template, ascii_lowercase, punctuation
+def f(x): return string.capwords('a b'), Template('$who is $$').substitute(who='I'), ascii_lowercase[:3], \
+len(punctuation), string.digits, Template('$a $b').safe_substitute(a=1), string.hexdigits""",
+    "string: Formatter": """\
+import string
+class F(string.Formatter):
+    def get_value(self, key, args, kwargs): return kwargs.get(key, key) if isinstance(key, str) else args[key]
+def f(x): return F().format('{0} {b} {0.real:>3} {c!r}', 5, b=2), \
+[part[1] for part in string.Formatter().parse('a{x}b')]""",
+    "textwrap": """\
+import textwrap
+def f(x): return textwrap.wrap('the quick brown fox', 9), textwrap.fill('a b c', 3), \
+textwrap.dedent('  a\\n    b'), textwrap.indent('a\\nb', '> '), textwrap.shorten('hello world', 8)""",
+    "typing": """\
+from typing import *
+import typing
+T = TypeVar('T')
+class Box(Generic[T]):
+    def __init__(self, v: T): self.v = v
+class P(NamedTuple):
+    a: int
+    b: 'str' = 'x'
+class D(TypedDict, total=False):
+    k: List[int]
+@runtime_checkable
+class Has(Protocol):
+    def size(self) -> int: ...
+class Mine:
+    def size(self): return 1
+U = NewType('U', int)
+def f(x: Optional[Union[int, str]], *a: Any, k: Callable[[int], int] = None) -> Dict[str, List[Tuple[int, ...]]]:
+    return Box[int](3).v, P(1), D(k=[1]), isinstance(Mine(), Has), cast(int, 'a'), U(5), \
+get_origin(List[int]) is list, get_args(Dict[str, int]) == (str, int), str(Optional[int]), TYPE_CHECKING, \
+P._field_defaults""",
+    "typing: made when asked for": """\
+import typing
+from typing import Pattern, Match, ContextManager
+def f(x): return str(Pattern), str(Match[str]), str(typing.AsyncContextManager) != '', str(ContextManager)[:21]""",
+    "typing: get_type_hints": """\
+from typing import *
+class Node:
+    left: 'Optional[Node]' = None
+    val: int = 0
+def g(a: 'List[int]', b: str = 'x', *, c: Optional['Node'] = None) -> 'Node': pass
+def f(x):
+    hints = get_type_hints(g)
+    return sorted(hints), hints['a'] == List[int], hints['return'] is Node, \
+get_type_hints(Node)['left'] == Optional[Node], get_type_hints(Node)['val'] is int, get_type_hints(len) == {}""",
+    "typing: get_type_hints with annotations as text": """\
+from __future__ import annotations
+import typing
+from dataclasses import dataclass, fields
+@dataclass
+class A:
+    x: list[int]
+    y: typing.Dict[str, A] = None
+def f(x): return typing.get_type_hints(A)['x'] == list[int], \
+typing.get_type_hints(A)['y'] == typing.Dict[str, A], [d.type for d in fields(A)], \
+typing.get_type_hints(A.__init__)['return'] is type(None)""",
     # names and attributes that only sound dangerous
-    "methods called _evaluate, _getitem, mro": "from typing import List\nclass Expr:\n    def _evaluate(self, env): return env['x']\n    def _getitem(self, i): return i\n    def mro(self): return 'mine'\n    def _field_type(self): return 't'\nclass Add(Expr):\n    def __init__(self): self._convert_ = 3\n    def _evaluate(self, env):\n        self._convert_ += 1\n        return super()._evaluate(env) + self._convert_\ndef f(x): return Add()._evaluate({'x': 1}), Expr()._getitem(2), Add().mro(), Add()._field_type(), getattr(Add(), '_convert_'), hasattr(Expr(), '_convert_')",
-    "mro of classes": "class A: pass\nclass B(A): pass\ndef f(x): return [c.__name__ for c in B.mro()], bool in int.mro(), [c.__name__ for c in bool.mro()]",
-    "__dict__": "class A:\n    y = 2\n    def __init__(self): self.x = 1\n    def __eq__(self, other): return self.__dict__ == other.__dict__\n    def __repr__(self): return f'A({self.__dict__})'\nclass Borg:\n    state = {}\n    def __init__(self): self.__dict__ = self.state\ndef g(): pass\ndef f(x):\n    a, b = A(), Borg()\n    a.__dict__.update(z=3)\n    b.q = 5\n    g.__dict__['n'] = 1\n    return a.__dict__, vars(a), a == A(), repr(A()), a.z, Borg().q, g.n, [k for k in A.__dict__ if k[0] != '_'], [hasattr(v, '__dict__') for v in (1, 'a', [], a, A)]",
-    "__cause__ and __context__": "def f(x):\n    try:\n        try: 1 / 0\n        except ZeroDivisionError as e: raise ValueError('v') from e\n    except ValueError as e:\n        e.add_note('n')\n        return type(e.__cause__).__name__, str(e.__context__), e.__suppress_context__, e.__notes__",
-    "patterns by position": "from dataclasses import dataclass\nfrom typing import NamedTuple\nfrom abc import ABC\n@dataclass\nclass P:\n    x: int\n    y: int = 0\nclass Q(NamedTuple):\n    a: int\nclass R:\n    __match_args__ = ('u', 'v')\n    def __init__(self, u, v): self.u, self.v = u, v\nclass Shape(ABC): pass\n@dataclass(frozen=True)\nclass Circle(Shape):\n    r: float\ndef g(o):\n    match o:\n        case P(3): return 'p3'\n        case P(x, y=y): return 'p', x, y\n        case Q(a): return 'q', a\n        case R(u, R(v, w)): return 'rr', u, v, w\n        case R(u, v): return 'r', u, v\n        case Circle(r) if r > 1: return 'c', r\n        case [P(x), *rest]: return 'list', x, len(rest)\n        case {'k': P(x, _)}: return 'dict', x\n        case str(s) | int(s): return s\ndef f(x): return [g(o) for o in (P(3), P(1, 2), Q(5), R(1, 2), R(1, R(2, 3)), Circle(2), [P(7), 1], {'k': P(8)}, 'abc', 4)]",
-    "imports that are not used": "import random, time\nfrom datetime import datetime, timedelta\nimport hashlib as h\nimport struct\ndef f(x): return x + 1",
-    "an import that is tried": "try: import contextlib\nexcept ImportError: pass\ndef f(x):\n    import base64\n    return x",
+    "methods called _evaluate, _getitem, mro": """\
+from typing import List
+class Expr:
+    def _evaluate(self, env): return env['x']
+    def _getitem(self, i): return i
+    def mro(self): return 'mine'
+    def _field_type(self): return 't'
+class Add(Expr):
+    def __init__(self): self._convert_ = 3
+    def _evaluate(self, env):
+        self._convert_ += 1
+        return super()._evaluate(env) + self._convert_
+def f(x): return Add()._evaluate({'x': 1}), Expr()._getitem(2), Add().mro(), Add()._field_type(), \
+getattr(Add(), '_convert_'), hasattr(Expr(), '_convert_')""",
+    "mro of classes": """\
+class A: pass
+class B(A): pass
+def f(x): return [c.__name__ for c in B.mro()], bool in int.mro(), [c.__name__ for c in bool.mro()]""",
+    "__dict__": """\
+class A:
+    y = 2
+    def __init__(self): self.x = 1
+    def __eq__(self, other): return self.__dict__ == other.__dict__
+    def __repr__(self): return f'A({self.__dict__})'
+class Borg:
+    state = {}
+    def __init__(self): self.__dict__ = self.state
+def g(): pass
+def f(x):
+    a, b = A(), Borg()
+    a.__dict__.update(z=3)
+    b.q = 5
+    g.__dict__['n'] = 1
+    return a.__dict__, vars(a), a == A(), repr(A()), a.z, Borg().q, g.n, [k for k in A.__dict__ if k[0] != '_'], \
+[hasattr(v, '__dict__') for v in (1, 'a', [], a, A)]""",
+    "__cause__ and __context__": """\
+def f(x):
+    try:
+        try: 1 / 0
+        except ZeroDivisionError as e: raise ValueError('v') from e
+    except ValueError as e:
+        e.add_note('n')
+        return type(e.__cause__).__name__, str(e.__context__), e.__suppress_context__, e.__notes__""",
+    "patterns by position": """\
+from dataclasses import dataclass
+from typing import NamedTuple
+from abc import ABC
+@dataclass
+class P:
+    x: int
+    y: int = 0
+class Q(NamedTuple):
+    a: int
+class R:
+    __match_args__ = ('u', 'v')
+    def __init__(self, u, v): self.u, self.v = u, v
+class Shape(ABC): pass
+@dataclass(frozen=True)
+class Circle(Shape):
+    r: float
+def g(o):
+    match o:
+        case P(3): return 'p3'
+        case P(x, y=y): return 'p', x, y
+        case Q(a): return 'q', a
+        case R(u, R(v, w)): return 'rr', u, v, w
+        case R(u, v): return 'r', u, v
+        case Circle(r) if r > 1: return 'c', r
+        case [P(x), *rest]: return 'list', x, len(rest)
+        case {'k': P(x, _)}: return 'dict', x
+        case str(s) | int(s): return s
+def f(x): return [g(o) for o in (P(3), P(1, 2), Q(5), R(1, 2), R(1, R(2, 3)), Circle(2), [P(7), 1], {'k': P(8)}, \
+'abc', 4)]""",
+    "imports that are not used": """\
+import random, time
+from datetime import datetime, timedelta
+import hashlib as h
+import struct
+def f(x): return x + 1""",
+    "an import that is tried": """\
+try: import contextlib
+except ImportError: pass
+def f(x):
+    import base64
+    return x""",
     # what the interpreter imports only when it needs it
-    "large integers": "import math\ndef f(x):\n    a = 7 ** 30_000\n    q, r = divmod(a, 3 ** 9_000)\n    return a // 5 ** 9_000 % 1_000, q % 1_000, r % 1_000, math.isqrt(a) % 1_000, len(str(7 ** 5_000)), int('7' * 4_300) % 1_000",
-    "large integers in a plain program": "def f(x):\n    a = 7 ** 30_000\n    q, r = divmod(a, 3 ** 9_000)\n    return a // 5 ** 9_000 % 1_000, q % 1_000, r % 1_000, len(str(7 ** 5_000)), int('7' * 4_300) % 1_000, f'{7 ** 3_000:,}'[:9]",
-    "large integers, refused as text": "def f(x):\n    try: return str(10 ** 5_000)\n    except ValueError as e: return str(e)",
-    "names of letters": "def f(x): return 'a\\u2013'.encode('ascii', 'namereplace'), '\\N{EN DASH}', 'é'.encode('ascii', 'xmlcharrefreplace'), 'é'.encode('ascii', 'backslashreplace')",
-    "names of letters, with a module": "import math\ndef f(x): return '\\u2013'.encode('ascii', 'namereplace'), b'\\xff'.decode('utf-8', 'surrogateescape')",
-    "encodings": "def f(x): return ['aé'.encode(name).decode(name) for name in ('utf-8', 'utf-16', 'latin-1', 'cp1252', 'utf-7', 'mac_roman')], 'bücher'.encode('idna'), 'bücher'.encode('punycode'), b'61'.hex(), 'ab'.encode('utf_32_le')[:4]",
-    "an error where nobody can catch it": "class A:\n    def __del__(self): raise ValueError('lost')\ndef f(x):\n    A()\n    return x",
+    "large integers": """\
+import math
+def f(x):
+    a = 7 ** 30_000
+    q, r = divmod(a, 3 ** 9_000)
+    return a // 5 ** 9_000 % 1_000, q % 1_000, r % 1_000, math.isqrt(a) % 1_000, len(str(7 ** 5_000)), \
+int('7' * 4_300) % 1_000""",
+    "large integers in a plain program": """\
+def f(x):
+    a = 7 ** 30_000
+    q, r = divmod(a, 3 ** 9_000)
+    return a // 5 ** 9_000 % 1_000, q % 1_000, r % 1_000, len(str(7 ** 5_000)), int('7' * 4_300) % 1_000, \
+f'{7 ** 3_000:,}'[:9]""",
+    "large integers, refused as text": """\
+def f(x):
+    try: return str(10 ** 5_000)
+    except ValueError as e: return str(e)""",
+    "names of letters": (
+        "def f(x): return 'a\\u2013'.encode('ascii', 'namereplace'), '\\N{EN DASH}', 'é'.encode('ascii', "
+        "'xmlcharrefreplace'), 'é'.encode('ascii', 'backslashreplace')"
+    ),
+    "names of letters, with a module": """\
+import math
+def f(x): return '\\u2013'.encode('ascii', 'namereplace'), b'\\xff'.decode('utf-8', 'surrogateescape')""",
+    "encodings": (
+        "def f(x): return ['aé'.encode(name).decode(name) for name in ('utf-8', 'utf-16', 'latin-1', 'cp1252', "
+        "'utf-7', 'mac_roman')], 'bücher'.encode('idna'), 'bücher'.encode('punycode'), b'61'.hex(), "
+        "'ab'.encode('utf_32_le')[:4]"
+    ),
+    "an error where nobody can catch it": """\
+class A:
+    def __del__(self): raise ValueError('lost')
+def f(x):
+    A()
+    return x""",
     "warnings": "def f(x): return 1 is 1, '\\d', (lambda: 0) == 1, True + ~True",
-    "errors have their text": "def f(x):\n    out = []\n    for go in (lambda: {}['k'], lambda: [][3], lambda: int('x'), lambda: None + 1, lambda: x.foo, lambda: undefined, lambda: 'a'.encode('nowhere')):\n        try: go()\n        except Exception as e: out.append((type(e).__name__, str(e)))\n    return out",
+    "errors have their text": """\
+def f(x):
+    out = []
+    for go in (lambda: {}['k'], lambda: [][3], lambda: int('x'), lambda: None + 1, lambda: x.foo, \
+lambda: undefined, lambda: 'a'.encode('nowhere')):
+        try: go()
+        except Exception as e: out.append((type(e).__name__, str(e)))
+    return out""",
 }
 
 # refused, and named on the page: a program that does this has a result, and no task is made of it
@@ -82,14 +475,30 @@ REFUSED = {
     "__traceback__": "def f(x):\n    try: 1 / 0\n    except ZeroDivisionError as e: return e.__traceback__ is None",
     "__defaults__": "def g(a=1): pass\ndef f(x): return g.__defaults__",
     "__dict__ of a module": "import math\ndef f(x): return 'pi' in math.__dict__",
-    "__dict__ of a library's class": "from fractions import Fraction\ndef f(x): return 'limit_denominator' in Fraction.__dict__",
+    "__dict__ of a library's class": """\
+from fractions import Fraction
+def f(x): return 'limit_denominator' in Fraction.__dict__""",
     "private names of the library": "import collections\ndef f(x): return collections._chain is None",
     "getattr by a computed name": "class A: a = 1\ndef f(x): return [getattr(A, n) for n in ['a']]",
     "__match_args__ that are computed": "class A:\n    __match_args__ = tuple('xy')\ndef f(x): return 1",
-    "a library's class by position": "from fractions import Fraction\nclass G(Fraction): pass\nH = G\ndef f(x):\n    match x:\n        case H(): return 1\n        case H(y): return 2\n        case _: return 3",
+    "a library's class by position": """\
+from fractions import Fraction
+class G(Fraction): pass
+H = G
+def f(x):
+    match x:
+        case H(): return 1
+        case H(y): return 2
+        case _: return 3""",
     "typing.ForwardRef": "from typing import ForwardRef\ndef f(x): return ForwardRef('int') == ForwardRef('int')",
     "a used import": "import random\ndef f(x): return random.Random(0).random() < 2",
-    "__class__ is set": "class A: pass\nclass B: pass\ndef f(x):\n    a = A()\n    setattr(a, '__class__', B)\n    return type(a) is B",
+    "__class__ is set": """\
+class A: pass
+class B: pass
+def f(x):
+    a = A()
+    setattr(a, '__class__', B)
+    return type(a) is B""",
 }
 
 def plain(program: str) -> str:

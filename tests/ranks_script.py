@@ -1,4 +1,6 @@
-"What one of several processes sees of a few toy runs, step by step, for test_ranks.py: `torchrun ... ranks_script.py FOLDER` leaves FOLDER/rank-R.json and the first step's gradients."
+"""What one of several processes sees of a few toy runs, step by step, for test_ranks.py.
+
+`torchrun ... ranks_script.py FOLDER` leaves FOLDER/rank-R.json and the first step's gradients."""
 
 import hashlib
 import json
@@ -72,8 +74,8 @@ class Diary(TrainerCallback):
 
     def on_step_end(self, args, state, control, model=None, **_):
         t = self.trainer
-        rows = lambda rows: sorted([r.prompt_ids, r.completion_ids, r.advantage, r.copies] for r in rows if r.copies)
-        digest = lambda text: hashlib.sha256(text).hexdigest()
+        def rows(rows): return sorted([r.prompt_ids, r.completion_ids, r.advantage, r.copies] for r in rows if r.copies)
+        def digest(text): return hashlib.sha256(text).hexdigest()
         self.entries.append(
             {
                 "weights": digest(

@@ -1,4 +1,4 @@
-"A toy domain of sums: the smallest filling of the loop's slots, to test that the loop knows nothing of Python programs."
+"A toy domain of sums, the smallest that fills the loop: it tests that the loop knows nothing of Python programs."
 
 from dataclasses import dataclass
 
@@ -24,14 +24,14 @@ class Sums:
     def _validate(self, text):
         parts = text.split("+")
         if len(parts) != 2: return Verdict(Status.MALFORMED, detail="no plus sign")
-        if not all(p.isdigit() for p in parts): return Verdict(Status.BAD_ARGUMENTS, detail=text)
+        if not all(p.isdigit() for p in parts): return Verdict("bad_arguments", detail=text)
         return Task(self.name, {"sum": text}, {"value": str(sum(map(int, parts)))}, id=text)
 
     def solve_prompt(self, task):
         return Prompt(self.name, Role.SOLVE, text=f"solve {task.given['sum']}", task_id=task.id)
 
     def verify(self, groups, env):
-        right = lambda task, a: Verdict(Status.OK, 1.0) if a.text == task.hidden["value"] else Verdict(Status.WRONG)
+        def right(task, a): return Verdict(Status.OK, 1.0) if a.text == task.hidden["value"] else Verdict(Status.WRONG)
         return [[right(task, a) for a in attempts] for task, attempts in groups]
 
 

@@ -1,4 +1,6 @@
-"Forms of what is no Python, for the check in our own process, for workers, and for arguments: none of them parses or compiles on any Python that we support."
+"""Forms of what is no Python, for the check in our own process, for workers, and for arguments.
+
+None of them parses or compiles on any Python that we support."""
 
 F = "\ndef f(x): return x"
 FORMS = {

@@ -77,7 +77,9 @@ def test_trr_is_centred_and_scaled_in_every_key():
 @given(st.integers(2, 64), st.integers(0, 100))
 @settings(deadline=None)
 def test_trl_group_normalisation_is_trr_but_for_bessel(size, seed):
-    """TRL: (r - mean) / (std(ddof=1) + 1e-4) within a group; with one group per (role, task type) that is TRR++ times sqrt((B-1)/B)."""
+    """TRL: (r - mean) / (std(ddof=1) + 1e-4) within a group.
+
+With one group per (role, task type) that is TRR++ times sqrt((B-1)/B)."""
     rng = np.random.default_rng(seed)
     rewards, keys = rng.choice([-1., -.5, 0, .875], size * 6), [slot for slot in SLOTS for _ in range(size)]
     ours = ADVANTAGES["trr++"](rewards, keys, range(size * 6), np.ones(size * 6))

@@ -1,6 +1,11 @@
-"""A hundred attacks and more, one property each. Where that does no harm, an attack is first seen to work against a bare `exec`; then the executor meets it, with honest calls on both sides.
+"""A hundred attacks and more, one property each.
 
-The layers, from the outside: the policy refuses before anything runs, and guards what a program sees; the process has limits and a hook that ends it; the jail has nothing in it. Each is also met with the layers above it switched off."""
+Where that does no harm, an attack is first seen to work against a bare `exec`.
+Then the executor meets it, with honest calls on both sides.
+
+The layers, from the outside: the safety rule refuses before anything runs, and guards what a program sees.
+The process has limits and a hook that ends it. The jail has nothing in it.
+Each is also met with the layers above it switched off."""
 import ctypes, json, os, shutil, socket, subprocess, sys, tempfile, textwrap, time
 from typing import NamedTuple
 
@@ -8,9 +13,13 @@ import pytest
 
 from conftest import ROOT
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor, check_expression, check_program
+from azr.executor import ISOLATIONS, Call, Executor
+from azr.safety import ProgramStatus, check_expression, check_program
 
-OK, UNSAFE, RAISED, TIMEOUT, MEMORY, TOO_LARGE, CRASHED, SYNTAX, UNREPRESENTABLE = (Status[name] for name in "OK UNSAFE RAISED TIMEOUT MEMORY TOO_LARGE CRASHED SYNTAX UNREPRESENTABLE".split())
+OK, TOO_LARGE = Status.OK, Status.TOO_LARGE
+UNSAFE, RAISED, TIMEOUT, MEMORY, CRASHED, SYNTAX, UNREPRESENTABLE = (
+    ProgramStatus[name] for name in "UNSAFE RAISED TIMEOUT MEMORY CRASHED SYNTAX UNREPRESENTABLE".split()
+)
 SETTINGS = dict(workers=2, timeout=.3, memory_mb=128)
 
 # ---- the tools of this page
@@ -19,11 +28,16 @@ class Unhooked(Executor):
     "Without the process layer too: nothing is left but the jail."
     _hook = False
 
-def open_door(hook: bool = True, **settings) -> Executor: return (Executor if hook else Unhooked)(policy=None, **SETTINGS | settings)
+def open_door(hook: bool = True, **settings) -> Executor:
+    return (Executor if hook else Unhooked)(policy=None, **SETTINGS | settings)
 
 def jail_starts() -> bool:
     command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
-    return "jail" in ISOLATIONS and bool(shutil.which("bwrap")) and subprocess.run(command, capture_output=True).returncode == 0
+    return (
+        "jail" in ISOLATIONS
+        and bool(shutil.which("bwrap"))
+        and subprocess.run(command, capture_output=True).returncode == 0
+    )
 
 NO_JAIL = pytest.mark.skipif(not jail_starts(), reason="bubblewrap is missing, or may not start here")
 BOTH = ["process", pytest.param("jail", marks=NO_JAIL)]
@@ -55,7 +69,9 @@ for programs in json.load(sys.stdin):
 
 def against_bare_exec(rows: list[list[str]]) -> list[tuple[int, str]]: # (process id, what the last program's f(1) gave)
     "Each row of programs runs in turn in a process of its own, which nothing guards."
-    done = subprocess.run([sys.executable, "-c", BARE], input=json.dumps(rows), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", BARE], input=json.dumps(rows), capture_output=True, text=True, check=True
+    )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 class Met(NamedTuple):
@@ -66,9 +82,11 @@ class Met(NamedTuple):
         assert self.outcome.status in statuses and not self.outcome.backstop, self.outcome
         assert (self.outcome.value is None) == (self.outcome.status is not OK)
         self.neighbours_are_right()
-    def neighbours_are_right(self): assert [o.value for o, _ in self.neighbours] == [v for _, v in self.neighbours], self.neighbours
+    def neighbours_are_right(self):
+        assert [o.value for o, _ in self.neighbours] == [v for _, v in self.neighbours], self.neighbours
 
-def honest(n: int) -> tuple[Call, str]: return Call(f"def f(x):\n    return [x * {n}, len('ab' * x)]", "3"), f"[{3 * n}, 6]"
+def honest(n: int) -> tuple[Call, str]:
+    return Call(f"def f(x):\n    return [x * {n}, len('ab' * x)]", "3"), f"[{3 * n}, 6]"
 
 def meet(executor: Executor, attacks: dict[str, Call], **kwargs) -> dict[str, Met]:
     "All attacks in one batch, an honest call between any two."
@@ -76,17 +94,22 @@ def meet(executor: Executor, attacks: dict[str, Call], **kwargs) -> dict[str, Me
     for n, call in enumerate(attacks.values(), 1): calls += [call, honest(n)[0]]; right += [None, honest(n)[1]]
     outcomes = executor.run(calls, **kwargs)
     assert executor.run([honest(7)[0]])[0].value == honest(7)[1]  # usable afterwards
-    return {name: Met(outcomes[2 * n + 1], [(outcomes[m], right[m]) for m in (2 * n, 2 * n + 2)]) for n, name in enumerate(attacks)}
+    return {
+        name: Met(outcomes[2 * n + 1], [(outcomes[m], right[m]) for m in (2 * n, 2 * n + 2)])
+        for n, name in enumerate(attacks)
+    }
 
 def source(text: str) -> str: return textwrap.dedent(text).strip() + "\n"
 
-# ---- the policy: ways from a value to the interpreter. Each returns the number of the process that it runs in, which no program can know that has not got out
+# ---- the safety rule: ways from a value to the interpreter
+# Each returns the number of the process that it runs in. No program can know it that has not got out.
 
 GETPID = "\"__import__('os').getpid()\""
 EVALUATE = source("""
     CODE, got = "[got.append(__import__('os').getpid()), int][1]", []
     def evaluate(ref): # each Python has its own spelling
-        for go in (lambda: ref._evaluate({'got': got}, {}, frozenset()), lambda: ref._evaluate({'got': got}, {}, recursive_guard=frozenset()), lambda: ref.evaluate(globals={'got': got})):
+        for go in (lambda: ref._evaluate({'got': got}, {}, frozenset()), \
+lambda: ref._evaluate({'got': got}, {}, recursive_guard=frozenset()), lambda: ref.evaluate(globals={'got': got})):
             try: go()
             except (AttributeError, TypeError): pass
         return got[0]
@@ -98,50 +121,154 @@ REACHED = source("""
     """)
 WAYS_OUT = {
     # walking from object to object
-    "subclasses": "def f(x): return next(c for c in ().__class__.__base__.__subclasses__() if c.__name__ == '_wrap_close').__init__.__globals__['getpid']()",
-    "mro": "def f(x): return next(c for c in x.__class__.__mro__[-1].__subclasses__() if c.__name__ == '_wrap_close').__init__.__globals__['getpid']()",
+    "subclasses": (
+        "def f(x): return next(c for c in ().__class__.__base__.__subclasses__() if c.__name__ == "
+        "'_wrap_close').__init__.__globals__['getpid']()"
+    ),
+    "mro": (
+        "def f(x): return next(c for c in x.__class__.__mro__[-1].__subclasses__() if c.__name__ == "
+        "'_wrap_close').__init__.__globals__['getpid']()"
+    ),
     "reduce_ex": "def f(x): return globals_of(object().__reduce_ex__(2)[0].__globals__)",
     "function globals": "def f(x): return globals_of(f.__globals__)",
     "function builtins": "def f(x): return builtins_of(f.__builtins__)",
-    "globals of a library function": "import re\ndef f(x): return re.compile.__globals__['enum'].sys.modules['os'].getpid()",
+    "globals of a library function": """\
+import re
+def f(x): return re.compile.__globals__['enum'].sys.modules['os'].getpid()""",
     "self of a builtin": f"def f(x): return len.__self__.eval({GETPID})",
     "method of an object": f"class A:\n    def m(self): pass\ndef f(x): return globals_of(A().m.__func__.__globals__)",
     "descriptor": f"def f(x): return globals_of(f.__get__(x).__func__.__globals__)",
     "object.__getattribute__": f"def f(x): return globals_of(object.__getattribute__(f, '__globals__'))",
-    "type.__getattribute__": "def f(x): return next(c for c in type.__getattribute__(object, '__subclasses__')() if c.__name__ == '_wrap_close').__init__.__globals__['getpid']()",
-    "super": f"class A:\n    def m(self): return super().__getattribute__('m')\ndef f(x): return globals_of(A().m().__func__.__globals__)",
+    "type.__getattribute__": (
+        "def f(x): return next(c for c in type.__getattribute__(object, '__subclasses__')() if c.__name__ == "
+        "'_wrap_close').__init__.__globals__['getpid']()"
+    ),
+    "super": f"""\
+class A:
+    def m(self): return super().__getattribute__('m')
+def f(x): return globals_of(A().m().__func__.__globals__)""",
     "__build_class__": f"def f(x): return __build_class__.__self__.eval({GETPID})",
     "a site builtin": "def f(x): return quit.__class__.__call__.__globals__['sys'].modules['os'].getpid()",
-    "code object": f"def g(x): return x.real\ndef f(x):\n    g.__code__ = g.__code__.replace(co_names=('__globals__',))\n    return globals_of(g(f))",
+    "code object": f"""\
+def g(x): return x.real
+def f(x):
+    g.__code__ = g.__code__.replace(co_names=('__globals__',))
+    return globals_of(g(f))""",
     "function of a code object": "def f(x): return type(f)(compile(\"__import__('os').getpid()\", '', 'eval'), {})()",
     # frames
     "generator frame": f"def f(x): return builtins_of((i for i in [1]).gi_frame.f_builtins)",
-    "coroutine frame": f"async def c(): pass\ndef f(x):\n    k = c()\n    b = k.cr_frame.f_builtins\n    k.close()\n    return builtins_of(b)",
+    "coroutine frame": f"""\
+async def c(): pass
+def f(x):
+    k = c()
+    b = k.cr_frame.f_builtins
+    k.close()
+    return builtins_of(b)""",
     "async generator frame": f"async def a(): yield\ndef f(x): return builtins_of(a().ag_frame.f_builtins)",
-    "traceback frame": f"def f(x):\n    try: 1 / 0\n    except ZeroDivisionError as e: return builtins_of(e.__traceback__.tb_frame.f_builtins)",
-    "traceback handed to __exit__": f"class C:\n    def __enter__(self): return self\n    def __exit__(self, kind, error, trace):\n        self.b = trace.tb_frame.f_builtins\n        return True\ndef f(x):\n    with C() as c: 1 / 0\n    return builtins_of(c.b)",
-    "traceback of an exception's context": f"def f(x):\n    try:\n        try: 1 / 0\n        finally: [][0]\n    except IndexError as e: return builtins_of(e.__context__.__traceback__.tb_frame.f_builtins)",
+    "traceback frame": f"""\
+def f(x):
+    try: 1 / 0
+    except ZeroDivisionError as e: return builtins_of(e.__traceback__.tb_frame.f_builtins)""",
+    "traceback handed to __exit__": f"""\
+class C:
+    def __enter__(self): return self
+    def __exit__(self, kind, error, trace):
+        self.b = trace.tb_frame.f_builtins
+        return True
+def f(x):
+    with C() as c: 1 / 0
+    return builtins_of(c.b)""",
+    "traceback of an exception's context": f"""\
+def f(x):
+    try:
+        try: 1 / 0
+        finally: [][0]
+    except IndexError as e: return builtins_of(e.__context__.__traceback__.tb_frame.f_builtins)""",
     # patterns
     "match, keyword": f"def f(x):\n    match f:\n        case object(__globals__=g): return globals_of(g)",
-    "match, keyword on a traceback": f"class C:\n    def __enter__(self): return self\n    def __exit__(self, kind, error, trace):\n        match trace:\n            case object(tb_frame=object(f_builtins=b)): self.b = b\n        return True\ndef f(x):\n    with C() as c: 1 / 0\n    return builtins_of(c.b)",
-    "match, position": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\nM = Any('M', (), {{'__match_args__': ('__globals__',)}})\ndef f(x):\n    match f:\n        case M(g): return globals_of(g)",
-    "match, position on an attribute": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\nclass N: M = Any('M', (), {{'__match_args__': ('__globals__',)}})\ndef f(x):\n    match f:\n        case N.M(g): return globals_of(g)",
-    "match, position on a captured builtin name": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\ndef f(x):\n    match Any('M', (), {{'__match_args__': ('__globals__',)}}):\n        case int:\n            match f:\n                case int(g): return globals_of(g)",
-    "match, position on a starred name": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\nclass L(list):\n    pass\ndef f(x):\n    match [Any('M', (), {{'__match_args__': ('__globals__',)}})]:\n        case [int as str]:\n            match f:\n                case str(g): return globals_of(g)",
-    "match, position on a name from a mapping": f"Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})\ndef f(x):\n    match {{'m': Any('M', (), {{'__match_args__': ('__globals__',)}})}}:\n        case {{'m': list}}:\n            match f:\n                case list(g): return globals_of(g)",
+    "match, keyword on a traceback": f"""\
+class C:
+    def __enter__(self): return self
+    def __exit__(self, kind, error, trace):
+        match trace:
+            case object(tb_frame=object(f_builtins=b)): self.b = b
+        return True
+def f(x):
+    with C() as c: 1 / 0
+    return builtins_of(c.b)""",
+    "match, position": f"""\
+Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})
+M = Any('M', (), {{'__match_args__': ('__globals__',)}})
+def f(x):
+    match f:
+        case M(g): return globals_of(g)""",
+    "match, position on an attribute": f"""\
+Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})
+class N: M = Any('M', (), {{'__match_args__': ('__globals__',)}})
+def f(x):
+    match f:
+        case N.M(g): return globals_of(g)""",
+    "match, position on a captured builtin name": f"""\
+Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})
+def f(x):
+    match Any('M', (), {{'__match_args__': ('__globals__',)}}):
+        case int:
+            match f:
+                case int(g): return globals_of(g)""",
+    "match, position on a starred name": f"""\
+Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})
+class L(list):
+    pass
+def f(x):
+    match [Any('M', (), {{'__match_args__': ('__globals__',)}})]:
+        case [int as str]:
+            match f:
+                case str(g): return globals_of(g)""",
+    "match, position on a name from a mapping": f"""\
+Any = type('Any', (type,), {{'__instancecheck__': lambda c, o: True}})
+def f(x):
+    match {{'m': Any('M', (), {{'__match_args__': ('__globals__',)}})}}:
+        case {{'m': list}}:
+            match f:
+                case list(g): return globals_of(g)""",
     # attributes by computed names
     "getattr": f"def f(x): return globals_of(getattr(f, '__glo' + 'bals__'))",
     "getattr from a dict": f"def f(x): return globals_of(dict(g=getattr)['g'](f, '__glo' + 'bals__'))",
     "getattr as a default": f"def f(x, g=getattr): return globals_of(g(f, '__glo' + 'bals__'))",
     "getattr through map": f"def f(x): return globals_of(next(map(getattr, [f], ['__glo' + 'bals__'])))",
-    "getattr with a name that lies": f"class S(str):\n    def split(self, *a): return ['real']\n    def startswith(self, *a): return False\n    def __getitem__(self, n): return 'a'\ndef f(x): return globals_of(getattr(f, S('__glo' + 'bals__')))",
+    "getattr with a name that lies": f"""\
+class S(str):
+    def split(self, *a): return ['real']
+    def startswith(self, *a): return False
+    def __getitem__(self, n): return 'a'
+def f(x): return globals_of(getattr(f, S('__glo' + 'bals__')))""",
     "getattr with another's name": f"def h(getattr): pass\ndef f(x): return globals_of(getattr(f, '__glo' + 'bals__'))",
     "attrgetter": f"import operator\ndef f(x): return globals_of(operator.attrgetter('__globals__')(f))",
-    "attrgetter, dotted": f"from operator import attrgetter as a\nclass A:\n    def m(self): pass\ndef f(x): return globals_of(a('m.__globals__')(A))",
-    "methodcaller": f"import operator\ndef f(x): return globals_of(operator.methodcaller('__getattribute__', '__globals__')(f))",
-    "update_wrapper": f"import functools\ngot = []\nW = type('W', (), {{'__setattr__': lambda self, name, value: got.append(value)}})\ndef f(x):\n    functools.update_wrapper(W(), f, assigned=('__globals__',), updated=())\n    return globals_of(got[0])",
-    "wraps": f"import functools\ngot = []\nW = type('W', (), {{'__setattr__': lambda self, name, value: got.append(value)}})\ndef f(x):\n    functools.wraps(f, ('__globals__',), ())(W())\n    return globals_of(got[0])",
-    "Formatter.get_field": f"import string\ndef f(x): return globals_of(string.Formatter().get_field('0.__globals__', [f], {{}})[0])",
+    "attrgetter, dotted": f"""\
+from operator import attrgetter as a
+class A:
+    def m(self): pass
+def f(x): return globals_of(a('m.__globals__')(A))""",
+    "methodcaller": f"""\
+import operator
+def f(x): return globals_of(operator.methodcaller('__getattribute__', '__globals__')(f))""",
+    "update_wrapper": f"""\
+import functools
+got = []
+W = type('W', (), {{'__setattr__': lambda self, name, value: got.append(value)}})
+def f(x):
+    functools.update_wrapper(W(), f, assigned=('__globals__',), updated=())
+    return globals_of(got[0])""",
+    "wraps": f"""\
+import functools
+got = []
+W = type('W', (), {{'__setattr__': lambda self, name, value: got.append(value)}})
+def f(x):
+    functools.wraps(f, ('__globals__',), ())(W())
+    return globals_of(got[0])""",
+    "Formatter.get_field": f"""\
+import string
+def f(x): return globals_of(string.Formatter().get_field('0.__globals__', [f], {{}})[0])""",
     "vars": f"def f(x): return builtins_of(vars(len.__self__))",
     # builtins under other names
     "eval in a list": f"def f(x): return [e({GETPID}) for e in [eval]][0]",
@@ -159,16 +286,34 @@ WAYS_OUT = {
     "eval behind a partial": f"import functools\ndef f(x): return functools.partial(eval, {GETPID})()",
     "eval behind a cache": f"import functools\ndef f(x): return functools.lru_cache(eval)({GETPID})",
     "eval for reduce": f"import functools\ndef f(x): return functools.reduce(lambda got, e: e(got), [eval], {GETPID})",
-    "eval as a JSON hook": f"import json\ndef f(x): return json.loads('NaN', parse_constant=lambda text: eval({GETPID}))",
+    "eval as a JSON hook": f"""\
+import json
+def f(x): return json.loads('NaN', parse_constant=lambda text: eval({GETPID}))""",
     "eval as a regex callback": f"import re\ndef f(x): return int(re.sub('.', lambda found: str(eval({GETPID})), 'a'))",
-    "eval by __reduce_ex__": f"import copy\nR = type('R', (), {{'__reduce_ex__': lambda self, protocol: (eval, ({GETPID},))}})\ndef f(x): return copy.copy(R())",
-    "eval by __reduce__, deep": f"import copy\nR = type('R', (), {{'__reduce__': lambda self: (eval, ({GETPID},))}})\ndef f(x): return copy.deepcopy([R()])[0]",
+    "eval by __reduce_ex__": f"""\
+import copy
+R = type('R', (), {{'__reduce_ex__': lambda self, protocol: (eval, ({GETPID},))}})
+def f(x): return copy.copy(R())""",
+    "eval by __reduce__, deep": f"""\
+import copy
+R = type('R', (), {{'__reduce__': lambda self: (eval, ({GETPID},))}})
+def f(x): return copy.deepcopy([R()])[0]""",
     "eval, excused by a parameter": f"def h(eval=0): pass\ndef f(x): return eval({GETPID})",
-    "eval, excused by an exception": f"try: 1 / 0\nexcept ZeroDivisionError as eval: pass\ndef f(x): return eval({GETPID})",
+    "eval, excused by an exception": f"""\
+try: 1 / 0
+except ZeroDivisionError as eval: pass
+def f(x): return eval({GETPID})""",
     "exec": "def f(x):\n    space = {}\n    exec('import os; pid = os.getpid()', space)\n    return space['pid']",
     "globals": f"def f(x): return globals_of(globals())",
     "__builtins__": f"def f(x): return builtins_of(__builtins__)",
-    "__builtins__ put back by dataclass": f"from dataclasses import dataclass\ntry: 1 / 0\nexcept ZeroDivisionError as __builtins__: pass\n@dataclass\nclass A: x: int = 0\ndef h(eval=0): pass\ndef f(x): return eval({GETPID})",
+    "__builtins__ put back by dataclass": f"""\
+from dataclasses import dataclass
+try: 1 / 0
+except ZeroDivisionError as __builtins__: pass
+@dataclass
+class A: x: int = 0
+def h(eval=0): pass
+def f(x): return eval({GETPID})""",
     # letters that Python reads as others
     "fullwidth eval": f"def f(x): return \uff45\uff56\uff41\uff4c({GETPID})",
     "fullwidth __import__": "def f(x): return __\uff49\uff4d\uff50\uff4f\uff52\uff54__('os').getpid()",
@@ -186,7 +331,9 @@ WAYS_OUT = {
     "import in a branch": "def f(x):\n    if x:\n        import os, math\n        return os.getpid()",
     "importlib": "import importlib\ndef f(x): return importlib.import_module('os').getpid()",
     "builtins": f"from builtins import eval as e\ndef f(x): return e({GETPID})",
-    "private twin of an allowed module": "from _collections_abc import sys\ndef f(x): return sys.modules['os'].getpid()",
+    "private twin of an allowed module": """\
+from _collections_abc import sys
+def f(x): return sys.modules['os'].getpid()""",
     "__import__ as a default": "def f(x, i=__import__): return i('os').getpid()",
     # modules in modules
     "module of typing": "import typing\ndef f(x): return typing.sys.modules['os'].getpid()",
@@ -195,67 +342,369 @@ WAYS_OUT = {
     "module of statistics": "from statistics import random\ndef f(x): return random._os.getpid()",
     "module of a submodule": "import json.decoder as d\ndef f(x): return d.scanner.re.enum.sys.modules['os'].getpid()",
     # libraries that evaluate text, or look modules up
-    "get_type_hints": f"import typing\ngot = []\ndef g(a: \"got.append(__import__('os').getpid())\"): pass\ndef f(x):\n    typing.get_type_hints(g)\n    return got[0]",
-    "singledispatch by annotation": "import functools\ngot = []\n@functools.singledispatch\ndef g(a): pass\ndef h(a: \"[got.append(__import__('os').getpid()), int][1]\"): pass\ndef f(x):\n    g.register(h)\n    return got[0]",
-    "ForwardRef from a type": EVALUATE + "import typing\ndef f(x): return evaluate(typing.get_args(typing.List[CODE])[0])",
-    "ForwardRef from a TypedDict": EVALUATE + "from typing import TypedDict\ndef f(x): return evaluate(TypedDict('T', {'a': CODE}).__annotations__['a'])",
-    "field names of a dataclass": "from dataclasses import dataclass\ngot = []\nT = type('T', (), {'a': 0, '__doc__': '', '__module__': __name__, '__annotations__': {'a, got.append(f.__globals__)': int}})\ndef f(x):\n    D = dataclass(T, init=False, repr=False)\n    D() == D()\n    return globals_of(got[0])",
-    "a dataclass of another module": "from dataclasses import dataclass\ngot = []\nT = type('T', (), {'take': got.append, '__doc__': '', '__module__': 'os', '__annotations__': {'take(getpid())': int}})\ndef f(x):\n    D = dataclass(T, init=False, repr=False)\n    D() == D()\n    return got[0]",
-    "an enum of another module": "from enum import Enum\ndef f(x):\n    return Enum._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
-    "attributes of an ABC": f"import abc\nclass A(abc.ABC):\n    @abc.abstractmethod\n    def m(self): pass\ndef f(x): return globals_of(A.m.__globals__)",
+    "get_type_hints": f"""\
+import typing
+got = []
+def g(a: "got.append(__import__('os').getpid())"): pass
+def f(x):
+    typing.get_type_hints(g)
+    return got[0]""",
+    "singledispatch by annotation": """\
+import functools
+got = []
+@functools.singledispatch
+def g(a): pass
+def h(a: "[got.append(__import__('os').getpid()), int][1]"): pass
+def f(x):
+    g.register(h)
+    return got[0]""",
+    "ForwardRef from a type": EVALUATE + """\
+import typing
+def f(x): return evaluate(typing.get_args(typing.List[CODE])[0])""",
+    "ForwardRef from a TypedDict": EVALUATE + """\
+from typing import TypedDict
+def f(x): return evaluate(TypedDict('T', {'a': CODE}).__annotations__['a'])""",
+    "field names of a dataclass": """\
+from dataclasses import dataclass
+got = []
+T = type('T', (), {'a': 0, '__doc__': '', '__module__': __name__, \
+'__annotations__': {'a, got.append(f.__globals__)': int}})
+def f(x):
+    D = dataclass(T, init=False, repr=False)
+    D() == D()
+    return globals_of(got[0])""",
+    "a dataclass of another module": """\
+from dataclasses import dataclass
+got = []
+T = type('T', (), {'take': got.append, '__doc__': '', '__module__': 'os', \
+'__annotations__': {'take(getpid())': int}})
+def f(x):
+    D = dataclass(T, init=False, repr=False)
+    D() == D()
+    return got[0]""",
+    "an enum of another module": """\
+from enum import Enum
+def f(x):
+    return Enum._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()""",
+    "attributes of an ABC": f"""\
+import abc
+class A(abc.ABC):
+    @abc.abstractmethod
+    def m(self): pass
+def f(x): return globals_of(A.m.__globals__)""",
     # doors that stand open for the program's own things
-    "a module with another name": "import math\nmath.__name__ = 'os'\nfrom math import path\ndef f(x): return path.os.getpid()",
-    "a name written while importing": "import math\nclass Space(dict):\n    def __setitem__(self, key, value):\n        math.__name__ = 'os'\n        dict.__setitem__(self, key, value)\nM = type('M', (type,), {'__prepare__': classmethod(lambda cls, *a: Space())})\nclass A(metaclass=M):\n    from math import pi, path\ndef f(x): return A.path.os.getpid()",
+    "a module with another name": """\
+import math
+math.__name__ = 'os'
+from math import path
+def f(x): return path.os.getpid()""",
+    "a name written while importing": """\
+import math
+class Space(dict):
+    def __setitem__(self, key, value):
+        math.__name__ = 'os'
+        dict.__setitem__(self, key, value)
+M = type('M', (type,), {'__prepare__': classmethod(lambda cls, *a: Space())})
+class A(metaclass=M):
+    from math import pi, path
+def f(x): return A.path.os.getpid()""",
     "__dict__ of a module": "import re\ndef f(x): return re.__dict__['enum'].sys.modules['os'].getpid()",
     "vars of a module": "import re\ndef f(x): return vars(re)['enum'].sys.modules['os'].getpid()",
     "__dict__ of object": "def f(x): return globals_of(object.__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
     "vars of object": "def f(x): return globals_of(vars(object)['__getattribute__'](f, '__glo' + 'bals__'))",
     "vars by another name": "def f(x, v=vars): return globals_of(v(object)['__getattribute__'](f, '__glo' + 'bals__'))",
-    "__dict__ by getattr": "def f(x): return globals_of(getattr(object, '__dict__')['__getattribute__'](f, '__glo' + 'bals__'))",
-    "__dict__ of type": "def f(x): return next(c for c in type.__dict__['__subclasses__'](object) if c.__name__ == '_wrap_close').__init__.__globals__['getpid']()",
+    "__dict__ by getattr": """\
+def f(x): return globals_of(getattr(object, '__dict__')['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "__dict__ of type": (
+        "def f(x): return next(c for c in type.__dict__['__subclasses__'](object) if c.__name__ == "
+        "'_wrap_close').__init__.__globals__['getpid']()"
+    ),
     "__dict__ of a class of functions": "def f(x): return globals_of(type(f).__dict__['__globals__'].__get__(f))",
-    "__dict__ behind an alias": "G = type('G', (type(list[int]),), {})\ndef f(x): return globals_of(G(object, (int,)).__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
-    "__dict__ by attrgetter": "import operator\ndef f(x): return globals_of(operator.attrgetter('__dict__')(object)['__getattribute__'](f, '__glo' + 'bals__'))",
-    "__dict__ in a pattern": "def f(x):\n    match object:\n        case type(__dict__=d): return globals_of(d['__getattribute__'](f, '__glo' + 'bals__'))",
-    "__dict__ of a metaclass that equals all": "M = type('M', (type,), {'__eq__': lambda a, b: True, '__hash__': lambda a: hash(int)})\nC = M('C', (), {})\ndef f(x): return globals_of(object.__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
-    "a private way behind an alias": "import enum\nG = type('G', (type(list[int]),), {})\ndef f(x): return G(enum.Enum, (int,))._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
-    "a private way behind typing's alias": "import enum, typing\nA = typing.Annotated[enum.Enum, 1]\ndef f(x): return A._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
-    "a private way of a subclass": "import enum\nclass Mine(enum.Enum): pass\ndef f(x): return Mine._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
-    "a private way through super": "import enum\nclass M(type(enum.Enum)):\n    def go(cls): return super()._convert_('E', 'os', lambda name: name == 'sys')\nclass Mine(enum.Enum, metaclass=M): pass\ndef f(x): return Mine.go().sys.value.modules['os'].getpid()",
-    "a private way by getattr": "import enum\ndef f(x): return getattr(enum.Enum, '_convert_')('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
-    "a private way by methodcaller": "import enum, operator\ndef f(x): return operator.methodcaller('_convert_', 'E', 'os', lambda name: name == 'sys')(enum.Enum).sys.value.modules['os'].getpid()",
-    "a private way, borrowed by name": "import enum, functools\nclass Mine: pass\ndef f(x):\n    try: functools.update_wrapper(enum.Enum, Mine)\n    except Exception: pass\n    return enum.Enum._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()",
-    "traceback of a cause": "def f(x):\n    try:\n        try: 1 / 0\n        except ZeroDivisionError as e: raise ValueError from e\n    except ValueError as e: return builtins_of(e.__cause__.__traceback__.tb_frame.f_builtins)",
-    "traceback of a cause, in a pattern": "def f(x):\n    try:\n        try: 1 / 0\n        except ZeroDivisionError as e: raise ValueError from e\n    except ValueError as e:\n        match e:\n            case ValueError(__cause__=object(__traceback__=t)): return builtins_of(t.tb_frame.f_builtins)",
-    "places of a base": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})\nB = Any('B', (), {'__match_args__': ('__globals__',)})\nclass P(B): pass\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
-    "places of a decorated class": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})\n@lambda cls: Any('M', (), {'__match_args__': ('__globals__',)})\nclass P: pass\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
-    "places by a metaclass": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True, '__getattr__': lambda c, name: ('__globals__',)})\nclass P(metaclass=Any): pass\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
-    "places in the class": "import abc\nclass P(abc.ABC): __match_args__ = ('__globals__',)\nP.register(type(lambda: 0))\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
-    "places of a dataclass": "import abc\nfrom dataclasses import dataclass\n@dataclass\nclass P(abc.ABC): gi_frame: int = 0\n@dataclass\nclass Q(abc.ABC): f_builtins: int = 0\ndef g(): yield\nP.register(type(g()))\ndef f(x):\n    match g():\n        case P(frame):\n            Q.register(type(frame))\n            match frame:\n                case Q(b): return builtins_of(b)",
-    "places of a named tuple": "from typing import NamedTuple\nclass P(NamedTuple): gi_frame: int = 0\nA = type('A', (type,), {'__instancecheck__': lambda c, o: True})\nclass Q(P, metaclass=A): pass\ndef g(): yield\ndef f(x):\n    match g():\n        case Q(frame): return builtins_of(frame.f_builtins)",
-    "places in a namespace of one's own": "Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})\nclass Space(dict):\n    def __missing__(self, key):\n        if key == 'int': return Any('M', (), {'__match_args__': ('__globals__',)})\n        raise KeyError(key)\nM = type('M', (type,), {'__prepare__': classmethod(lambda cls, *a: Space())})\ndef g(): pass\nclass A(metaclass=M):\n    match g:\n        case int(found): pass\ndef f(x): return globals_of(A.found)",
-    "places of a class that was changed": "import abc\nclass P(abc.ABC): pass\nAny = type('Any', (type(P),), {'__instancecheck__': lambda c, o: True, '__getattribute__': lambda c, name: ('__globals__',) if name[2:7] == 'match' else type.__getattribute__(c, name)})\nP.__class__ = Any\ndef f(x):\n    match f:\n        case P(g): return globals_of(g)",
-    "get_type_hints in globals of its own": "import typing\ngot = []\ndef g(a: \"got.append(__import__('os').getpid())\"): pass\ndef f(x):\n    typing.get_type_hints(g, {'got': got})\n    return got[0]",
-    "get_type_hints, excused by a parameter": "import typing\ngot = []\ndef g(a: \"(lambda eval: 0)(0) or got.append(eval(chr(95)*2 + 'import' + chr(95)*2 + '(\\\"os\\\").getpid()'))\"): pass\ndef f(x):\n    typing.get_type_hints(g)\n    return got[0]",
-    "get_type_hints of a class of another module": "import typing\nT = type('T', (), {'__module__': 'os', '__annotations__': {'a': 'getpid'}})\ndef f(x): return typing.get_type_hints(T)['a']()",
-    "get_type_hints of a module in C": "import typing\nT = type('T', (), {'__module__': 'posix', '__annotations__': {'a': 'getpid'}})\ndef f(x): return typing.get_type_hints(T)['a']()",
-    "get_type_hints after another name": "import typing\n__name__ = 'os'\nclass T(typing.TypedDict): a: 'getpid'\ndef f(x): return typing.get_type_hints(T)['a']()",
-    "get_type_hints of a reference into a module": "import typing\nR = type(typing.get_args(typing.List['int'])[0])\ndef g(a: R('getpid', module='posix')): pass\ndef f(x): return typing.get_type_hints(g)['a']()",
-    "get_type_hints, nested": "import typing\ngot = []\nA = typing.List['got.append(f.__globals__)']\ndef g(a: 'A'): pass\ndef f(x):\n    try: typing.get_type_hints(g)\n    except TypeError: pass\n    return globals_of(got[0])",
-    "get_type_hints of what a function wraps": "import typing, textwrap\ndef g(a: 're'): pass\ng.__wrapped__ = textwrap.dedent\ndef f(x): return typing.get_type_hints(type('T', (), {'__annotations__': {}})) or textwrap.re.enum.sys.modules['os'].getpid()",
-    "hints of a named tuple": "import typing\ngot = []\nT = typing.NamedTuple('T', [('a', 'got.append(f.__globals__)')])\ndef f(x):\n    try: typing.get_type_hints(T)\n    except TypeError: pass\n    return globals_of(got[0])",
-    "what a dispatcher copies": "import functools\ndef f(x): return globals_of(functools.singledispatch(object).__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
-    "what a cache copies": "import functools\nclass A: pass\ndef f(x):\n    a = functools.update_wrapper(A(), functools.lru_cache(object))\n    return globals_of(a.__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
-    "what wraps copies": "import functools\ndef g(): pass\ndef f(x): return globals_of(functools.wraps(object)(g).__dict__['__getattribute__'](f, '__glo' + 'bals__'))",
-    "what update_wrapper copies": "import functools\nclass A: pass\ndef f(x): return globals_of(vars(functools.update_wrapper(A(), object))['__getattribute__'](f, '__glo' + 'bals__'))",
-    "what update_wrapper copies from an alias": "import functools\nclass A: pass\ndef f(x): return globals_of(vars(functools.update_wrapper(A(), type(list[int])(object, (int,))))['__getattribute__'](f, '__glo' + 'bals__'))",
-    "singledispatchmethod by annotation": "import functools\ngot = []\nclass A:\n    @functools.singledispatchmethod\n    def g(self, a): pass\ndef h(self, a: \"[got.append(__import__('os').getpid()), int][1]\"): pass\nh.__annotations__['self'] = h.__annotations__.pop('a')\ndef f(x):\n    A.__dict__['g'].register(h)\n    return got[0]",
-    "make_dataclass of another module": "import dataclasses\ngot = []\nF = dataclasses.make_dataclass('F', [('a', int, 0)])\nfield = dataclasses.fields(F)[0]\nfield.name = 'a, got.append(f.__globals__)'\ndef f(x):\n    D = dataclasses.make_dataclass('D', [('b', int, 0)], bases=(F,), init=False, repr=False, namespace={'__module__': __name__})\n    try: D() == D()\n    except AttributeError: pass\n    return globals_of(got[0])",
-    "a field renamed by a property": "import dataclasses\nfrom dataclasses import dataclass\ngot = []\nT = type('T', (), {'a': 0, '__doc__': '', '__module__': __name__, '__annotations__': {'a': int}})\ndef f(x):\n    dataclasses.Field.name = property(lambda self: 'a, got.append(f.__globals__)', lambda self, value: None)\n    D = dataclass(T, init=False, repr=False, match_args=False)\n    try: D() == D()\n    except AttributeError: pass\n    return globals_of(got[0])",
-    "replace by a renamed field": "import dataclasses\ngot = []\ndef new(meta, *args, **named):\n    got.append(named)\n    return type.__new__(meta, *args) if args else None\nMeta = dataclasses.dataclass(init=False, repr=False, eq=False)(type('Meta', (type,), {'x': 0, '__doc__': '', '__module__': __name__, '__annotations__': {'x': int}, '__new__': new, '__init__': lambda *a, **k: None}))\nC = Meta('C', (), {})\ndef f(x):\n    dataclasses.fields(Meta)[0].name = '__getattribute__'\n    dataclasses.replace(C)\n    return globals_of(got[-1]['__getattribute__'](f, '__globals__'))",
-    "asdict by a renamed field": "import dataclasses\nfrom dataclasses import dataclass\n@dataclass\nclass D(Exception): a: int = 0\ndef f(x):\n    dataclasses.fields(D)[0].name = '__traceback__'\n    got = []\n    class Deep: pass\n    try: raise D()\n    except D as e:\n        try: dataclasses.asdict(e)\n        except TypeError as why: return builtins_of(why.__traceback__.tb_frame.f_builtins)",
-    "Formatter": "import string\ndef f(x): return globals_of(string.Formatter().get_field('0.__globals__', [f], {})[0])",
-    "a state that sets attributes": "import copy\nR = type('R', (), {'__reduce__': lambda self: (lambda: f, (), (None, {'__kwdefaults__': {'e': 1}}))})\ndef f(x, *, e=None):\n    if e: return globals_of(f.__globals__)\n    copy.copy(R())\n    return f(x)",
+    "__dict__ behind an alias": """\
+G = type('G', (type(list[int]),), {})
+def f(x): return globals_of(G(object, (int,)).__dict__['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "__dict__ by attrgetter": """\
+import operator
+def f(x): return globals_of(operator.attrgetter('__dict__')(object)['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "__dict__ in a pattern": """\
+def f(x):
+    match object:
+        case type(__dict__=d): return globals_of(d['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "__dict__ of a metaclass that equals all": """\
+M = type('M', (type,), {'__eq__': lambda a, b: True, '__hash__': lambda a: hash(int)})
+C = M('C', (), {})
+def f(x): return globals_of(object.__dict__['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "a private way behind an alias": """\
+import enum
+G = type('G', (type(list[int]),), {})
+def f(x): return G(enum.Enum, (int,))._convert_('E', 'os', \
+lambda name: name == 'sys').sys.value.modules['os'].getpid()""",
+    "a private way behind typing's alias": """\
+import enum, typing
+A = typing.Annotated[enum.Enum, 1]
+def f(x): return A._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()""",
+    "a private way of a subclass": """\
+import enum
+class Mine(enum.Enum): pass
+def f(x): return Mine._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()""",
+    "a private way through super": """\
+import enum
+class M(type(enum.Enum)):
+    def go(cls): return super()._convert_('E', 'os', lambda name: name == 'sys')
+class Mine(enum.Enum, metaclass=M): pass
+def f(x): return Mine.go().sys.value.modules['os'].getpid()""",
+    "a private way by getattr": """\
+import enum
+def f(x): return getattr(enum.Enum, '_convert_')('E', 'os', \
+lambda name: name == 'sys').sys.value.modules['os'].getpid()""",
+    "a private way by methodcaller": """\
+import enum, operator
+def f(x): return operator.methodcaller('_convert_', 'E', 'os', \
+lambda name: name == 'sys')(enum.Enum).sys.value.modules['os'].getpid()""",
+    "a private way, borrowed by name": """\
+import enum, functools
+class Mine: pass
+def f(x):
+    try: functools.update_wrapper(enum.Enum, Mine)
+    except Exception: pass
+    return enum.Enum._convert_('E', 'os', lambda name: name == 'sys').sys.value.modules['os'].getpid()""",
+    "traceback of a cause": """\
+def f(x):
+    try:
+        try: 1 / 0
+        except ZeroDivisionError as e: raise ValueError from e
+    except ValueError as e: return builtins_of(e.__cause__.__traceback__.tb_frame.f_builtins)""",
+    "traceback of a cause, in a pattern": """\
+def f(x):
+    try:
+        try: 1 / 0
+        except ZeroDivisionError as e: raise ValueError from e
+    except ValueError as e:
+        match e:
+            case ValueError(__cause__=object(__traceback__=t)): return builtins_of(t.tb_frame.f_builtins)""",
+    "places of a base": """\
+Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})
+B = Any('B', (), {'__match_args__': ('__globals__',)})
+class P(B): pass
+def f(x):
+    match f:
+        case P(g): return globals_of(g)""",
+    "places of a decorated class": """\
+Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})
+@lambda cls: Any('M', (), {'__match_args__': ('__globals__',)})
+class P: pass
+def f(x):
+    match f:
+        case P(g): return globals_of(g)""",
+    "places by a metaclass": """\
+Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True, '__getattr__': lambda c, \
+name: ('__globals__',)})
+class P(metaclass=Any): pass
+def f(x):
+    match f:
+        case P(g): return globals_of(g)""",
+    "places in the class": """\
+import abc
+class P(abc.ABC): __match_args__ = ('__globals__',)
+P.register(type(lambda: 0))
+def f(x):
+    match f:
+        case P(g): return globals_of(g)""",
+    "places of a dataclass": """\
+import abc
+from dataclasses import dataclass
+@dataclass
+class P(abc.ABC): gi_frame: int = 0
+@dataclass
+class Q(abc.ABC): f_builtins: int = 0
+def g(): yield
+P.register(type(g()))
+def f(x):
+    match g():
+        case P(frame):
+            Q.register(type(frame))
+            match frame:
+                case Q(b): return builtins_of(b)""",
+    "places of a named tuple": """\
+from typing import NamedTuple
+class P(NamedTuple): gi_frame: int = 0
+A = type('A', (type,), {'__instancecheck__': lambda c, o: True})
+class Q(P, metaclass=A): pass
+def g(): yield
+def f(x):
+    match g():
+        case Q(frame): return builtins_of(frame.f_builtins)""",
+    "places in a namespace of one's own": """\
+Any = type('Any', (type,), {'__instancecheck__': lambda c, o: True})
+class Space(dict):
+    def __missing__(self, key):
+        if key == 'int': return Any('M', (), {'__match_args__': ('__globals__',)})
+        raise KeyError(key)
+M = type('M', (type,), {'__prepare__': classmethod(lambda cls, *a: Space())})
+def g(): pass
+class A(metaclass=M):
+    match g:
+        case int(found): pass
+def f(x): return globals_of(A.found)""",
+    "places of a class that was changed": """\
+import abc
+class P(abc.ABC): pass
+Any = type('Any', (type(P),), {'__instancecheck__': lambda c, o: True, '__getattribute__': lambda c, \
+name: ('__globals__',) if name[2:7] == 'match' else type.__getattribute__(c, name)})
+P.__class__ = Any
+def f(x):
+    match f:
+        case P(g): return globals_of(g)""",
+    "get_type_hints in globals of its own": """\
+import typing
+got = []
+def g(a: "got.append(__import__('os').getpid())"): pass
+def f(x):
+    typing.get_type_hints(g, {'got': got})
+    return got[0]""",
+    "get_type_hints, excused by a parameter": """\
+import typing
+got = []
+def g(a: "(lambda eval: 0)(0) or got.append(eval(chr(95)*2 + 'import' + chr(95)*2 + '(\\"os\\").getpid()'))"): \
+pass
+def f(x):
+    typing.get_type_hints(g)
+    return got[0]""",
+    "get_type_hints of a class of another module": """\
+import typing
+T = type('T', (), {'__module__': 'os', '__annotations__': {'a': 'getpid'}})
+def f(x): return typing.get_type_hints(T)['a']()""",
+    "get_type_hints of a module in C": """\
+import typing
+T = type('T', (), {'__module__': 'posix', '__annotations__': {'a': 'getpid'}})
+def f(x): return typing.get_type_hints(T)['a']()""",
+    "get_type_hints after another name": """\
+import typing
+__name__ = 'os'
+class T(typing.TypedDict): a: 'getpid'
+def f(x): return typing.get_type_hints(T)['a']()""",
+    "get_type_hints of a reference into a module": """\
+import typing
+R = type(typing.get_args(typing.List['int'])[0])
+def g(a: R('getpid', module='posix')): pass
+def f(x): return typing.get_type_hints(g)['a']()""",
+    "get_type_hints, nested": """\
+import typing
+got = []
+A = typing.List['got.append(f.__globals__)']
+def g(a: 'A'): pass
+def f(x):
+    try: typing.get_type_hints(g)
+    except TypeError: pass
+    return globals_of(got[0])""",
+    "get_type_hints of what a function wraps": """\
+import typing, textwrap
+def g(a: 're'): pass
+g.__wrapped__ = textwrap.dedent
+def f(x): return typing.get_type_hints(type('T', (), \
+{'__annotations__': {}})) or textwrap.re.enum.sys.modules['os'].getpid()""",
+    "hints of a named tuple": """\
+import typing
+got = []
+T = typing.NamedTuple('T', [('a', 'got.append(f.__globals__)')])
+def f(x):
+    try: typing.get_type_hints(T)
+    except TypeError: pass
+    return globals_of(got[0])""",
+    "what a dispatcher copies": """\
+import functools
+def f(x): return globals_of(functools.singledispatch(object).__dict__['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "what a cache copies": """\
+import functools
+class A: pass
+def f(x):
+    a = functools.update_wrapper(A(), functools.lru_cache(object))
+    return globals_of(a.__dict__['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "what wraps copies": """\
+import functools
+def g(): pass
+def f(x): return globals_of(functools.wraps(object)(g).__dict__['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "what update_wrapper copies": """\
+import functools
+class A: pass
+def f(x): return globals_of(vars(functools.update_wrapper(A(), object))['__getattribute__'](f, \
+'__glo' + 'bals__'))""",
+    "what update_wrapper copies from an alias": """\
+import functools
+class A: pass
+def f(x): return globals_of(vars(functools.update_wrapper(A(), \
+type(list[int])(object, (int,))))['__getattribute__'](f, '__glo' + 'bals__'))""",
+    "singledispatchmethod by annotation": """\
+import functools
+got = []
+class A:
+    @functools.singledispatchmethod
+    def g(self, a): pass
+def h(self, a: "[got.append(__import__('os').getpid()), int][1]"): pass
+h.__annotations__['self'] = h.__annotations__.pop('a')
+def f(x):
+    A.__dict__['g'].register(h)
+    return got[0]""",
+    "make_dataclass of another module": """\
+import dataclasses
+got = []
+F = dataclasses.make_dataclass('F', [('a', int, 0)])
+field = dataclasses.fields(F)[0]
+field.name = 'a, got.append(f.__globals__)'
+def f(x):
+    D = dataclasses.make_dataclass('D', [('b', int, 0)], bases=(F,), init=False, repr=False, \
+namespace={'__module__': __name__})
+    try: D() == D()
+    except AttributeError: pass
+    return globals_of(got[0])""",
+    "a field renamed by a property": """\
+import dataclasses
+from dataclasses import dataclass
+got = []
+T = type('T', (), {'a': 0, '__doc__': '', '__module__': __name__, '__annotations__': {'a': int}})
+def f(x):
+    dataclasses.Field.name = property(lambda self: 'a, got.append(f.__globals__)', lambda self, value: None)
+    D = dataclass(T, init=False, repr=False, match_args=False)
+    try: D() == D()
+    except AttributeError: pass
+    return globals_of(got[0])""",
+    "replace by a renamed field": """\
+import dataclasses
+got = []
+def new(meta, *args, **named):
+    got.append(named)
+    return type.__new__(meta, *args) if args else None
+Meta = dataclasses.dataclass(init=False, repr=False, \
+eq=False)(type('Meta', (type,), {'x': 0, '__doc__': '', '__module__': __name__, '__annotations__': {'x': int}, \
+'__new__': new, '__init__': lambda *a, **k: None}))
+C = Meta('C', (), {})
+def f(x):
+    dataclasses.fields(Meta)[0].name = '__getattribute__'
+    dataclasses.replace(C)
+    return globals_of(got[-1]['__getattribute__'](f, '__globals__'))""",
+    "asdict by a renamed field": """\
+import dataclasses
+from dataclasses import dataclass
+@dataclass
+class D(Exception): a: int = 0
+def f(x):
+    dataclasses.fields(D)[0].name = '__traceback__'
+    got = []
+    class Deep: pass
+    try: raise D()
+    except D as e:
+        try: dataclasses.asdict(e)
+        except TypeError as why: return builtins_of(why.__traceback__.tb_frame.f_builtins)""",
+    "Formatter": """\
+import string
+def f(x): return globals_of(string.Formatter().get_field('0.__globals__', [f], {})[0])""",
+    "a state that sets attributes": """\
+import copy
+R = type('R', (), {'__reduce__': lambda self: (lambda: f, (), (None, {'__kwdefaults__': {'e': 1}}))})
+def f(x, *, e=None):
+    if e: return globals_of(f.__globals__)
+    copy.copy(R())
+    return f(x)""",
 }
 
 @pytest.fixture(scope="module")
@@ -263,10 +712,11 @@ def bare_ways(): return dict(zip(WAYS_OUT, against_bare_exec([[REACHED + program
 
 @pytest.fixture(scope="module", params=BOTH)
 def refused(request):
-    with Executor(**SETTINGS, isolation=request.param) as executor: yield meet(executor, {name: Call(REACHED + program, "1") for name, program in WAYS_OUT.items()})
+    with Executor(**SETTINGS, isolation=request.param) as executor:
+        yield meet(executor, {name: Call(REACHED + program, "1") for name, program in WAYS_OUT.items()})
 
 @pytest.mark.parametrize("name", WAYS_OUT)
-def test_policy_knows_the_way_out(name, refused, bare_ways):
+def test_the_safety_rule_knows_the_way_out(name, refused, bare_ways):
     pid, text = bare_ways[name]
     assert text == str(pid), f"the attack does not work: {text}"
     refused[name].stopped(UNSAFE, RAISED)
@@ -275,13 +725,35 @@ def test_policy_knows_the_way_out(name, refused, bare_ways):
 
 SECRET = Call("def f(x):\n    zebra = x\n    return 'zebra' in zebra", "'a zebra, 7419'")
 READINGS = {
-    "frames of an exception": "def f(x):\n    try: 1 / 0\n    except ZeroDivisionError as e: return [t for n in range(8) if (t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_locals}', e))]",
-    "globals of a frame": "def f(x):\n    try: 1 / 0\n    except ZeroDivisionError as e: return [t for n in range(8) if (t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_globals}', e))]",
-    "jobs of the worker": "def f(x):\n    try: 1 / 0\n    except ZeroDivisionError as e: return [t for n in range(8) if (t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_locals[jobs]}', e))]",
-    "self of the worker": "def f(x):\n    try: 1 / 0\n    except ZeroDivisionError as e: return [t for n in range(8) if (t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_locals[self].__dict__}', e))]",
-    "a frame by generator": "def g(): yield\ndef f(x): return [t for n in range(8) if (t := read('{0.gi_frame' + '.f_back' * n + '.f_locals}', g()))]",
-    "the environment": "def f(x): return [read('{0.__builtins__[getattr].__globals__[os].environ}', f), read('{0.__globals__[__builtins__][getattr].__globals__[sys].argv}', f)]",
-    "what the last program left": "def f(x): return read('{0.__builtins__[getattr].__globals__[sys].modules[program].__dict__}', f)",
+    "frames of an exception": """\
+def f(x):
+    try: 1 / 0
+    except ZeroDivisionError as e: return [t for n in range(8) if \
+(t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_locals}', e))]""",
+    "globals of a frame": """\
+def f(x):
+    try: 1 / 0
+    except ZeroDivisionError as e: return [t for n in range(8) if \
+(t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_globals}', e))]""",
+    "jobs of the worker": """\
+def f(x):
+    try: 1 / 0
+    except ZeroDivisionError as e: return [t for n in range(8) if \
+(t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_locals[jobs]}', e))]""",
+    "self of the worker": """\
+def f(x):
+    try: 1 / 0
+    except ZeroDivisionError as e: return [t for n in range(8) if \
+(t := read('{0.__traceback__.tb_frame' + '.f_back' * n + '.f_locals[self].__dict__}', e))]""",
+    "a frame by generator": """\
+def g(): yield
+def f(x): return [t for n in range(8) if (t := read('{0.gi_frame' + '.f_back' * n + '.f_locals}', g()))]""",
+    "the environment": (
+        "def f(x): return [read('{0.__builtins__[getattr].__globals__[os].environ}', f), "
+        "read('{0.__globals__[__builtins__][getattr].__globals__[sys].argv}', f)]"
+    ),
+    "what the last program left": """\
+def f(x): return read('{0.__builtins__[getattr].__globals__[sys].modules[program].__dict__}', f)""",
 }
 READ = "def read(text, what):\n    try: return text.format(what)\n    except Exception: return ''\n"
 
@@ -298,43 +770,170 @@ def test_format_strings_see_no_other_call(isolation):
 # ---- cross-talk: what one program does to another. (what it does, what the other looks at, what it must see)
 
 LEFT_BEHIND = {
-    "library constant": ("import string\nstring.digits = 'x'\ndef f(x): return 1", "import string\ndef f(x): return string.digits", "'0123456789'"),
-    "library function": ("import json\njson.dumps = lambda *a: 'x'\ndef f(x): return 1", "import json\ndef f(x): return json.dumps([1])", "'[1]'"),
-    "method of a library class": ("import collections\ncollections.Counter.most_common = lambda *a: 'x'\ndef f(x): return 1", "import collections\ndef f(x): return collections.Counter('aa').most_common()", "[('a', 2)]"),
-    "operator of a library class": ("from fractions import Fraction\nFraction.__add__ = lambda *a: 7\ndef f(x): return 1", "from fractions import Fraction\ndef f(x): return str(Fraction(1, 2) + Fraction(1, 3))", "'5/6'"),
-    "method of UserDict": ("from collections import UserDict\nUserDict.__getitem__ = lambda *a: 7\ndef f(x): return 1", "from collections import UserDict\ndef f(x): return UserDict(a=1)['a']", "1"),
-    "message of an exception": ("import json\njson.JSONDecodeError.__str__ = lambda self: 'x'\ndef f(x): return 1", "import json\ndef f(x):\n    try: json.loads('[')\n    except ValueError as e: return str(e)", "'Expecting value: line 1 column 2 (char 1)'"),
-    "encoder of JSON": ("import json\njson.JSONEncoder.encode = lambda *a: '{}'\ndef f(x): return 1", "import json\ndef f(x): return json.dumps([1])", "'[1]'"),
-    "decoder of JSON": ("import json\njson.JSONDecoder.decode = lambda *a, **k: 7\ndef f(x): return 1", "import json\ndef f(x): return json.loads('[1]')", "[1]"),
-    "ABC registration": ("import collections.abc\ncollections.abc.Sized.register(int)\ndef f(x): return 1", "import collections.abc\ndef f(x): return isinstance(1, collections.abc.Sized)", "False"),
-    "number registration": ("import numbers\nnumbers.Integral.register(str)\ndef f(x): return 1", "import numbers\ndef f(x): return isinstance('a', numbers.Number)", "False"),
-    "decimal context": ("import decimal\ndecimal.getcontext().prec = 3\ndef f(x): return 1", "import decimal\ndef f(x): return str(decimal.Decimal(1) / 7)", "'0.1428571428571428571428571429'"),
-    "decimal traps": ("import decimal\ndecimal.getcontext().traps[decimal.DivisionByZero] = False\ndef f(x): return 1", "import decimal\ndef f(x):\n    try: return str(decimal.Decimal(1) / 0)\n    except ZeroDivisionError: return 'trapped'", "'trapped'"),
-    "members of an enum": ("import re\nre.RegexFlag._member_map_.clear()\nre.RegexFlag._value2member_map_.clear()\ndef f(x): return 1", "import re\ndef f(x): return [len(re.RegexFlag) > 5, re.RegexFlag(2) is re.I]", "[True, True]"),
-    "an enum's names written into a module": ("import enum\nenum.global_enum(enum.Enum('E', {'hypot': 3}, module='math'))\ndef f(x): return 1", "import math\ndef f(x): return math.hypot(3, 4)", "5.0"),
-    "template of strings": ("import string\nstring.Template.delimiter = '%'\nstring.Template.substitute = lambda *a, **k: 'x'\ndef f(x): return 1", "import string\ndef f(x): return string.Template('$a').substitute(a=1)", "'1'"),
-    "attribute of a library function": ("import functools\nfunctools.reduce.__class__\nfunctools.wraps.note = 1\ndef f(x): return 1", "import functools\ndef f(x): return hasattr(functools.wraps, 'note')", "False"),
-    "defaults of a library function": ("import textwrap\ntextwrap.dedent.__defaults__ = ('x',)\ntextwrap.indent.__defaults__ = (lambda line: False,)\ndef f(x): return 1", "import textwrap\ndef f(x): return textwrap.indent('a', '> ')", "'> a'"),
-    "dataclass field default": ("import dataclasses\ndataclasses.Field.__init__ = None\ndef f(x): return 1", "from dataclasses import dataclass\n@dataclass\nclass P: x: int = 3\ndef f(x): return P().x", "3"),
-    "cache of regular expressions": ("import re\nfor cache in (re._cache, getattr(re, '_cache2', {})): cache[str, 'a+', 0] = re.compile('b+')\ndef f(x): return 1", "import re\ndef f(x): return re.findall('a+', 'aab')", "['aa']"),
-    "dispatch of deepcopy": ("import copy\ncopy._deepcopy_dispatch[list] = lambda x, memo: 'x'\ndef f(x): return 1", "import copy\ndef f(x): return copy.deepcopy([1])", "[1]"),
-    "reducers of copy": ("import copy\ncopy.dispatch_table[type('A', (), {})] = 1\ncopy.dispatch_table[set] = lambda s: (list, ())\ncopy._copy_dispatch.pop(set)\ndef f(x): return 1", "import copy\ndef f(x): return copy.copy({1})", "{1}"),
+    "library constant": (
+        "import string\nstring.digits = 'x'\ndef f(x): return 1",
+        "import string\ndef f(x): return string.digits",
+        "'0123456789'",
+    ),
+    "library function": ("""\
+import json
+json.dumps = lambda *a: 'x'
+def f(x): return 1""", "import json\ndef f(x): return json.dumps([1])", "'[1]'"),
+    "method of a library class": ("""\
+import collections
+collections.Counter.most_common = lambda *a: 'x'
+def f(x): return 1""", "import collections\ndef f(x): return collections.Counter('aa').most_common()", "[('a', 2)]"),
+    "operator of a library class": ("""\
+from fractions import Fraction
+Fraction.__add__ = lambda *a: 7
+def f(x): return 1""", """\
+from fractions import Fraction
+def f(x): return str(Fraction(1, 2) + Fraction(1, 3))""", "'5/6'"),
+    "method of UserDict": ("""\
+from collections import UserDict
+UserDict.__getitem__ = lambda *a: 7
+def f(x): return 1""", "from collections import UserDict\ndef f(x): return UserDict(a=1)['a']", "1"),
+    "message of an exception": ("""\
+import json
+json.JSONDecodeError.__str__ = lambda self: 'x'
+def f(x): return 1""", """\
+import json
+def f(x):
+    try: json.loads('[')
+    except ValueError as e: return str(e)""", "'Expecting value: line 1 column 2 (char 1)'"),
+    "encoder of JSON": ("""\
+import json
+json.JSONEncoder.encode = lambda *a: '{}'
+def f(x): return 1""", "import json\ndef f(x): return json.dumps([1])", "'[1]'"),
+    "decoder of JSON": ("""\
+import json
+json.JSONDecoder.decode = lambda *a, **k: 7
+def f(x): return 1""", "import json\ndef f(x): return json.loads('[1]')", "[1]"),
+    "ABC registration": ("""\
+import collections.abc
+collections.abc.Sized.register(int)
+def f(x): return 1""", "import collections.abc\ndef f(x): return isinstance(1, collections.abc.Sized)", "False"),
+    "number registration": ("""\
+import numbers
+numbers.Integral.register(str)
+def f(x): return 1""", "import numbers\ndef f(x): return isinstance('a', numbers.Number)", "False"),
+    "decimal context": ("""\
+import decimal
+decimal.getcontext().prec = 3
+def f(x): return 1""", """\
+import decimal
+def f(x): return str(decimal.Decimal(1) / 7)""", "'0.1428571428571428571428571429'"),
+    "decimal traps": ("""\
+import decimal
+decimal.getcontext().traps[decimal.DivisionByZero] = False
+def f(x): return 1""", """\
+import decimal
+def f(x):
+    try: return str(decimal.Decimal(1) / 0)
+    except ZeroDivisionError: return 'trapped'""", "'trapped'"),
+    "members of an enum": ("""\
+import re
+re.RegexFlag._member_map_.clear()
+re.RegexFlag._value2member_map_.clear()
+def f(x): return 1""", "import re\ndef f(x): return [len(re.RegexFlag) > 5, re.RegexFlag(2) is re.I]", "[True, True]"),
+    "an enum's names written into a module": ("""\
+import enum
+enum.global_enum(enum.Enum('E', {'hypot': 3}, module='math'))
+def f(x): return 1""", "import math\ndef f(x): return math.hypot(3, 4)", "5.0"),
+    "template of strings": ("""\
+import string
+string.Template.delimiter = '%'
+string.Template.substitute = lambda *a, **k: 'x'
+def f(x): return 1""", "import string\ndef f(x): return string.Template('$a').substitute(a=1)", "'1'"),
+    "attribute of a library function": ("""\
+import functools
+functools.reduce.__class__
+functools.wraps.note = 1
+def f(x): return 1""", "import functools\ndef f(x): return hasattr(functools.wraps, 'note')", "False"),
+    "defaults of a library function": ("""\
+import textwrap
+textwrap.dedent.__defaults__ = ('x',)
+textwrap.indent.__defaults__ = (lambda line: False,)
+def f(x): return 1""", "import textwrap\ndef f(x): return textwrap.indent('a', '> ')", "'> a'"),
+    "dataclass field default": ("""\
+import dataclasses
+dataclasses.Field.__init__ = None
+def f(x): return 1""", """\
+from dataclasses import dataclass
+@dataclass
+class P: x: int = 3
+def f(x): return P().x""", "3"),
+    "cache of regular expressions": ("""\
+import re
+for cache in (re._cache, getattr(re, '_cache2', {})): cache[str, 'a+', 0] = re.compile('b+')
+def f(x): return 1""", "import re\ndef f(x): return re.findall('a+', 'aab')", "['aa']"),
+    "dispatch of deepcopy": ("""\
+import copy
+copy._deepcopy_dispatch[list] = lambda x, memo: 'x'
+def f(x): return 1""", "import copy\ndef f(x): return copy.deepcopy([1])", "[1]"),
+    "reducers of copy": ("""\
+import copy
+copy.dispatch_table[type('A', (), {})] = 1
+copy.dispatch_table[set] = lambda s: (list, ())
+copy._copy_dispatch.pop(set)
+def f(x): return 1""", "import copy\ndef f(x): return copy.copy({1})", "{1}"),
     "builtin": ("len.__self__.len = lambda x: 7\ndef f(x): return 1", "def f(x): return len([1])", "1"),
-    "builtins by import": ("import builtins\nbuiltins.sum = lambda x: 7\ndef f(x): return 1", "def f(x): return sum([1])", "1"),
-    "modules": ("import sys\nsys.modules['math'] = None\ndef f(x): return 1", "import math\ndef f(x): return math.floor(1.5)", "1"),
-    "recursion limit": ("import sys\nsys.setrecursionlimit(120)\ndef f(x): return 1", "def g(n): return n and 1 + g(n - 1)\ndef f(x): return g(500)", "500"),
-    "digits of integers": ("import sys\nsys.set_int_max_str_digits(0)\ndef f(x): return 1", "def f(x):\n    try: return len(str(10 ** 5000))\n    except ValueError: return 'refused'", "'refused'"),
-    "file in the way of print": ("import sys\nsys.stdout = None\nimport builtins\nbuiltins.print = None\ndef f(x): return 1", "def f(x):\n    print('a')\n    return 'printed'", "'printed'"),
-    "error hooks": ("import sys\nsys.modules['program'].leak = 1\nimport builtins\nbuiltins.leak = 1\ndef f(x): return 1", "def f(x):\n    try: return leak\n    except NameError: return 'clean'", "'clean'"),
-    "names": ("leak = 1\ndef f(x):\n    global other\n    other = 1\n    return 1", "def f(x):\n    try: return leak\n    except NameError: return 'clean'", "'clean'"),
-    "the program's module": ("import sys\nsys.modules['program'] = sys\ndef f(x): return 1", "from dataclasses import dataclass\n@dataclass\nclass P: x: int = 3\ndef f(x): return P().x", "3"),
+    "builtins by import": ("""\
+import builtins
+builtins.sum = lambda x: 7
+def f(x): return 1""", "def f(x): return sum([1])", "1"),
+    "modules": (
+        "import sys\nsys.modules['math'] = None\ndef f(x): return 1",
+        "import math\ndef f(x): return math.floor(1.5)",
+        "1",
+    ),
+    "recursion limit": ("import sys\nsys.setrecursionlimit(120)\ndef f(x): return 1", """\
+def g(n): return n and 1 + g(n - 1)
+def f(x): return g(500)""", "500"),
+    "digits of integers": ("""\
+import sys
+sys.set_int_max_str_digits(0)
+def f(x): return 1""", """\
+def f(x):
+    try: return len(str(10 ** 5000))
+    except ValueError: return 'refused'""", "'refused'"),
+    "file in the way of print": ("""\
+import sys
+sys.stdout = None
+import builtins
+builtins.print = None
+def f(x): return 1""", "def f(x):\n    print('a')\n    return 'printed'", "'printed'"),
+    "error hooks": ("""\
+import sys
+sys.modules['program'].leak = 1
+import builtins
+builtins.leak = 1
+def f(x): return 1""", "def f(x):\n    try: return leak\n    except NameError: return 'clean'", "'clean'"),
+    "names": ("""\
+leak = 1
+def f(x):
+    global other
+    other = 1
+    return 1""", "def f(x):\n    try: return leak\n    except NameError: return 'clean'", "'clean'"),
+    "the program's module": ("""\
+import sys
+sys.modules['program'] = sys
+def f(x): return 1""", """\
+from dataclasses import dataclass
+@dataclass
+class P: x: int = 3
+def f(x): return P().x""", "3"),
 }
 SILENT = ("names", "the program's module")  # a bare exec that makes a module for each program is not harmed by these
 
 @pytest.fixture(scope="module")
-def bare_pairs(): return dict(zip(LEFT_BEHIND, against_bare_exec([[dirty, probe] for dirty, probe, _ in LEFT_BEHIND.values()])))
+def bare_pairs():
+    return dict(zip(LEFT_BEHIND, against_bare_exec([[dirty, probe] for dirty, probe, _ in LEFT_BEHIND.values()])))
 
-def alternate(executor: Executor, dirty: str, probe: str, times: int = 4): return executor.run([Call(probe, "1")] + [call for _ in range(times) for call in (Call(dirty, "1"), Call(probe, "1"))])
+def alternate(executor: Executor, dirty: str, probe: str, times: int = 4):
+    return executor.run(
+        [Call(probe, "1")] + [call for _ in range(times) for call in (Call(dirty, "1"), Call(probe, "1"))]
+    )
 
 @pytest.fixture(scope="module", params=BOTH)
 def guarded(request):
@@ -351,25 +950,95 @@ def test_nothing_is_left_behind(guarded, bare_pairs, name):
     assert [o.value for o in alternate(guarded, dirty, probe)[::2]] == [clean] * 5
 
 @pytest.mark.parametrize("name", LEFT_BEHIND)
-def test_nothing_is_left_behind_without_the_policy(unguarded, name):
+def test_nothing_is_left_behind_without_the_safety_rule(unguarded, name):
     dirty, probe, clean = LEFT_BEHIND[name]
     assert [o.value for o in alternate(unguarded, dirty, probe)[::2]] == [clean] * 5
 
 # ---- cross-talk through time: what goes off when the next program is running
 
 BOMBS = {
-    "finalizer that never ends": "def spin(self):\n    while True: pass\nB = type('B', (), {'__del__': spin})\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
-    "finalizer that eats half of the time": "def slow(self):\n    for _ in range(4_000_000): pass\nB = type('B', (), {'__del__': slow})\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
-    "finalizer that eats memory": "kept = []\nB = type('B', (), {'__del__': lambda self: kept.append(bytearray(30 << 20))})\ndef f(x):\n    for _ in range(3):\n        b = B()\n        b.b = b\n    return 1",
-    "finalizer that raises": "def leave(self): raise SystemExit\nB = type('B', (), {'__del__': leave})\ndef f(x):\n    b = B()\n    b.b = b\n    return 1",
-    "suspended generator": "def g():\n    me = yield\n    try: yield me\n    finally:\n        while True: pass\ndef f(x):\n    a = g()\n    next(a), a.send(a)\n    return 1",
-    "generator that refuses its end": "def g():\n    me = yield\n    while True:\n        try: yield me\n        except GeneratorExit: pass\ndef f(x):\n    a = g()\n    next(a), a.send(a)\n    return 1",
-    "coroutine that spins when it is closed": "def once(self): yield\nW = type('W', (), {'__await__': once})\nasync def c(k):\n    try: await W()\n    finally:\n        while True: pass\ndef f(x):\n    k = []\n    k.append(c(k))\n    k[0].send(None)\n    return 1",
+    "finalizer that never ends": """\
+def spin(self):
+    while True: pass
+B = type('B', (), {'__del__': spin})
+def f(x):
+    b = B()
+    b.b = b
+    return 1""",
+    "finalizer that eats half of the time": """\
+def slow(self):
+    for _ in range(4_000_000): pass
+B = type('B', (), {'__del__': slow})
+def f(x):
+    b = B()
+    b.b = b
+    return 1""",
+    "finalizer that eats memory": """\
+kept = []
+B = type('B', (), {'__del__': lambda self: kept.append(bytearray(30 << 20))})
+def f(x):
+    for _ in range(3):
+        b = B()
+        b.b = b
+    return 1""",
+    "finalizer that raises": """\
+def leave(self): raise SystemExit
+B = type('B', (), {'__del__': leave})
+def f(x):
+    b = B()
+    b.b = b
+    return 1""",
+    "suspended generator": """\
+def g():
+    me = yield
+    try: yield me
+    finally:
+        while True: pass
+def f(x):
+    a = g()
+    next(a), a.send(a)
+    return 1""",
+    "generator that refuses its end": """\
+def g():
+    me = yield
+    while True:
+        try: yield me
+        except GeneratorExit: pass
+def f(x):
+    a = g()
+    next(a), a.send(a)
+    return 1""",
+    "coroutine that spins when it is closed": """\
+def once(self): yield
+W = type('W', (), {'__await__': once})
+async def c(k):
+    try: await W()
+    finally:
+        while True: pass
+def f(x):
+    k = []
+    k.append(c(k))
+    k[0].send(None)
+    return 1""",
     "memory that stays": "data = [bytearray(1 << 20) for _ in range(60)]\ndef f(x): return len(data)",
-    "finalizer of a class": "def spin(cls):\n    while True: pass\nM = type('M', (type,), {'__del__': spin})\ndef f(x):\n    M('A', (), {})\n    return 1",
+    "finalizer of a class": """\
+def spin(cls):
+    while True: pass
+M = type('M', (type,), {'__del__': spin})
+def f(x):
+    M('A', (), {})
+    return 1""",
 }
-PROBES = [("def f(x):\n    total = [[i] for i in range(5_000)]\n    return len(total)", "5000"), ("def f(x):\n    for _ in range(4_000_000): pass\n    return x", "1"),
-          ("def f(x):\n    try: return len(bytearray(90 << 20))\n    except MemoryError: return -1", str(90 << 20)), ("def g(n): return n and 1 + g(n - 1)\ndef f(x): return g(700)", "700")]
+PROBES = [("""\
+def f(x):
+    total = [[i] for i in range(5_000)]
+    return len(total)""", "5000"), ("def f(x):\n    for _ in range(4_000_000): pass\n    return x", "1"),
+          ("""\
+def f(x):
+    try: return len(bytearray(90 << 20))
+    except MemoryError: return -1""", str(90 << 20)), ("""\
+def g(n): return n and 1 + g(n - 1)
+def f(x): return g(700)""", "700")]
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_nothing_goes_off_later(guarded, name):
@@ -389,23 +1058,48 @@ LIMITS = {
     "back-references": ("import re\ndef f(x): return bool(re.match('(.*)*\\\\1{9}!', 'ab' * 40))", TIMEOUT),
     "modular power": ("def f(x): return pow(7, 10 ** 60_000, 10 ** 60_000 + 1) % 7", TIMEOUT),
     "factorial": ("import math\ndef f(x): return math.factorial(10 ** 7) % 7", TIMEOUT),
-    "product of itertools": ("import itertools\ndef f(x): return sum(1 for _ in itertools.product(range(1_000), repeat=8))", TIMEOUT),
-    "combinations without end": ("import itertools, collections\ndef f(x): return len(collections.deque(itertools.combinations(range(200), 100), maxlen=1))", TIMEOUT),
+    "product of itertools": ("""\
+import itertools
+def f(x): return sum(1 for _ in itertools.product(range(1_000), repeat=8))""", TIMEOUT),
+    "combinations without end": ("""\
+import itertools, collections
+def f(x): return len(collections.deque(itertools.combinations(range(200), 100), maxlen=1))""", TIMEOUT),
     "maximum of all numbers": ("import itertools\ndef f(x): return max(itertools.count())", TIMEOUT),
     "search in all numbers": ("import itertools\ndef f(x): return -1 in itertools.count()", TIMEOUT),
-    "deque that swallows": ("import itertools, collections\ndef f(x): return len(collections.deque(itertools.count(), maxlen=0))", TIMEOUT),
+    "deque that swallows": ("""\
+import itertools, collections
+def f(x): return len(collections.deque(itertools.count(), maxlen=0))""", TIMEOUT),
     "all of the same": ("def f(x): return all(iter(lambda: 1, 0))", TIMEOUT),
     "slow key": ("def f(x): return sorted(range(10 ** 5), key=lambda v: sum(range(10 ** 5)))", TIMEOUT),
-    "slow comparison": ("class A:\n    def __lt__(self, other): return sum(range(10 ** 5)) < 0\ndef f(x): return len(sorted(A() for _ in range(10 ** 4)))", TIMEOUT),
+    "slow comparison": ("""\
+class A:
+    def __lt__(self, other): return sum(range(10 ** 5)) < 0
+def f(x): return len(sorted(A() for _ in range(10 ** 4)))""", TIMEOUT),
     "slow hash": ("class A:\n    def __hash__(self): return sum(range(10 ** 9))\ndef f(x): return {A()}", TIMEOUT),
     "colliding keys": ("def f(x): return len({(2 ** 61 - 1) * i for i in range(10 ** 5)})", TIMEOUT),
     "exceptions from exceptions": ("def g():\n    try: g()\n    finally: g()\ndef f(x): g()", TIMEOUT),
-    "fraction of an exponent": ("from fractions import Fraction\ndef f(x): return Fraction('1e100000000') > 1", TIMEOUT, MEMORY),
-    "decimal of many digits": ("import decimal\ndef f(x):\n    decimal.getcontext().prec = 10 ** 8\n    return len(str(decimal.Decimal(2).sqrt()))", TIMEOUT, MEMORY),
-    "integer of a decimal": ("from decimal import Decimal\ndef f(x): return int(Decimal('1e99999999')) % 7", TIMEOUT, MEMORY),
+    "fraction of an exponent": ("""\
+from fractions import Fraction
+def f(x): return Fraction('1e100000000') > 1""", TIMEOUT, MEMORY),
+    "decimal of many digits": ("""\
+import decimal
+def f(x):
+    decimal.getcontext().prec = 10 ** 8
+    return len(str(decimal.Decimal(2).sqrt()))""", TIMEOUT, MEMORY),
+    "integer of a decimal": ("""\
+from decimal import Decimal
+def f(x): return int(Decimal('1e99999999')) % 7""", TIMEOUT, MEMORY),
     "printing": ("def f(x):\n    while True: print('a' * 10 ** 6)", TIMEOUT),
-    "argument that is read for ever": ("class A:\n    def __len__(self): return 10\n    def __getitem__(self, n): return n\ndef f(x): return [v for v in A() if v < 0]", TIMEOUT),
-    "catching every end": ("def f(x):\n    while True:\n        try: sum(range(10 ** 15))\n        except BaseException: continue", TIMEOUT),
+    "argument that is read for ever": ("""\
+class A:
+    def __len__(self): return 10
+    def __getitem__(self, n): return n
+def f(x): return [v for v in A() if v < 0]""", TIMEOUT),
+    "catching every end": ("""\
+def f(x):
+    while True:
+        try: sum(range(10 ** 15))
+        except BaseException: continue""", TIMEOUT),
     # memory
     "list": ("def f(x): return [0] * 10 ** 11", MEMORY),
     "tuple": ("def f(x): return (0,) * 10 ** 11", MEMORY),
@@ -422,43 +1116,96 @@ LIMITS = {
     "percent precision": ("def f(x): return len('%.2000000000f' % 1.5)", MEMORY, RAISED),
     "indentation of JSON": ("import json\ndef f(x): return len(json.dumps([1], indent=10 ** 10))", MEMORY),
     "shift": ("def f(x): return (1 << 10 ** 11) % 7", MEMORY),
-    "permutations": ("import itertools\ndef f(x): return len(list(itertools.permutations(range(12))))", MEMORY, TIMEOUT),
+    "permutations": ("""\
+import itertools
+def f(x): return len(list(itertools.permutations(range(12))))""", MEMORY, TIMEOUT),
     "small objects": ("def f(x): return len([object() for _ in range(10 ** 9)])", MEMORY, TIMEOUT),
     "classes": ("def f(x): return len([type('A', (), {}) for _ in range(10 ** 7)])", MEMORY, TIMEOUT),
-    "endless iterator in a list": ("import itertools\ndef f(x): return len(list(itertools.repeat('a' * 100)))", MEMORY, TIMEOUT),
-    "endless tee": ("import itertools\ndef f(x):\n    a, b = itertools.tee(itertools.count())\n    for _ in a: pass", MEMORY, TIMEOUT),
-    "memory, caught and tried again": ("def f(x):\n    while True:\n        try: [0] * 10 ** 11\n        except MemoryError: pass", TIMEOUT),
-    "pattern of many states": ("import re\ndef f(x): return bool(re.compile('((((a{1,999}){1,999}){1,999}){1,999})' * 50).match('a' * 9))", OK, MEMORY, TIMEOUT, RAISED),
+    "endless iterator in a list": ("""\
+import itertools
+def f(x): return len(list(itertools.repeat('a' * 100)))""", MEMORY, TIMEOUT),
+    "endless tee": ("""\
+import itertools
+def f(x):
+    a, b = itertools.tee(itertools.count())
+    for _ in a: pass""", MEMORY, TIMEOUT),
+    "memory, caught and tried again": ("""\
+def f(x):
+    while True:
+        try: [0] * 10 ** 11
+        except MemoryError: pass""", TIMEOUT),
+    "pattern of many states": ("""\
+import re
+def f(x): return bool(re.compile('((((a{1,999}){1,999}){1,999}){1,999})' * 50).match('a' * 9))""", OK, MEMORY, TIMEOUT,
+RAISED),
     # depth
     "recursion of repr": ("class A:\n    def __repr__(self): return repr([self])\ndef f(x): return repr(A())", RAISED),
-    "recursion of eq": ("class A:\n    def __eq__(self, other): return [self] == [A()]\ndef f(x): return A() == A()", RAISED),
+    "recursion of eq": ("""\
+class A:
+    def __eq__(self, other): return [self] == [A()]
+def f(x): return A() == A()""", RAISED),
     "recursion of hash": ("class A:\n    def __hash__(self): return hash((self,))\ndef f(x): return hash(A())", RAISED),
-    "recursion of __getattr__": ("A = type('A', (), {'__getattr__': lambda self, name: self.other})\ndef f(x): return A().one", RAISED),
+    "recursion of __getattr__": ("""\
+A = type('A', (), {'__getattr__': lambda self, name: self.other})
+def f(x): return A().one""", RAISED),
     "recursion between two": ("def g(x): return f(x)\ndef f(x): return g(x)", RAISED),
     "nested JSON": ("import json\ndef f(x): return json.loads('[' * 10 ** 5)", RAISED),
     "nested groups": ("import re\ndef f(x): return re.compile('(' * 5_000 + ')' * 5_000)", RAISED),
-    "deep copy of a deep list": ("import copy\ndef f(x):\n    y = []\n    for _ in range(10 ** 4): y = [y]\n    return copy.deepcopy(y)", RAISED),
-    "comparison of deep lists": ("def f(x):\n    y, z = [], []\n    for _ in range(10 ** 5): y, z = [y], [z]\n    return y == z", RAISED),
-    "hash of a deep tuple": ("def f(x):\n    y = ()\n    for _ in range(10 ** 6): y = (y,)\n    return hash(y) * 0", CRASHED, RAISED, TIMEOUT, OK),  # beyond C's stack where nothing counts the levels
-    "iterators in iterators": ("def f(x):\n    y = iter([1])\n    for _ in range(2 * 10 ** 5): y = map(int, y)\n    return next(y)", CRASHED, RAISED, OK),
-    "recursion, caught deep down": ("def g():\n    try: return g()\n    except RecursionError: return repr([[[[]]]])\ndef f(x): return g()", OK, RAISED),
+    "deep copy of a deep list": ("""\
+import copy
+def f(x):
+    y = []
+    for _ in range(10 ** 4): y = [y]
+    return copy.deepcopy(y)""", RAISED),
+    "comparison of deep lists": ("""\
+def f(x):
+    y, z = [], []
+    for _ in range(10 ** 5): y, z = [y], [z]
+    return y == z""", RAISED),
+    "hash of a deep tuple": ("""\
+def f(x):
+    y = ()
+    for _ in range(10 ** 6): y = (y,)
+    return hash(y) * 0""", CRASHED, RAISED, TIMEOUT, OK),  # beyond C's stack where nothing counts the levels
+    "iterators in iterators": ("""\
+def f(x):
+    y = iter([1])
+    for _ in range(2 * 10 ** 5): y = map(int, y)
+    return next(y)""", CRASHED, RAISED, OK),
+    "recursion, caught deep down": ("""\
+def g():
+    try: return g()
+    except RecursionError: return repr([[[[]]]])
+def f(x): return g()""", OK, RAISED),
     # size of what comes back
     "list of one list": ("def f(x):\n    y = [0] * 100\n    for _ in range(5): y = [y] * 100\n    return y", TOO_LARGE),
     "long integer": ("def f(x): return 1 << 10 ** 6", TOO_LARGE),
     "long message": ("def f(x): raise ValueError('a' * 10 ** 7)", RAISED),
     "long class name": ("E = type('E' * 10 ** 6, (Exception,), {})\ndef f(x): raise E", RAISED, CRASHED),
-    "deep set": ("def f(x):\n    y = frozenset()\n    for _ in range(200): y = frozenset({y})\n    return y", TOO_LARGE),
+    "deep set": ("""\
+def f(x):
+    y = frozenset()
+    for _ in range(200): y = frozenset({y})
+    return y""", TOO_LARGE),
     "dict of dicts": ("def f(x):\n    y = {}\n    for _ in range(40): y = {1: y, 2: y}\n    return y", TOO_LARGE),
     # what the compiler makes of it
-    "finally in finally": ("def f(x):\n" + NEST.format(*["pass"] * 18) + " " * 20 + "x = 1\n    return x", TOO_LARGE, SYNTAX, UNSAFE, TIMEOUT, MEMORY),
-    "return in finally": ("def f(x):\n" + NEST.format(*["return x"] * 18) + " " * 20 + "x = 1\n    return x", TOO_LARGE, SYNTAX, UNSAFE, TIMEOUT, MEMORY),
+    "finally in finally": (
+        "def f(x):\n" + NEST.format(*["pass"] * 18) + " " * 20 + "x = 1\n    return x", TOO_LARGE, SYNTAX, UNSAFE,
+        TIMEOUT, MEMORY
+    ),
+    "return in finally": (
+        "def f(x):\n" + NEST.format(*["return x"] * 18) + " " * 20 + "x = 1\n    return x", TOO_LARGE, SYNTAX, UNSAFE,
+        TIMEOUT, MEMORY
+    ),
     "brackets": ("x = " + "(" * 199 + ")" * 199 + "\ndef f(x): return x", SYNTAX, RAISED, OK),
     "minus signs": ("def f(x): return " + "-" * 15_000 + "x", SYNTAX, RAISED, CRASHED),
     "branches": ("def f(x):\n    if x > 1: pass\n" + "    elif x: pass\n" * 1_100, OK, SYNTAX, RAISED, CRASHED),
     "comparisons": ("def f(x): return " + "x < " * 4_000 + "x", OK, SYNTAX, RAISED),
     "lambdas": ("def f(x): return " + "lambda: " * 2_000 + "x", SYNTAX, RAISED, UNREPRESENTABLE, TIMEOUT, CRASHED),
     "attributes": ("def f(x): return x" + ".real" * 3_500, OK, SYNTAX, RAISED, CRASHED),
-    "colliding constants": ("def f(x): return len({" + ", ".join(str((2 ** 61 - 1) * i) for i in range(700)) + "})", OK),
+    "colliding constants": (
+        "def f(x): return len({" + ", ".join(str((2 ** 61 - 1) * i) for i in range(700)) + "})", OK
+    ),
     "semicolons": ("def f(x): " + "x;" * 9_900, OK),
 }
 
@@ -468,19 +1215,25 @@ def limited():
     met = {}
     def of(isolation: str, names) -> dict[str, Met]:
         if isolation not in met:
-            with Executor(**SETTINGS | dict(timeout=.15), isolation=isolation) as executor: met[isolation] = meet(executor, {name: Call(LIMITS[name][0], "1") for name in names})
+            with Executor(**SETTINGS | dict(timeout=.15), isolation=isolation) as executor:
+                met[isolation] = meet(executor, {name: Call(LIMITS[name][0], "1") for name in names})
         return met[isolation]
     return of
 
 SOME = list(LIMITS)[::3]  # a jail has the same limits, so a third of them is enough
 
-@pytest.mark.parametrize("isolation, name", [("process", name) for name in LIMITS] + [pytest.param("jail", name, marks=NO_JAIL) for name in SOME])
+@pytest.mark.parametrize(
+    "isolation, name",
+    [("process", name) for name in LIMITS] + [pytest.param("jail", name, marks=NO_JAIL) for name in SOME],
+)
 def test_limits_hold(limited, isolation, name):
     one = limited(isolation, LIMITS if isolation == "process" else SOME)[name]
     one.stopped(*LIMITS[name][1:])
     assert len(one.outcome.error or "") < 1_000 and len(one.outcome.value or "") <= 20_000
 
-@pytest.mark.parametrize("name", [name for name in LIMITS if LIMITS[name][0].count("finally") > 9 or len(LIMITS[name][0]) > 1_500])
+@pytest.mark.parametrize(
+    "name", [name for name in LIMITS if LIMITS[name][0].count("finally") > 9 or len(LIMITS[name][0]) > 1_500]
+)
 def test_no_program_costs_the_caller_anything(name):
     "The check runs in the caller's own process, where nothing limits it."
     check_program("def f(x): return x")
@@ -488,9 +1241,12 @@ def test_no_program_costs_the_caller_anything(name):
     check_program(LIMITS[name][0]), check_expression(LIMITS[name][0])
     assert time.thread_time() - started < 1
 
-# ---- the process, with the policy switched off: `os` is at hand, and little can be done with it
+# ---- the process, with the safety rule switched off: `os` is at hand, and little can be done with it
 
-GOT_OS = "sys = next(c for c in object.__subclasses__() if c.__name__ == '_wrap_close').__init__.__globals__['sys']\nos = sys.modules['os']\n"
+GOT_OS = """\
+sys = next(c for c in object.__subclasses__() if c.__name__ == '_wrap_close').__init__.__globals__['sys']
+os = sys.modules['os']
+"""
 REACHES = { # PLACE is a folder in which anybody may write
     "make a folder": "def f(x): return os.mkdir(PLACE + '/made')",
     "read a file": "def f(x): return len(os.fdopen(os.open('/etc/passwd', 0)).read()) and None",
@@ -514,9 +1270,29 @@ REACHES = { # PLACE is a folder in which anybody may write
     "more descriptors": "def f(x):\n    for _ in range(8): os.pipe()",
     "threads": "import _thread\ndef f(x): return _thread.start_new_thread(len, ([],)) and None",
     "more memory": "import resource\ndef f(x): return resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
-    "a folder, after the hook's switches": "def f(x):\n    frame = sys._getframe()\n    while frame:\n        for value in [*frame.f_locals.values(), *(v for o in frame.f_locals.values() for v in getattr(o, '__dict__', {}).values())]:\n            if type(value) is list: value.clear()\n        frame = frame.f_back\n    return os.mkdir(PLACE + '/made')",
-    "a folder, after the hook's tools": "def f(x):\n    for module in [os, *(m for name, m in list(sys.modules.items()) if name.startswith('azr'))]:\n        for name, value in list(vars(module).items()):\n            if callable(value) and name not in ('mkdir', 'fspath'): setattr(module, name, lambda *a, **k: None)\n    return os.mkdir(PLACE + '/made')",
-    "a folder, after the hook's class": "def f(x):\n    for value in list(vars(sys.modules.get('azr.executor', os)).values()):\n        for name in list(vars(value)) if type(value) is type else ():\n            try: setattr(value, name, lambda *a, **k: None)\n            except (TypeError, AttributeError): pass\n    os._exit = lambda code: None\n    return os.mkdir(PLACE + '/made')",
+    "a folder, after the hook's switches": """\
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        for value in [*frame.f_locals.values(), *(v for o in frame.f_locals.values() for v in getattr(o, \
+'__dict__', {}).values())]:
+            if type(value) is list: value.clear()
+        frame = frame.f_back
+    return os.mkdir(PLACE + '/made')""",
+    "a folder, after the hook's tools": """\
+def f(x):
+    for module in [os, *(m for name, m in list(sys.modules.items()) if name.startswith('azr'))]:
+        for name, value in list(vars(module).items()):
+            if callable(value) and name not in ('mkdir', 'fspath'): setattr(module, name, lambda *a, **k: None)
+    return os.mkdir(PLACE + '/made')""",
+    "a folder, after the hook's class": """\
+def f(x):
+    for value in list(vars(sys.modules.get('azr.executor', os)).values()):
+        for name in list(vars(value)) if type(value) is type else ():
+            try: setattr(value, name, lambda *a, **k: None)
+            except (TypeError, AttributeError): pass
+    os._exit = lambda code: None
+    return os.mkdir(PLACE + '/made')""",
 }
 
 @pytest.fixture
@@ -530,14 +1306,21 @@ def places(tmp_path_factory):
             os.chmod(folder, 0o777), os.chmod(file, 0o666)
         yield root
 
-def state(root: str) -> dict: return {path: (os.lstat(path).st_mode, os.lstat(path).st_size) for folder, folders, files in os.walk(root) for path in [folder, *(os.path.join(folder, name) for name in folders + files)]}
+def state(root: str) -> dict:
+    return {
+        path: (os.lstat(path).st_mode, os.lstat(path).st_size)
+        for folder, folders, files in os.walk(root)
+        for path in [folder, *(os.path.join(folder, name) for name in folders + files)]
+    }
 
 def at(place: str, name: str) -> str: return f"PLACE = {os.path.join(place, name)!r}\n{GOT_OS}{REACHES[name]}"
 
 def test_a_bare_exec_reaches_everything(places):
     before = state(places)
     for name, (_, text) in zip(REACHES, against_bare_exec([[at(places, name)] for name in REACHES])):
-        assert text == ("" if name == "become a program" else "None") or name == "threads" and text.isdigit(), f"{name} does not work: {text}"
+        assert (
+            text == ("" if name == "become a program" else "None") or name == "threads" and text.isdigit()
+        ), f"{name} does not work: {text}"
     assert len(state(places)) - len(before) == 7 - 1  # seven made, one removed
 
 @pytest.mark.parametrize("isolation", BOTH)
@@ -548,24 +1331,43 @@ def test_a_process_reaches_nothing(places, isolation, hook):
     with open_door(hook, isolation=isolation) as executor:
         met = meet(executor, {name: Call(at(places, name), "1") for name in REACHES})
     assert state(places) == before
-    for name, one in met.items(): one.stopped(*(UNSAFE, RAISED, CRASHED) if hook else (UNSAFE, RAISED, CRASHED, MEMORY, OK))
+    for name, one in met.items():
+        one.stopped(*(UNSAFE, RAISED, CRASHED) if hook else (UNSAFE, RAISED, CRASHED, MEMORY, OK))
 
-# ---- the jail alone: whatever Python can do, without policy, hook or limits
+# ---- the jail alone: whatever Python can do, without safety rule, hook or limits
 
 JAILED = {
-    "users": "open('/etc/passwd').read()", "homes": "os.listdir('/home')", "the folder of this checkout": "os.listdir(CHECKOUT)", "a file of this checkout": "open(CHECKOUT + '/settings.ini').read()", "a secret beside it": "open(SECRET).read()", "root of the system": "open('/made-by-azr', 'w').close(), os.remove('/made-by-azr')",
-    "the system's programs": "open('/usr/made-by-azr', 'w').close(), os.remove('/usr/made-by-azr')", "a folder for everybody": "open('/tmp/made-by-azr', 'w').close(), os.remove('/tmp/made-by-azr')", "shared memory": "open('/dev/shm/made-by-azr', 'w').close(), os.remove('/dev/shm/made-by-azr')",
-    "our process": "os.kill(PARENT, 0)", "all processes": "os.listdir('/proc')", "settings of the kernel": "open('/proc/sys/kernel/hostname').read()", "devices": "os.listdir('/sys/class')", "terminal": "os.stat('/dev/ptmx')", "a server of this machine": "socket.create_connection(('127.0.0.1', PORT), 2).close()",
-    "the network": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('192.0.2.1', 9))", "a hidden socket": "socket.socket(socket.AF_UNIX).connect(NAME)", "interfaces": "next(name for _, name in socket.if_nameindex() if name != 'lo')", "a queue of messages": "LIBC('shmget', KEY, 4_096, 0)",
+    "users": "open('/etc/passwd').read()", "homes": "os.listdir('/home')",
+    "the folder of this checkout": "os.listdir(CHECKOUT)",
+    "a file of this checkout": "open(CHECKOUT + '/settings.ini').read()", "a secret beside it": "open(SECRET).read()",
+    "root of the system": "open('/made-by-azr', 'w').close(), os.remove('/made-by-azr')",
+    "the system's programs": "open('/usr/made-by-azr', 'w').close(), os.remove('/usr/made-by-azr')",
+    "a folder for everybody": "open('/tmp/made-by-azr', 'w').close(), os.remove('/tmp/made-by-azr')",
+    "shared memory": "open('/dev/shm/made-by-azr', 'w').close(), os.remove('/dev/shm/made-by-azr')",
+    "our process": "os.kill(PARENT, 0)", "all processes": "os.listdir('/proc')",
+    "settings of the kernel": "open('/proc/sys/kernel/hostname').read()", "devices": "os.listdir('/sys/class')",
+    "terminal": "os.stat('/dev/ptmx')",
+    "a server of this machine": "socket.create_connection(('127.0.0.1', PORT), 2).close()",
+    "the network": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('192.0.2.1', 9))",
+    "a hidden socket": "socket.socket(socket.AF_UNIX).connect(NAME)",
+    "interfaces": "next(name for _, name in socket.if_nameindex() if name != 'lo')",
+    "a queue of messages": "LIBC('shmget', KEY, 4_096, 0)",
 }
-ROOTS = {"another root": "os.chroot('/usr')", "a mount": "LIBC('mount', b'none', b'/tmp', b'tmpfs', 0, None)", "a device file": "os.mknod('/tmp/made-by-azr', 0o20600, os.makedev(1, 3))", "a raw socket": "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close()", "another name for the machine": "socket.sethostname('made-by-azr')",
-         "a tracer on us": "LIBC('ptrace', 16, PARENT, None, None)", "the clock": "time.clock_settime(time.CLOCK_REALTIME, time.time())"}
+ROOTS = {
+    "another root": "os.chroot('/usr')", "a mount": "LIBC('mount', b'none', b'/tmp', b'tmpfs', 0, None)",
+    "a device file": "os.mknod('/tmp/made-by-azr', 0o20600, os.makedev(1, 3))",
+    "a raw socket": "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close()",
+    "another name for the machine": "socket.sethostname('made-by-azr')",
+    "a tracer on us": "LIBC('ptrace', 16, PARENT, None, None)",
+    "the clock": "time.clock_settime(time.CLOCK_REALTIME, time.time())"
+}
 INSIDE = """
 import ctypes, json, os, socket, sys, time
 CHECKOUT, SECRET, PARENT, PORT, NAME, KEY, attempts = json.loads(sys.argv[1])
 def LIBC(name, *arguments):
     ctypes.set_errno(0)
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 def attempt(text):
     try: eval(text)
     except BaseException as error: return f"{type(error).__name__}: {error}"
@@ -583,10 +1385,14 @@ def inside(tmp_path_factory):
         with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as hidden:
             hidden.bind(name), hidden.listen()
             def results(command, attempts):
-                told = json.dumps([str(ROOT), str(secret), os.getpid(), server.getsockname()[1], name, key, list(attempts.values())])
+                told = json.dumps([
+                    str(ROOT), str(secret), os.getpid(), server.getsockname()[1], name, key, list(attempts.values())
+                ])
                 done = subprocess.run([*command, told], capture_output=True, text=True, check=True, timeout=60)
                 return json.loads(done.stdout)
-            python = [os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-P", "-s", "-S", "-c", INSIDE]
+            python = [
+                os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-P", "-s", "-S", "-c", INSIDE
+            ]
             yield results(python, JAILED), results(ISOLATIONS["jail"](python), JAILED | ROOTS)
     finally: ctypes.CDLL(None).shmctl(shared, 0, None)
 
@@ -596,33 +1402,94 @@ def test_a_jail_is_empty(inside, name):
     outside, within = inside
     text = (JAILED | ROOTS)[name]
     if name in JAILED and outside[text] != "works": pytest.skip(f"not to be had outside either: {outside[text]}")
-    if name == "the folder of this checkout" and within[text] == "works": return  # it leads to the worker's own files, and holds nothing else: see the next
-    assert within[text].split(":")[0] in ("FileNotFoundError", "PermissionError", "OSError", "ProcessLookupError", "ConnectionRefusedError", "StopIteration", "NotADirectoryError"), within[text]
+    if name == "the folder of this checkout" and within[text] == "works":
+        return  # it leads to the worker's own files, and holds nothing else: see the next
+    assert within[text].split(":")[0] in (
+        "FileNotFoundError", "PermissionError", "OSError", "ProcessLookupError", "ConnectionRefusedError",
+        "StopIteration", "NotADirectoryError"
+    ), within[text]
 
 # ---- what runs between worker and program: descriptors, signals, frames of the protocol
 
-FRAMES = {"honest": b'{"status": "ok", "value": "666", "seconds": 0.0}', "of another call": b'{"status": "ok", "value": "666", "seconds": 0.0, "id": 0}', "endless time": b'{"status": "ok", "value": "666", "seconds": 1e999}', "no time": b'{"status": "ok", "value": "666"}',
-          "time as text": b'{"status": "ok", "value": "666", "seconds": "0"}', "huge time": b'{"status": "ok", "value": "666", "seconds": 1' + b"0" * 400 + b"}", "not a number": b'{"status": "ok", "value": "666", "seconds": NaN}', "empty": b"{}", "list": b"[]", "null": b"null", "a line break": b"",
-          "deep": b"[" * 50_000, "binary": bytes(range(256)), "ready": b'{"ready": true}', "not a literal": b'{"status": "ok", "value": "__import__(1)", "seconds": 0.0}', "long": b'{"status": "ok", "value": "\'' + b"a" * 100_000 + b'\'", "seconds": 0.0}',
-          "no line break": b"a" * 3_000_000, "other status": b'{"status": "wrong", "value": "666", "seconds": 0.0}', "value that is no text": b'{"status": "ok", "value": 666, "seconds": 0.0}', "half": b'{"status": "ok", "value": "666", "sec'}
-WRITE = GOT_OS + "def f(x):\n    for fd in range(40):\n        try:\n            for _ in range(3): os.write(fd, {frame})\n        except OSError: pass\n    {end}"
-PROTOCOL = {f"frame, {name}": WRITE.format(frame=repr(frame + b"\n" * (name not in ("no line break", "half"))) if len(frame) < 5_000 else f"{frame[:40]!r} + {frame[40:41]!r} * {len(frame) - 60} + {frame[-20:] + bytes([10])!r}", end="return x") for name, frame in FRAMES.items()}
-PROTOCOL |= {f"frame and end, {name}": WRITE.format(frame=repr(FRAMES[name] + b"\n"), end="os._exit(0)") for name in ("honest", "empty", "of another call", "ready", "no time")}
+FRAMES = {
+    "honest": b'{"status": "ok", "value": "666", "seconds": 0.0}',
+    "of another call": b'{"status": "ok", "value": "666", "seconds": 0.0, "id": 0}',
+    "endless time": b'{"status": "ok", "value": "666", "seconds": 1e999}',
+    "no time": b'{"status": "ok", "value": "666"}', "time as text": b'{"status": "ok", "value": "666", "seconds": "0"}',
+    "huge time": b'{"status": "ok", "value": "666", "seconds": 1' + b"0" * 400 + b"}",
+    "not a number": b'{"status": "ok", "value": "666", "seconds": NaN}', "empty": b"{}", "list": b"[]", "null": b"null",
+    "a line break": b"", "deep": b"[" * 50_000, "binary": bytes(range(256)), "ready": b'{"ready": true}',
+    "not a literal": b'{"status": "ok", "value": "__import__(1)", "seconds": 0.0}',
+    "long": b'{"status": "ok", "value": "\'' + b"a" * 100_000 + b'\'", "seconds": 0.0}',
+    "no line break": b"a" * 3_000_000, "other status": b'{"status": "wrong", "value": "666", "seconds": 0.0}',
+    "value that is no text": b'{"status": "ok", "value": 666, "seconds": 0.0}',
+    "half": b'{"status": "ok", "value": "666", "sec'
+}
+WRITE = GOT_OS + """\
+def f(x):
+    for fd in range(40):
+        try:
+            for _ in range(3): os.write(fd, {frame})
+        except OSError: pass
+    {end}"""
+PROTOCOL = {
+    f"frame, {name}": WRITE.format(
+        frame=(
+            repr(frame + b"\n" * (name not in ("no line break", "half")))
+            if len(frame) < 5_000
+            else f"{frame[:40]!r} + {frame[40:41]!r} * {len(frame) - 60} + {frame[-20:] + bytes([10])!r}"
+        ),
+        end="return x",
+    )
+    for name, frame in FRAMES.items()
+}
 PROTOCOL |= {
-    "exit": GOT_OS + "def f(x): os._exit(0)", "exit, as if killed": GOT_OS + "def f(x): os._exit(137)", "abort": GOT_OS + "def f(x): os.abort()", "exit while defining": GOT_OS + "os._exit(0)\ndef f(x): return x",
-    "all descriptors closed": GOT_OS + "def f(x):\n    os.closerange(0, 100)\n    return 1", "descriptors moved": GOT_OS + "def f(x):\n    for fd in range(3, 40):\n        try: os.dup2(1, fd)\n        except OSError: pass\n    return 1",
-    "noise": GOT_OS + "def f(x):\n    for fd in (1, 2): os.write(fd, b'{\"status\": \"ok\", \"value\": \"666\", \"seconds\": 0}\\n' * 1_000)\n    print('666')\n    return 1",
-    "killed": GOT_OS + "import signal\ndef f(x): signal.raise_signal(9)", "terminated": GOT_OS + "import signal\ndef f(x): signal.raise_signal(15)", "segmentation fault": GOT_OS + "import signal\ndef f(x): signal.raise_signal(11)",
+    f"frame and end, {name}": WRITE.format(frame=repr(FRAMES[name] + b"\n"), end="os._exit(0)")
+    for name in ("honest", "empty", "of another call", "ready", "no time")
+}
+PROTOCOL |= {
+    "exit": GOT_OS + "def f(x): os._exit(0)", "exit, as if killed": GOT_OS + "def f(x): os._exit(137)",
+    "abort": GOT_OS + "def f(x): os.abort()", "exit while defining": GOT_OS + "os._exit(0)\ndef f(x): return x",
+    "all descriptors closed": GOT_OS + "def f(x):\n    os.closerange(0, 100)\n    return 1",
+    "descriptors moved": GOT_OS + """\
+def f(x):
+    for fd in range(3, 40):
+        try: os.dup2(1, fd)
+        except OSError: pass
+    return 1""",
+    "noise": GOT_OS + """\
+def f(x):
+    for fd in (1, 2): os.write(fd, b'{"status": "ok", "value": "666", "seconds": 0}\\n' * 1_000)
+    print('666')
+    return 1""",
+    "killed": GOT_OS + "import signal\ndef f(x): signal.raise_signal(9)",
+    "terminated": GOT_OS + "import signal\ndef f(x): signal.raise_signal(15)",
+    "segmentation fault": GOT_OS + "import signal\ndef f(x): signal.raise_signal(11)",
     "interrupted": GOT_OS + "import signal\ndef f(x):\n    signal.raise_signal(2)\n    while True: pass",
-    "a worker without functions": GOT_OS + "def f(x):\n    for name, value in list(vars(sys.modules['azr.executor']).items()):\n        if callable(value): sys.modules['azr.executor'].__dict__[name] = None\n    return 1",
-    "a worker with another canonical": GOT_OS + "def f(x):\n    sys.modules['azr.executor'].canonical = lambda *a: '666'\n    sys.modules['azr.values'].canonical = lambda *a: '666'\n    return 1",
+    "a worker without functions": GOT_OS + """\
+def f(x):
+    for name, value in list(vars(sys.modules['azr.executor']).items()):
+        if callable(value): sys.modules['azr.executor'].__dict__[name] = None
+    return 1""",
+    "a worker with another canonical": GOT_OS + """\
+def f(x):
+    sys.modules['azr.executor'].canonical = lambda *a: '666'
+    sys.modules['azr.values'].canonical = lambda *a: '666'
+    return 1""",
     "without a parent process": GOT_OS + "def f(x):\n    os.getppid = lambda: 1\n    return 1",
-    "clock switched off": GOT_OS + "import signal\ndef f(x):\n    for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL, signal.ITIMER_VIRTUAL): signal.setitimer(timer, 0)\n    for number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGALRM, signal.SIGVTALRM): signal.signal(number, signal.SIG_IGN)\n    while True: pass",
+    "clock switched off": GOT_OS + """\
+import signal
+def f(x):
+    for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL, signal.ITIMER_VIRTUAL): signal.setitimer(timer, 0)
+    for number in (signal.SIGPROF, signal.SIGXCPU, signal.SIGALRM, signal.SIGVTALRM): signal.signal(number, \
+signal.SIG_IGN)
+    while True: pass""",
 }
 
 @pytest.fixture(scope="module", params=BOTH)
 def spoken(request):
-    with open_door(isolation=request.param) as executor: yield meet(executor, {name: Call(program, "1") for name, program in PROTOCOL.items()}), executor.stats()
+    with open_door(isolation=request.param) as executor:
+        yield meet(executor, {name: Call(program, "1") for name, program in PROTOCOL.items()}), executor.stats()
 
 @pytest.mark.parametrize("name", PROTOCOL)
 def test_nobody_speaks_for_another(spoken, name):

@@ -1,4 +1,6 @@
-"Who writes the completions, what the trackers get, and the warnings: at the seams where a GPU, a server or an account would be."
+"""Who writes the completions, what the trackers get, and the warnings.
+
+Each is tested where a GPU, a server or an account would be."""
 
 import json
 import sys
@@ -13,7 +15,7 @@ from test_trainer import make, weights
 from toy import toy_model, toy_tokenizer
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
-from azr.plan import from_config, state_bytes
+from azr.plan import from_config, _state_bytes
 from azr.run import Alarm, Watch, collapses, config, push, rollout_table, rollout_text, train, warning_line
 from azr.sampling import Sampling
 from azr.selfplay import Step
@@ -34,7 +36,9 @@ IDS = [[2, 3, 4], [5, 6], [7, 8, 9, 10]]
 
 
 class FakeVLLM:
-    "TRL's `VLLMGeneration` as far as the trainer sees it: one set of weights and attributes that a call reads. It writes as transformers does, and says what it was asked."
+    """TRL's `VLLMGeneration` as far as the trainer sees it: one set of weights and attributes that a call reads.
+
+    It writes as transformers does, and says what it was asked."""
     def __init__(self, model, processing_class, **settings):
         self.model, self.tokenizer, self.settings, self.synced, self.asked = model, processing_class, settings, 0, []
         self.vllm_client = SimpleNamespace(
@@ -91,7 +95,10 @@ def test_training_through_vllm_sends_the_weights_once_a_step_and_the_logprobs_on
     trainer = make(tmp_path, backend="vllm_colocate", steps=3)
     before, seen = weights(trainer), []
     play = trainer.rollout_func
-    trainer.rollout_func = lambda prompts, one: seen.append(play(prompts, one)) or seen[-1]
+    def seen_play(prompts, one):
+        seen.append(play(prompts, one))
+        return seen[-1]
+    trainer.rollout_func = seen_play
     trainer.train()
     assert (
         not torch.equal(before, weights(trainer)) and trainer.vllm_generation.synced == 3
@@ -339,7 +346,7 @@ def test_qlora_trains_float32_adapters_on_four_bits_and_merges_into_a_plain_mode
     }
     trainer.train()
     assert all(not torch.equal(p, q) for p, q in zip(trained, before, strict=True))
-    planned = state_bytes(trainer.config, from_config(model.config))
+    planned = _state_bytes(trainer.config, from_config(model.config))
     assert (
         sum(p.nbytes for p in trained) == planned["adapter"]
         and sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")

@@ -1,4 +1,6 @@
-"The benchmarks of the trainer and of a GPU at their smallest: they run, their records are whole, and figures come from the record alone. Nothing here is timed."
+"""The benchmarks of the trainer and of a GPU at their smallest: they run, and their records are whole.
+
+Figures come from the record alone. Nothing here is timed."""
 
 import ast, json, re
 

@@ -1,13 +1,16 @@
 "Answers are judged by the benchmark's own rule inside the jail: verdicts beside the graders', what an answer may be."
 import importlib.util
 import json
+import tracemalloc
 
 import pytest
 
-from azr.benchmarks import (BENCHMARKS, HUMANEVAL_STOP, MATHS_STOP, WIDE_EXECUTOR, Check, Unavailable, ask_worker, cut,
-                            evalplus_passes, longest_code, read_program, run_checks, same_print, worker_said)
+from azr.benchmarks import (
+    BENCHMARKS, HUMANEVAL_STOP, MATHS_STOP, Unavailable, _ask_worker, _Check, _cut, _evalplus_passes, _live_passes,
+    _LiveTest, _longest_code, _read_program, _run_checks, _same_print, _value_like, _WIDE_EXECUTOR, _worker_said)
 from azr.core import Status
-from azr.executor import Executor, _jail_trouble
+from azr.executor import Executor, Outcome, _jail_trouble
+from azr.safety import ProgramStatus
 from graded_programs import (ACCIDENTS, CODE, CODES, DROPPED, FUNCTIONS, HOSTILE, INPUTS, LIBRARY, PEEK, SCRIPTS,
                              SUM)
 
@@ -120,10 +123,10 @@ def test_a_benchmarks_program_has_the_library(entry, reference, inputs, answers)
 
 def test_the_tolerance_stays_on_once_a_float_was_expected():
     pytest.importorskip("evalplus")
-    shown = lambda *texts: [(True, text, 0.0) for text in texts]
+    def shown(*texts): return [(True, text, 0.0) for text in texts]
     row = row_of("g", "", [[1], [2]])
-    assert evalplus_passes(row, [[1], [2]], shown("0.5", "1000000000"), shown("0.5", "1000000001"))
-    assert not evalplus_passes(row, [[1], [2]], shown("1000000000", "0.5"), shown("1000000001", "0.5"))
+    assert _evalplus_passes(row, [[1], [2]], shown("0.5", "1000000000"), shown("0.5", "1000000001"))
+    assert not _evalplus_passes(row, [[1], [2]], shown("1000000000", "0.5"), shown("1000000001", "0.5"))
 
 
 HALF, QUARTER = "def half(x):\n    return x // 2", "def quarter(x):\n    return half(half(x))"
@@ -136,18 +139,18 @@ TESTS = "def test_quarter():\n    assert quarter(8) == 2\ntest_quarter()"
     (f"{HALF}\n{QUARTER}\nif __name__ == '__main__':\n    import nothing",)])
 def test_a_function_among_several_blocks(programs):
     space = {}
-    exec(program := read_program(fenced(*programs), "chat", entry="quarter"), space)   # ours, not a model's
+    exec(program := _read_program(fenced(*programs), "chat", entry="quarter"), space)   # ours, not a model's
     assert space["quarter"](9) == 2 and "test" not in program and "print" not in program
 
 
 def test_an_answer_without_the_function_is_refused_unrun():
-    refused = {fenced(HALF): Status.NO_FUNCTION, fenced("def quarter(x:"): Status.SYNTAX,
+    refused = {fenced(HALF): ProgramStatus.NO_FUNCTION, fenced("def quarter(x:"): ProgramStatus.SYNTAX,
                "<answer></answer>": Status.MALFORMED, "none": Status.MALFORMED}
     for text, status in refused.items():
-        assert read_program(text, "chat", entry="quarter").status is status
-    assert read_program("    prose alone", "plain", "# Write quarter.\n", "quarter").status is Status.NO_FUNCTION
+        assert _read_program(text, "chat", entry="quarter").status is status
+    assert _read_program("    prose alone", "plain", "# Write quarter.\n", "quarter").status is ProgramStatus.NO_FUNCTION
     bare = "def quarter(x):\n    return x"
-    assert read_program(f"<answer>{bare}\n</answer>", "chat", entry="quarter") == bare
+    assert _read_program(f"<answer>{bare}\n</answer>", "chat", entry="quarter") == bare
 
 
 @JAIL
@@ -184,7 +187,7 @@ def test_what_follows_a_bare_continuation_changes_nothing(after):
                                    "\n\nQuestion: 6 + 7? Answer: \\boxed{13}", "\n\nProblem 2. \\boxed{13}"])
 def test_an_invented_next_problem_is_not_read(after):
     asked = BENCHMARKS["math500"].ask({"id": "0", "problem": "What is 6 times 7?"}, "plain")
-    assert asked.stop == MATHS_STOP and cut(" \\boxed{42}" + after, asked.stop).strip() == "\\boxed{42}"
+    assert asked.stop == MATHS_STOP and _cut(" \\boxed{42}" + after, asked.stop).strip() == "\\boxed{42}"
     pytest.importorskip("math_verify")
     said = (("42", " \\boxed{42}."), ("13", " \\boxed{42}."), ("42", " It is 42."))
     rows = [({"answer": gold}, text + after) for gold, text in said]
@@ -193,18 +196,20 @@ def test_an_invented_next_problem_is_not_read(after):
 
 def test_what_is_too_deep_to_be_written_is_no_end_of_an_exam():
     for deep in ("-" * 300, "not " * 150, "(" * 60 + "1" + ")" * 60 + "+ 1" * 900):
-        program = read_program(fenced(f"def quarter(x):\n    return {deep} 1", HALF), "chat", entry="quarter")
-        assert isinstance(program, str) or program.status is Status.SYNTAX
+        program = _read_program(fenced(f"def quarter(x):\n    return {deep} 1", HALF), "chat", entry="quarter")
+        assert isinstance(program, str) or program.status is ProgramStatus.SYNTAX
 
 
 def test_the_longest_code_is_found_in_bounded_time():
-    assert longest_code("Here it is:\n\ndef f(x):\n    return x\n\nThat is the answer.") == "def f(x):\n    return x\n"
-    assert longest_code("No code here, just words.") == ""
-    assert len(longest_code("\n".join(f"some words {n}" for n in range(3000)))) < 100
+    assert _longest_code("Here it is:\n\ndef f(x):\n    return x\n\nThat is the answer.") == "def f(x):\n    return x\n"
+    assert _longest_code("No code here, just words.") == ""
+    assert len(_longest_code("\n".join(f"some words {n}" for n in range(3000)))) < 100
 
 
 def test_lines_are_compared_one_by_one():
-    assert same_print(" 1.0 \nYes\n", "1\nYes") and not same_print("1\n\n2", "1\n2") and not same_print("nan", "nan ok")
+    assert (
+        _same_print(" 1.0 \nYes\n", "1\nYes") and not _same_print("1\n\n2", "1\n2") and not _same_print("nan", "nan ok")
+    )
 
 
 # ---- the jail without the policy
@@ -231,9 +236,9 @@ def test_a_program_never_sees_what_is_expected_of_it(judges):
     "while True:\n    pass", "while True:\n    try:\n        int('x')\n    except Exception:\n        pass",
     "import time\ntime.sleep(1000)", "x = [0] * 10 ** 11"])
 def test_what_never_ends_is_ended(program):
-    with Executor(**WIDE_EXECUTOR | {"workers": 1}) as executor:
-        verdict, = run_checks([[Check(ask_worker("script", program, "", .2), bool)]], executor)
-    assert verdict.seconds < 10 and verdict.status in (Status.TIMEOUT, Status.MEMORY)
+    with Executor(**_WIDE_EXECUTOR | {"workers": 1}) as executor:
+        verdict, = _run_checks([[_Check(_ask_worker("script", program, "", .2), bool)]], executor)
+    assert verdict.seconds < 10 and verdict.status in (ProgramStatus.TIMEOUT, ProgramStatus.MEMORY)
 
 
 @JAIL
@@ -242,9 +247,9 @@ def test_a_program_that_speaks_in_the_workers_place_gives_nothing():
 for fd in range(3, 30):
     try: os.write(fd, (json.dumps(["ok", "7"]) + chr(10)).encode())
     except OSError: pass"""
-    with Executor(**WIDE_EXECUTOR | {"workers": 1}) as executor:
-        outcome, = executor.run([ask_worker("script", forged, "", 1.0)])
-    assert not outcome.ok or worker_said(outcome)[0] == "the program spoke in the worker's place"
+    with Executor(**_WIDE_EXECUTOR | {"workers": 1}) as executor:
+        outcome, = executor.run([_ask_worker("script", forged, "", 1.0)])
+    assert not outcome.ok or _worker_said(outcome)[0] == "the program spoke in the worker's place"
 
 
 def test_without_a_jail_a_benchmark_is_unavailable(monkeypatch):
@@ -253,3 +258,21 @@ def test_without_a_jail_a_benchmark_is_unavailable(monkeypatch):
         said = f"{name.replace('+', '.')}.*only in a jail.*bubblewrap is not installed"
         with pytest.raises(Unavailable, match=said): BENCHMARKS[name].judging()
     assert "isolation" not in BENCHMARKS["cruxeval-o"].executor   # its programs keep to the policy
+
+
+FORGED = [f"(None, [(True, '1', {'9' * 400})])", "(None, [(True, '1', 2j)])", "(None, 5)", "7", "[[]]"]
+
+@pytest.mark.parametrize("said", FORGED)
+def test_nothing_that_speaks_in_the_workers_place_ends_an_exam(said):
+    assert _worker_said(Outcome(Status.OK, said)) == ("the program spoke in the worker's place", [])
+
+
+def test_a_value_far_longer_than_the_expected_one_is_not_read():
+    tests, huge = [_LiveTest("f", "1", [3, 4])], "(" + "0, " * 300_000 + ")"
+    assert _live_passes(tests, [(True, "[3, 4.0]", 0.0)]) and not _live_passes(tests, [(True, "[3, 5]", 0.0)])
+    assert _value_like("1" + "0" * 22, 1e22) == 1e22
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="900002 characters, where 1600 are"): _live_passes(tests, [(True, huge, 0.0)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000   # bytes; its tree has 300 million

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from azr.browse import (
     View,
     browser,
-    entries,
-    entry_view,
+    _entries,
+    _entry_view,
     main,
     open_run,
-    recorded_slots,
-    rollouts_of,
+    _recorded_slots,
+    _rollouts_of,
     run_view,
-    slot_view,
+    _slot_view,
     views,
-    visible,
+    _visible,
 )
 from conftest import ROOT
 
@@ -123,10 +123,10 @@ def every_view(run):
     "All that can be shown of a run."
     shown = [run_view(run)]
     for step in run.members:
-        rollouts = rollouts_of(run, step)
-        for slot in recorded_slots(rollouts):
-            shown.append(slot_view(run, step, *slot))
-            shown += [entry_view(run, step, *slot, number) for number in range(1, len(entries(rollouts, *slot)) + 1)]
+        rollouts = _rollouts_of(run, step)
+        for slot in _recorded_slots(rollouts):
+            shown.append(_slot_view(run, step, *slot))
+            shown += [_entry_view(run, step, *slot, number) for number in range(1, len(_entries(rollouts, *slot)) + 1)]
     return shown
 
 
@@ -154,10 +154,10 @@ def test_any_text_is_visible_and_stays_in_its_box(text):
 
 
 def test_what_is_harmless_stays_as_it_is():
-    assert visible("def f(x):\n\treturn 'é 漢字 🙂'") == "def f(x):\n\treturn 'é 漢字 🙂'"
+    assert _visible("def f(x):\n\treturn 'é 漢字 🙂'") == "def f(x):\n\treturn 'é 漢字 🙂'"
     assert (
-        visible("\u202ea\x00") == "\\u202ea\\x00"
-        and visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
+        _visible("\u202ea\x00") == "\\u202ea\\x00"
+        and _visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
     )
     assert "1 &lt; 2" in View("t", texts={"p": "1 < 2"})._repr_html_() and "1 < 2" in repr(
         View("t", texts={"p": "1 < 2"})
@@ -171,12 +171,12 @@ def test_the_sample_reads_as_it_was_played():
     assert run.notes == () and sorted(run.members) == [1, 60, 120]
     for view in every_view(run): check(view)
     for step in run.members:
-        for entry in entries(rollouts_of(run, step), "propose", "deduction"):
+        for entry in _entries(_rollouts_of(run, step), "propose", "deduction"):
             if not entry.attempts: continue
             assert len(entry.attempts) == 8 and {r["task_id"] for r in entry.attempts} == {entry.proposal["task_id"]}
             rate = sum(r["verdict"]["status"] == "ok" for r in entry.attempts) / 8
             assert rate == entry.proposal["reward_parts"]["solve_rate"]
-    view = entry_view(run, 60, "propose", "deduction", 1)
+    view = _entry_view(run, 60, "propose", "deduction", 1)
     assert (
         view.texts["program (given)"].startswith("def f(x):")
         and "output (hidden from the solver)" in view.texts
@@ -187,10 +187,10 @@ def test_the_sample_reads_as_it_was_played():
 
 def test_both_roles_show_the_same_group():
     run = open_run(SAMPLE)
-    rollouts = rollouts_of(run, 120)
-    for entry in entries(rollouts, "solve", "abduction"):
+    rollouts = _rollouts_of(run, 120)
+    for entry in _entries(rollouts, "solve", "abduction"):
         assert entry.proposal["task_id"] == entry.task_id and entry.attempts in [
-            e.attempts for e in entries(rollouts, "propose", "abduction")
+            e.attempts for e in _entries(rollouts, "propose", "abduction")
         ]
 
 
@@ -203,7 +203,7 @@ def test_attempts_that_only_measured_are_told_apart(tmp_path):
             {**rollout("solve", "2"), "use": "estimate"},
         ],
     )
-    view = entry_view(run, 1, "propose", "deduction")
+    view = _entry_view(run, 1, "propose", "deduction")
     assert [row[-1] for row in view.rows] == ["yes", "no"] and view.texts == {
         "program (proposed)": "def f(x):\n    return x",
         "input (proposed)": "1",
@@ -214,30 +214,34 @@ def test_attempts_that_only_measured_are_told_apart(tmp_path):
 # ---- folders in any state
 
 
-@pytest.mark.parametrize(
-    "spoil, said",
-    [
-        (lambda f: (f / "metrics.jsonl").unlink(), "there is no metrics.jsonl"),
-        (lambda f: (f / "params.yaml").unlink(), "there is no params.yaml"),
-        (lambda f: (f / "params.yaml").write_text("- 1"), "params.yaml holds no settings"),
-        (lambda f: (f / "params.yaml").write_text("{"), "params.yaml cannot be read"),
-        (lambda f: (f / "rollouts.jsonl.gz").unlink(), "there is no rollouts.jsonl.gz"),
-        (lambda f: (f / "summary.json").unlink(), "the run is not finished"),
-        (lambda f: shutil.rmtree(f / "checkpoints"), "there is no checkpoint"),
-        (lambda f: next(f.glob("checkpoints/*/*.gz")).write_bytes(b"x"), "cannot read the task buffers"),
-        (
-            lambda f: (f / "metrics.jsonl").open("a").write('{"step": 9, "lo'),
-            "the last line of metrics.jsonl is not whole",
-        ),
-        (lambda f: (f / "metrics.jsonl").write_text("nonsense\n{}\n"), "lines that cannot be read: 1"),
-        (lambda f: (f / "rollouts.jsonl.gz").write_bytes(b"no gzip"), "damaged after the beginning"),
-        (lambda f: (f / "rollouts.jsonl.gz").open("ab").write(b"\x1f\x8b\x08"), "ends torn after step 120"),
-    ],
-)
-def test_what_is_missing_is_said_and_the_rest_is_shown(tmp_path, spoil, said):
+REMOVED, APPENDED = object(), "ab"
+SPOILT = [  # file, what becomes of it, what is said
+    ("metrics.jsonl", REMOVED, "there is no metrics.jsonl"),
+    ("params.yaml", REMOVED, "there is no params.yaml"),
+    ("params.yaml", b"- 1", "params.yaml holds no settings"),
+    ("params.yaml", b"{", "params.yaml cannot be read"),
+    ("rollouts.jsonl.gz", REMOVED, "there is no rollouts.jsonl.gz"),
+    ("summary.json", REMOVED, "the run is not finished"),
+    ("checkpoints", REMOVED, "there is no checkpoint"),
+    ("checkpoints/*/*.gz", b"x", "cannot read the task buffers"),
+    ("metrics.jsonl", (APPENDED, b'{"step": 9, "lo'), "the last line of metrics.jsonl is not whole"),
+    ("metrics.jsonl", b"nonsense\n{}\n", "lines that cannot be read: 1"),
+    ("rollouts.jsonl.gz", b"no gzip", "damaged after the beginning"),
+    ("rollouts.jsonl.gz", (APPENDED, b"\x1f\x8b\x08"), "ends torn after step 120"),
+]
+
+
+def spoil(path, how):
+    if how is REMOVED: return shutil.rmtree(path) if path.is_dir() else path.unlink()
+    mode, content = how if isinstance(how, tuple) else ("wb", how)
+    with path.open(mode) as file: file.write(content)
+
+
+@pytest.mark.parametrize("name, how, said", SPOILT)
+def test_what_is_missing_is_said_and_the_rest_is_shown(tmp_path, name, how, said):
     folder = tmp_path / "run"
     shutil.copytree(SAMPLE, folder)
-    spoil(folder)
+    spoil(next(folder.glob(name)), how)
     run = open_run(folder)
     assert [note for note in run.notes if said in note] and len(run.notes) == 1
     for view in every_view(run): check(view)
@@ -253,7 +257,7 @@ def test_a_file_torn_anywhere_shows_its_whole_steps(tmp_path):
         (tmp_path / "rollouts.jsonl.gz").write_bytes(data[:end])
         run = open_run(tmp_path)
         assert all(step in run.members for step in whole if sum(size for s, size in whole.items() if s <= step) <= end)
-        for step in run.members: assert rollouts_of(run, step) or step == max(run.members)
+        for step in run.members: assert _rollouts_of(run, step) or step == max(run.members)
         assert end in (0, whole[1], whole[1] + whole[60]) or [note for note in run.notes if "torn" in note]
 
 
@@ -265,7 +269,7 @@ def test_flipped_bytes_are_noted_or_harmless(tmp_path):
         for _ in range(3): spoiled[rng.randrange(len(spoiled))] ^= rng.randrange(1, 256)
         (tmp_path / "rollouts.jsonl.gz").write_bytes(bytes(spoiled))
         run = open_run(tmp_path)
-        for step in run.members: rollouts_of(run, step)
+        for step in run.members: _rollouts_of(run, step)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
@@ -290,20 +294,20 @@ def test_another_version_and_another_recipe(tmp_path):
     for name in ("reward_parts", "weight", "policy"): del old["rollout"][name]
     old["rollout"]["mood"] = "good"
     run = write_run(tmp_path / "old", [old])
-    notes = slot_view(run, 1, "propose", "deduction").notes
+    notes = _slot_view(run, 1, "propose", "deduction").notes
     assert notes == (
         "the rollouts have no policy, reward_parts, weight: they were written by another version",
         "the rollouts have fields that are not shown: mood: they were written by another version",
     )
-    check(entry_view(run, 1, "propose", "deduction"))
+    check(_entry_view(run, 1, "propose", "deduction"))
     other = write_run(
         tmp_path / "other",
         [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")],
         style="mine",
     )
     assert (
-        entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
-        and entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
+        _entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
+        and _entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
     )
 
 
@@ -366,7 +370,7 @@ def test_no_menus_without_rollouts_or_widgets(tmp_path, monkeypatch):
 
 def test_the_terminal_says_the_same(capsys, tmp_path):
     assert main([str(SAMPLE), "--step", "1", "--role", "solve", "--type", "induction"]) == 0
-    assert repr(entry_view(open_run(SAMPLE), 1, "solve", "induction")) in capsys.readouterr().out
+    assert repr(_entry_view(open_run(SAMPLE), 1, "solve", "induction")) in capsys.readouterr().out
     assert main([str(tmp_path)]) == 2 and capsys.readouterr().err.startswith("azr.browse: ")
 
 

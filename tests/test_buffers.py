@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.buffers import Buffer, Buffers, fill_batch, read_tasks
+from azr.buffers import Buffer, Buffers, _fill_batch, _read_tasks
 from azr.core import Task
 
 TYPES = ("deduction", "abduction", "induction")
@@ -46,21 +46,21 @@ def test_holds_the_newest_distinct_tasks(numbers, cap):
 def test_fill_rule(old, fresh, size, seed):
     past, new = [task(n) for n in range(old)], [task(100 + n, step=1) for n in range(fresh)]
     everything = past + new
-    batch = fill_batch(new, everything, size, Random(seed))
+    batch = _fill_batch(new, everything, size, Random(seed))
     assert len(batch) == (size if everything else 0)
     assert batch[:min(size, fresh)] == list(reversed(new))[:size]
     repeats = len(batch) - len({t.id for t in batch})
     assert repeats == max(0, len(batch) - len(everything))          # a repeat only when there is no other way
-    assert batch == fill_batch(new, everything, size, Random(seed))
+    assert batch == _fill_batch(new, everything, size, Random(seed))
 
 
 def test_new_tasks_need_not_be_in_the_buffer_yet():
-    assert {t.id for t in fill_batch([task(1)], [], 3, Random(0))} == {task(1).id}
+    assert {t.id for t in _fill_batch([task(1)], [], 3, Random(0))} == {task(1).id}
 
 
 def test_fill_is_uniform_over_the_rest():
     rng, past = Random(0), [task(n) for n in range(8)]
-    seen = [t.id for _ in range(4000) for t in fill_batch([past[-1]], past, 3, rng)[1:]]
+    seen = [t.id for _ in range(4000) for t in _fill_batch([past[-1]], past, 3, rng)[1:]]
     shares = [seen.count(t.id) / 4000 for t in past[:-1]]
     assert past[-1].id not in seen and all(abs(share - 2 / 7) < .03 for share in shares)
 
@@ -137,7 +137,7 @@ def test_every_damage_is_one_clear_sentence(tmp_path, name):
 
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(ValueError, match="does not exist"): Buffers.load(tmp_path / "none.jsonl.gz")
-    with pytest.raises(ValueError, match="start again"): read_tasks(tmp_path)
+    with pytest.raises(ValueError, match="start again"): _read_tasks(tmp_path)
 
 
 def test_a_crash_while_saving_leaves_the_former_file(tmp_path, monkeypatch):

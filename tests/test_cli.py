@@ -62,7 +62,10 @@ def test_the_checkout_shows_the_packages_presets():
         ({"task_types": "deduction"}, "give a list"),
         (
             {"micro_batches": 7},
-            r"micro_batches is 7: .* 3 task types x \(1 propose \+ 1 solve\) x batch 64 = 384 places, and 384 / 7 = 54.86",
+            (
+                r"micro_batches is 7: .* 3 task types x \(1 propose \+ 1 solve\) x batch 64 = 384 places, and 384 / 7 "
+                r"= 54.86"
+            ),
         ),
     ],
 )
@@ -231,7 +234,10 @@ def test_a_folder_whose_name_the_locale_cannot_read_is_refused_before_any_work(t
 
 
 def test_lines_that_an_ascii_terminal_cannot_show_end_nothing():
-    script = "import azr.cli as c, sys; c.plan_command = lambda *_: c.tell('72.5 \\xb1 0.4 %'); sys.exit(c.main(['plan', '--gpu', '24GB']))"
+    script = (
+        "import azr.cli as c, sys; c.plan_command = lambda *_: c.tell('72.5 \\xb1 0.4 %'); sys.exit(c.main(['plan', "
+        "'--gpu', '24GB']))"
+    )
     done = subprocess.run([sys.executable, "-c", script], env=os.environ | ASCII, capture_output=True)
     assert done.returncode == 0 and done.stdout == b"72.5 \\xb1 0.4 %\n" and done.stderr == b""
 
@@ -322,6 +328,9 @@ def test_template_arguments_are_a_setting_that_params_yaml_keeps(tmp_path):
 def test_a_chat_template_that_raises_is_one_sentence(template):
     with pytest.raises(
         ValueError,
-        match="^the chat template of .* cannot write a solve/sums prompt .*: give it what it wants in template_arguments, or take style r1$",
+        match=(
+            "^the chat template of .* cannot write a solve/sums prompt .*: give it what it wants in "
+            "template_arguments, or take style r1$"
+        ),
     ):
         encode(ASKED, chat_tokenizer(template))

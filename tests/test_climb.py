@@ -47,6 +47,7 @@ from azr.climb import (
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Call, Executor
 from azr.rewards import Proposed
+from azr.safety import ProgramStatus
 from azr.tasks import Environment
 from azr.tiny import new_tokenizer
 from azr.values import bucket, parse_literal
@@ -101,19 +102,19 @@ def test_the_executor_lists_the_values_that_the_grammar_knows(env):
     "text, status",
     [
         ("add 2: x[1:]", Status.MALFORMED),
-        ("add 2: x[1:]<in>", Status.RAISED),
+        ("add 2: x[1:]<in>", ProgramStatus.RAISED),
         ("add 9: x[1:]<in>[4, 2]", Status.MALFORMED),
         ("x[1:]<in>[4, 2]", Status.MALFORMED),
-        ("add 1: x[<in>[4, 2]", Status.SYNTAX),
-        ("add 1: x); y = (x<in>[4, 2]", Status.SYNTAX),
-        ("add 3: x[::-1]<in>[4, 2]<in>[1]", Status.BAD_ARGUMENTS),
+        ("add 1: x[<in>[4, 2]", ProgramStatus.SYNTAX),
+        ("add 1: x); y = (x<in>[4, 2]", ProgramStatus.SYNTAX),
+        ("add 3: x[::-1]<in>[4, 2]<in>[1]", ProgramStatus.BAD_ARGUMENTS),
         ("add 1: x<in>[4, 2]", Status.DUPLICATE),
         ("add 1: x[9:]<in>[4, 2]", Status.TOO_LARGE),
-        ("add 1: 3<in>[4, 2]", Status.RAISED),
+        ("add 1: 3<in>[4, 2]", ProgramStatus.RAISED),
         ("add 1: x + [10]<in>[4, 2]", Status.TOO_LARGE),
-        ("add 1: x.append(1)<in>[4, 2]", Status.RAISED),
-        ("add 1: x.__class__.__mro__<in>[4, 2]", Status.UNSAFE),
-        ("add 3: states[0][:1]<in>[4, 2]", Status.RAISED),
+        ("add 1: x.append(1)<in>[4, 2]", ProgramStatus.RAISED),
+        ("add 1: x.__class__.__mro__<in>[4, 2]", ProgramStatus.UNSAFE),
+        ("add 3: states[0][:1]<in>[4, 2]", ProgramStatus.RAISED),
     ],
 )
 def test_what_is_no_task_is_refused(env, text, status):
@@ -179,7 +180,7 @@ def test_equal_edits_share_their_pay():
             edited("add 2: x + [7]", 0.5),
             edited("add 2: x + [6]", 0.25),
             edited("add 1: x[1:]", 0.5),
-            Proposed(Verdict(Status.SYNTAX)),
+            Proposed(Verdict(ProgramStatus.SYNTAX)),
         ]
     ) == [-0.25, -0.375, 0.0, 0.0]
     assert Crowding()([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [
@@ -224,14 +225,15 @@ def test_what_nobody_solved_is_no_reference():
     )
 
 def test_runs_are_compared_at_equal_cost():
-    run = lambda deep, tokens: {
-        "steps": [
-            {"exam": {d: 0 for d in range(1, 7)}, "step": 0},
-            {"step": 1, "tokens": tokens},
-            {"step": 2, "tokens": tokens, "exam": {d: deep for d in range(1, 7)}},
-        ],
-        "cpu_seconds": [0, tokens / 10],
-    }
+    def run(deep, tokens):
+        return {
+            "steps": [
+                {"exam": {d: 0 for d in range(1, 7)}, "step": 0},
+                {"step": 1, "tokens": tokens},
+                {"step": 2, "tokens": tokens, "exam": {d: deep for d in range(1, 7)}},
+            ],
+            "cpu_seconds": [0, tokens / 10],
+        }
     slow, quick = run(.8, 200), run(.4, 100)
     assert costs_of(slow, "tokens") == [0, 400] and deep_at(slow, 100, "tokens") == pytest.approx(.2)
     assert [lead_at_equal_cost(slow, quick, unit) for unit in ("steps", "tokens", "CPU seconds")] == pytest.approx(

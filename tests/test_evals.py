@@ -24,7 +24,7 @@ from transformers import AutoTokenizer
 import azr.evals
 import azr.run
 import azr.trainer
-from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, evalplus_right, fetch, read_program, same_print
+from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, _evalplus_right, fetch, _read_program, _same_print
 from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
 from azr.evals import (
     EXAMS, Exam, compare, comparisons, evaluate_models, examine, judge_version, open_model, remarks, result_table)
@@ -46,14 +46,15 @@ def test_an_interval_without_spread_is_no_certainty():
         bootstrap([0.5] * 5) == pytest.approx((0.5 * 0.025**0.2, 1 - 0.5 * 0.025**0.2))
         and bootstrap([1, 0, 1, 0], clusters=list("aabb"))[1] > 0.9
     )
-    result = lambda model, right: {
-        "benchmark": "b",
-        "data": {},
-        "model": model,
-        "exam": {"samples": 1, "seed": 0, "style": "r1"},
-        "tasks": dict(zip("123", right)),
-        "clusters": dict(zip("123", "ppq")),
-    }
+    def result(model, right):
+        return {
+            "benchmark": "b",
+            "data": {},
+            "model": model,
+            "exam": {"samples": 1, "seed": 0, "style": "r1"},
+            "tasks": dict(zip("123", right)),
+            "clusters": dict(zip("123", "ppq")),
+        }
     found = compare(result("a", [1, 0, 0]), result("b", [0, 1, 0]))
     assert found["low"] == -found["high"] < -.8 and found["test"] == "sign flips" and found["p"] == 1
     old = {key: value for key, value in result("a", [1, 0, 0]).items() if key != "clusters"}
@@ -65,13 +66,14 @@ def test_an_interval_without_spread_is_no_certainty():
 
 
 def test_a_model_that_is_always_worse_has_an_interval():
-    result = lambda model, right: {
-        "benchmark": "b",
-        "data": {},
-        "model": model,
-        "exam": {"samples": 1, "seed": 0, "style": "r1"},
-        "tasks": {str(n): right for n in range(20)},
-    }
+    def result(model, right):
+        return {
+            "benchmark": "b",
+            "data": {},
+            "model": model,
+            "exam": {"samples": 1, "seed": 0, "style": "r1"},
+            "tasks": {str(n): right for n in range(20)},
+        }
     worse, better = compare(result("a", 1), result("b", 0)), compare(result("b", 0), result("a", 1))
     assert (
         worse["difference"] == worse["low"] == -1
@@ -255,7 +257,7 @@ def test_livecodebench_packed_tests_and_their_verdicts():
     ]
     with Executor(**BENCHMARKS["livecodebench"].executor | {"timeout": .3}) as executor:
         verdicts = BENCHMARKS["livecodebench"].judge([(row, text) for text in texts], "chat", executor)
-    assert [str(v.status) for v in verdicts] == ["ok", "wrong", "timeout"] and not same_print("a b", "a  b")
+    assert [str(v.status) for v in verdicts] == ["ok", "wrong", "timeout"] and not _same_print("a b", "a  b")
 
 
 @pytest.mark.parametrize(
@@ -291,18 +293,18 @@ def test_the_prompts_of_an_exam_are_those_of_training():
 
 
 def test_a_bare_continuation_is_cut_where_it_stops_parsing():
-    assert read_program("    return x\n\nThat is the answer.", "plain", "def g(x):\n") == "def g(x):\n    return x\n"
+    assert _read_program("    return x\n\nThat is the answer.", "plain", "def g(x):\n") == "def g(x):\n    return x\n"
 
 
 def test_evalplus_own_comparison():
     pytest.importorskip("evalplus")
     row = {"task_id": "Mbpp/1", "entry_point": "g", "atol": 0}
     assert (
-        evalplus_right(row, [1], 0.5)(0.5 + 1e-8)
-        and not evalplus_right(row, [1], 0.5)(0.51)
-        and not evalplus_right(row, [1], [1, 2])([1, 2, 3])
+        _evalplus_right(row, [1], 0.5)(0.5 + 1e-8)
+        and not _evalplus_right(row, [1], 0.5)(0.51)
+        and not _evalplus_right(row, [1], [1, 2])([1, 2, 3])
     )
-    assert evalplus_right(row, [1], True)(1) and evalplus_right(
+    assert _evalplus_right(row, [1], True)(1) and _evalplus_right(
         row | {"entry_point": "find_zero", "task_id": "HumanEval/32"} | {"atol": 1e-4}, [[-6, 2]], 0
     )(3.0)
 
@@ -492,19 +494,23 @@ def more_tokens(folder):
     tokenizer.save_pretrained(folder)
 
 
+def another_template(folder):
+    (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+
+
 CHANGES = {
     "one weight of a shard": another_weight,
-    "what ends a completion": lambda folder: edited(folder, "generation_config.json", eos_token_id=[1, 5]),
-    "the chat template": lambda folder: (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}"),
+    "what ends a completion": functools.partial(edited, name="generation_config.json", eos_token_id=[1, 5]),
+    "the chat template": another_template,
     "the tokenizer": more_tokens,
-    "a setting": lambda folder: edited(folder, "config.json", rms_norm_eps=1e-3),
+    "a setting": functools.partial(edited, name="config.json", rms_norm_eps=1e-3),
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_another_model_of_the_same_name_is_asked_again(tmp_path, asked, what):
     model, said = saved_tiny(tmp_path / "model"), []
-    evaluate = lambda: asked_tersely(model, tmp_path / "out", said.append)
+    def evaluate(): return asked_tersely(model, tmp_path / "out", said.append)
     shutil.copytree(model, tmp_path / "before")
     first = evaluate()
     assert len(asked) == 9 and len(list(model.glob("model-*.safetensors"))) > 1
@@ -519,7 +525,7 @@ def test_another_model_of_the_same_name_is_asked_again(tmp_path, asked, what):
 
 
 def test_the_same_numbers_in_other_files_are_the_same_model(tmp_path, asked):
-    evaluate = lambda **how: asked_tersely(tmp_path / "model", tmp_path / "out", **how)
+    def evaluate(**how): return asked_tersely(tmp_path / "model", tmp_path / "out", **how)
     saved_tiny(tmp_path / "model")
     first = evaluate()
     shutil.rmtree(tmp_path / "model")
@@ -539,7 +545,7 @@ def test_other_settings_do_not_share_completions(tmp_path, asked):
 
 
 def test_libraries_and_our_own_code_belong_to_the_key(tmp_path, asked, monkeypatch):
-    evaluate = lambda: asked_tersely("tiny", tmp_path)
+    def evaluate(): return asked_tersely("tiny", tmp_path)
     first, plain, sources = evaluate(), azr.evals.versions, azr.evals._sources
     newer = {"transformers": "9.9"}
     monkeypatch.setattr(
@@ -571,15 +577,15 @@ def own_benchmark(monkeypatch, right, gold="1", told=None):
     def judge(pairs, style, executor):
         if told is not None: told.extend(text for _, text in pairs)
         return [Verdict(Status.OK, 1.0) if right(row, text) else Verdict(Status.WRONG) for row, text in pairs]
-    ask = lambda row, style: Prompt("own", Role.SOLVE, text=f"say {row['id']}")
+    def ask(row, style): return Prompt("own", Role.SOLVE, text=f"say {row['id']}")
     monkeypatch.setitem(EXAMS, "own", Benchmark("own", ask, judge, ("plain",), rows=lambda limit: rows))
 
 
 def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
     prompts, told = [], []
     def write(prompt): prompts.append(prompt); return "1"
-    take = lambda: examine(Script(write), "own", Exam(style="plain"), tmp_path, ABOUT, progress=False, say=str)
-    equal = lambda row, text: text == row["gold"]
+    def take(): return examine(Script(write), "own", Exam(style="plain"), tmp_path, ABOUT, progress=False, say=str)
+    def equal(row, text): return text == row["gold"]
     own_benchmark(monkeypatch, equal, told=told)
     first = take()
     assert first["tasks"] == {"a": 1, "b": 0} and take() == first and told == ["1", "1"]
@@ -594,7 +600,7 @@ def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
         ValueError, match="judged by different versions of azr.*judges stored completions without asking"
     ):
         compare(first, second)
-    lines = lambda: [json.loads(line)["right"] for line in (tmp_path / "own.jsonl").read_text().splitlines()]
+    def lines(): return [json.loads(line)["right"] for line in (tmp_path / "own.jsonl").read_text().splitlines()]
     assert len(lines()) > 2
     take()
     assert lines() == [1, 1]                                               # the last verdict of each stays
@@ -610,7 +616,7 @@ def test_stop_texts_and_words_belong_to_the_key(tmp_path, monkeypatch):
     def write(prompt): prompts.append(prompt); return "1"
     def take(**words):
         own_benchmark(monkeypatch, lambda row, text: True)
-        ask = lambda row, style: Prompt("own", Role.SOLVE, **{"text": row["id"]} | words)
+        def ask(row, style): return Prompt("own", Role.SOLVE, **{"text": row["id"]} | words)
         monkeypatch.setitem(EXAMS, "own", replace(EXAMS["own"], ask=ask))
         return examine(Script(write), "own", Exam(style="plain"), tmp_path, ABOUT, progress=False, say=str)
     for number, words in enumerate([{}, {"stop": ("\n",)}, {"text": "other words"}], 1):
@@ -754,7 +760,7 @@ def test_an_adapter_is_no_model_to_train(adapters, tmp_path):
 
 def test_pushing_an_adapter_on_a_local_folder_is_said(adapters, monkeypatch):
     said = []
-    made = lambda name, exist_ok: SimpleNamespace(repo_id=name)
+    def made(name, exist_ok): return SimpleNamespace(repo_id=name)
     monkeypatch.setattr(azr.run, "HfApi", lambda: SimpleNamespace(create_repo=made, upload_folder=lambda **_: None))
     for name in ("tiny", "base"):
         arguments = SimpleNamespace(output_dir=str(adapters / "runs" / name / "checkpoints"))

@@ -5,16 +5,8 @@ from pathlib import Path
 import pytest
 
 from azr.core import Status
-from azr.executor import (
-    ISOLATIONS,
-    Call,
-    Executor,
-    Policy,
-    _jail_trouble,
-    _warn_without_jail,
-    check_expression,
-    check_program,
-)
+from azr.executor import ISOLATIONS, Call, Executor, _jail_trouble, _warn_without_jail
+from azr.safety import ProgramStatus, Safety, check_expression, check_program
 from azr.values import equal, parse_literal
 
 INC = Call("def f(x): return x + 1", "41")
@@ -36,7 +28,7 @@ def unchecked():
 
 def one(executor, program, args="1", **kwargs): return executor.run([Call(textwrap.dedent(program), args)], **kwargs)[0]
 
-# the policy: what does not even start
+# the safety rule: what does not even start
 
 UNSAFE = {
     "import": "import os\ndef f(x): return os.getcwd()",
@@ -65,14 +57,19 @@ UNSAFE = {
     "setattr": "class A: pass\ndef f(x): return setattr(A, x, 1)",
     "match keyword": "def f(x):\n    match f:\n        case object(__globals__=g): return g",
     "match position": "class M: pass\nclass M: pass\ndef f(x):\n    match x:\n        case M(g): return g",
-    "match position of an attribute": "class N:\n    class M: pass\ndef f(x):\n    match x:\n        case N.M(g): return g",
+    "match position of an attribute": """\
+class N:
+    class M: pass
+def f(x):
+    match x:
+        case N.M(g): return g""",
     "match_args": "class M:\n    __match_args__ = ('__globals__',)\ndef f(x): return 1",
 }
 
 @pytest.mark.parametrize("name", UNSAFE)
-def test_policy_refuses_with_the_line(name):
+def test_the_safety_rule_refuses_with_the_line(name):
     verdict = check_program(UNSAFE[name])
-    assert verdict.status is Status.UNSAFE and verdict.detail.startswith("line "), verdict
+    assert verdict.status is ProgramStatus.UNSAFE and verdict.detail.startswith("line "), verdict
 
 SAFE = [
     "import math, json, re, string, collections, itertools, functools, heapq, bisect, copy\ndef f(x): return 1",
@@ -81,7 +78,13 @@ SAFE = [
     "from typing import *\ndef f(x: List[int]) -> int: return 1",
     "def f(input, open=1): return input",
     "class A:\n    def __init__(self): super().__init__(); self._x = 1\ndef f(x): return A().__class__.__name__",
-    "class A:\n    def __init__(self, name): self._name, self._hash = name, 1\n    def _add(self, o): return o\n    def __getattr__(self, name): return 1\n    def __del__(self): pass\ndef f(x): return A(x)._add(A(x)._name)",
+    """\
+class A:
+    def __init__(self, name): self._name, self._hash = name, 1
+    def _add(self, o): return o
+    def __getattr__(self, name): return 1
+    def __del__(self): pass
+def f(x): return A(x)._add(A(x)._name)""",
     "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\ndef f(x): return P(x).x",
     "def f(x): return hasattr(x, 'append') and getattr(x, 'append', None)",
     "def f(x):\n    if __name__ == '__main__': print(1)\n    return [__ for __ in x]",
@@ -93,80 +96,90 @@ SAFE = [
 ]
 
 @pytest.mark.parametrize("program", SAFE)
-def test_policy_lets_ordinary_programs_pass(program): assert check_program(program).ok, check_program(program)
+def test_the_safety_rule_lets_ordinary_programs_pass(program): assert check_program(program).ok, check_program(program)
 
 def test_check_program_names_each_failure():
     for program, status in [
-        ("def f(:", Status.SYNTAX),
-        ("return 1", Status.SYNTAX),
-        ("def f(x):\n    nonlocal y", Status.SYNTAX),
-        ("x = " + "(" * 500, Status.SYNTAX),
-        ("x = " + "-" * 15_000 + "1", Status.SYNTAX),
-        ("\0", Status.SYNTAX),
-        ("\ud800", Status.SYNTAX),
-        ("def g(x): pass", Status.NO_FUNCTION),
-        ("class A:\n    def f(self): pass", Status.NO_FUNCTION),
-        ("def f(): pass", Status.NO_PARAMETER),
+        ("def f(:", ProgramStatus.SYNTAX),
+        ("return 1", ProgramStatus.SYNTAX),
+        ("def f(x):\n    nonlocal y", ProgramStatus.SYNTAX),
+        ("x = " + "(" * 500, ProgramStatus.SYNTAX),
+        ("x = " + "-" * 15_000 + "1", ProgramStatus.SYNTAX),
+        ("\0", ProgramStatus.SYNTAX),
+        ("\ud800", ProgramStatus.SYNTAX),
+        ("def g(x): pass", ProgramStatus.NO_FUNCTION),
+        ("class A:\n    def f(self): pass", ProgramStatus.NO_FUNCTION),
+        ("def f(): pass", ProgramStatus.NO_PARAMETER),
         ("#" * 20_001, Status.TOO_LARGE),
-        ("", Status.NO_FUNCTION),
+        ("", ProgramStatus.NO_FUNCTION),
     ]:
         assert check_program(program).status is status, program[:30]
-    assert check_program("import random\ndef f(x): return 1", Policy(imports=("random",))).ok
+    assert check_program("import random\ndef f(x): return 1", Safety(imports=("random",))).ok
 
-# behind the policy: the namespace, the hook, the limits
+# behind the safety rule: the namespace, the hook, the limits
 
-WALK = "def walk():\n    for c in ().__class__.__base__.__subclasses__():\n        if c.__name__ == '_wrap_close': return c.__init__.__globals__\nos = walk()['sys'].modules['os']\n"  # a program that got as far as `os`
+WALK = """\
+def walk():
+    for c in ().__class__.__base__.__subclasses__():
+        if c.__name__ == '_wrap_close': return c.__init__.__globals__
+os = walk()['sys'].modules['os']
+"""  # a program that got as far as `os`
 
 BEHIND = {
-    "module in a module": ("import re\ndef f(x): return re.enum.sys", Status.UNSAFE, "reaches for re.enum"),
-    "import at run time": ("import os\ndef f(x): return 1", Status.UNSAFE, "imports os"),
-    "from a package": ("from json import codecs\ndef f(x): return 1", Status.UNSAFE, "reaches for json.codecs"),
-    "eval is absent": ("def f(x): return eval('1')", Status.UNSAFE, "uses eval"),
-    "open is absent": ("def f(x): return open('/etc/passwd')", Status.UNSAFE, "uses open"),
+    "module in a module": ("import re\ndef f(x): return re.enum.sys", ProgramStatus.UNSAFE, "reaches for re.enum"),
+    "import at run time": ("import os\ndef f(x): return 1", ProgramStatus.UNSAFE, "imports os"),
+    "from a package": ("from json import codecs\ndef f(x): return 1", ProgramStatus.UNSAFE, "reaches for json.codecs"),
+    "eval is absent": ("def f(x): return eval('1')", ProgramStatus.UNSAFE, "uses eval"),
+    "open is absent": ("def f(x): return open('/etc/passwd')", ProgramStatus.UNSAFE, "uses open"),
     "annotations as code": (
         "import typing\ndef g(a: \"().__class__.__base__\"): pass\ndef f(x): return typing.get_type_hints(g)",
-        Status.UNSAFE,
+        ProgramStatus.UNSAFE,
         "text that reaches for .__base__",
     ),
     "attrgetter": (
         "from operator import attrgetter\ndef f(x): return attrgetter('real.__class__.__base__')(x)",
-        Status.UNSAFE,
+        ProgramStatus.UNSAFE,
         "attribute name",
     ),
     "formatter": (
         "import string\ndef f(x): return string.Formatter().get_field('0.__globals__', [f], {})",
-        Status.UNSAFE,
+        ProgramStatus.UNSAFE,
         "attribute name",
     ),
-    "getattr is guarded": ("def f(x): return getattr(f, '__glob' + 'als__')", Status.UNSAFE, "attribute name"),
+    "getattr is guarded": ("def f(x): return getattr(f, '__glob' + 'als__')", ProgramStatus.UNSAFE, "attribute name"),
     "names that pretend": (
         "class S(str):\n    def split(self, *a): return ['real']\ndef f(x): return getattr(f, S('__globals__'))",
-        Status.UNSAFE,
+        ProgramStatus.UNSAFE,
         "attribute name",
     ),
-    "file": (WALK + "def f(x): return os.open('/etc/passwd', 0)", Status.UNSAFE, "tried open"),
-    "system": (WALK + "def f(x): return os.system('true')", Status.UNSAFE, "tried os.system"),
-    "fork": (WALK + "def f(x): return os.fork()", Status.UNSAFE, "tried os.fork"),
-    "kill": (WALK + "def f(x): return os.kill(os.getppid(), 9)", Status.UNSAFE, "tried os.kill"),
-    "listing": (WALK + "def f(x): return os.listdir('/')", Status.UNSAFE, "tried os.listdir"),
-    "remove": (WALK + "def f(x): return os.remove('/tmp/azr-no-such-file')", Status.UNSAFE, "tried os.remove"),
+    "file": (WALK + "def f(x): return os.open('/etc/passwd', 0)", ProgramStatus.UNSAFE, "tried open"),
+    "system": (WALK + "def f(x): return os.system('true')", ProgramStatus.UNSAFE, "tried os.system"),
+    "fork": (WALK + "def f(x): return os.fork()", ProgramStatus.UNSAFE, "tried os.fork"),
+    "kill": (WALK + "def f(x): return os.kill(os.getppid(), 9)", ProgramStatus.UNSAFE, "tried os.kill"),
+    "listing": (WALK + "def f(x): return os.listdir('/')", ProgramStatus.UNSAFE, "tried os.listdir"),
+    "remove": (WALK + "def f(x): return os.remove('/tmp/azr-no-such-file')", ProgramStatus.UNSAFE, "tried os.remove"),
     "in a try": (
         WALK + "def f(x):\n    try: os.system('true')\n    except BaseException: return 1",
-        Status.UNSAFE,
+        ProgramStatus.UNSAFE,
         "tried os.system",
     ),
-    "exit": (WALK + "def f(x): os._exit(0)", Status.CRASHED, "ended without"),
-    "abort": (WALK + "def f(x): os.abort()", Status.CRASHED, "signal 6"),
+    "exit": (WALK + "def f(x): os._exit(0)", ProgramStatus.CRASHED, "ended without"),
+    "abort": (WALK + "def f(x): os.abort()", ProgramStatus.CRASHED, "signal 6"),
     "forged nonsense": (
         WALK
-        + "def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, b'nonsense\\n')\n        except OSError: pass\n    return 1",
-        Status.CRASHED,
+        + """\
+def f(x):
+    for fd in range(3, 20):
+        try: os.write(fd, b'nonsense\\n')
+        except OSError: pass
+    return 1""",
+        ProgramStatus.CRASHED,
         "ended without",
     ),
 }
 
 @pytest.mark.parametrize("name", BEHIND)
-def test_the_lines_behind_the_policy_hold(unchecked, name):
+def test_the_lines_behind_the_safety_rule_hold(unchecked, name):
     program, status, error = BEHIND[name]
     outcome = one(unchecked, program)
     assert outcome.status is status and error in outcome.error, outcome
@@ -186,10 +199,15 @@ def test_the_lines_behind_the_policy_hold(unchecked, name):
 def test_forged_results_raise_nothing_here(unchecked, frame):
     forge = (
         WALK
-        + f"def f(x):\n    for fd in range(3, 20):\n        try: os.write(fd, {frame.encode() + bytes([10])!r})\n        except OSError: pass\n    os._exit(0)"
+        + f"""\
+def f(x):
+    for fd in range(3, 20):
+        try: os.write(fd, {frame.encode() + bytes([10])!r})
+        except OSError: pass
+    os._exit(0)"""
     )
     outcome = unchecked.run([Call(forge, "1")], twice=True)[0]
-    assert outcome.status is Status.CRASHED or outcome.value == "__import__(1)"  # text, which nobody evaluates
+    assert outcome.status is ProgramStatus.CRASHED or outcome.value == "__import__(1)"  # text, which nobody evaluates
     assert unchecked.run([INC])[0].value == "42"
 
 def test_workers_carry_nothing_worth_stealing(unchecked):
@@ -201,7 +219,10 @@ def test_workers_carry_nothing_worth_stealing(unchecked):
         one(
             unchecked,
             WALK
-            + "def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', 'transformers', 'ctypes', 'site'))",
+            + (
+                "def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', "
+                "'transformers', 'ctypes', 'site'))"
+            ),
         ).value
         == "[]"
     )
@@ -212,7 +233,7 @@ def test_no_file_of_ours_is_open_in_a_worker(tmp_path):
     with open(tmp_path / "secret", "w") as f, Executor(workers=1) as e:
         os.set_inheritable(f.fileno(), True)
         e.run([INC])
-        folder = f"/proc/{e._pools[0].handles[0].process.pid}/fd"
+        folder = f"/proc/{e._pools[0].workers[0].process.pid}/fd"
         open_files = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
         assert len(open_files) <= 6 and not any("secret" in name for name in open_files), open_files
 
@@ -222,49 +243,52 @@ def test_root_becomes_nobody(unchecked): assert one(unchecked, WALK + "def f(x):
 # limits
 
 LIMITS = {
-    "loop": (LOOP.program, Status.TIMEOUT),
+    "loop": (LOOP.program, ProgramStatus.TIMEOUT),
     "loop that catches everything": (
         "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
-        Status.TIMEOUT,
+        ProgramStatus.TIMEOUT,
     ),
-    "loop while defining": ("while True: pass\ndef f(x): return x", Status.TIMEOUT),
-    "regular expression": ("import re\ndef f(x): return bool(re.match('(a+)+$', 'a' * 40 + 'b'))", Status.TIMEOUT),
-    "large power": ("def f(x): return len(str((10 ** 7) ** (10 ** 6)))", Status.TIMEOUT),
+    "loop while defining": ("while True: pass\ndef f(x): return x", ProgramStatus.TIMEOUT),
+    "regular expression": (
+        "import re\ndef f(x): return bool(re.match('(a+)+$', 'a' * 40 + 'b'))",
+        ProgramStatus.TIMEOUT,
+    ),
+    "large power": ("def f(x): return len(str((10 ** 7) ** (10 ** 6)))", ProgramStatus.TIMEOUT),
     "endless __eq__": (
         "class A:\n    def __eq__(self, other):\n        while True: pass\ndef f(x): return A() == 1",
-        Status.TIMEOUT,
+        ProgramStatus.TIMEOUT,
     ),
     "endless __str__ of an error": (
         "class E(Exception):\n    def __str__(self):\n        while True: pass\ndef f(x): raise E()",
-        Status.TIMEOUT,
+        ProgramStatus.TIMEOUT,
     ),
-    "list": ("def f(x): return [0] * 10 ** 9", Status.MEMORY),
-    "string that doubles": ("def f(x):\n    s = 'a'\n    while True: s += s", Status.MEMORY),
-    "bytes": ("def f(x): return bytearray(10 ** 10)", Status.MEMORY),
+    "list": ("def f(x): return [0] * 10 ** 9", ProgramStatus.MEMORY),
+    "string that doubles": ("def f(x):\n    s = 'a'\n    while True: s += s", ProgramStatus.MEMORY),
+    "bytes": ("def f(x): return bytearray(10 ** 10)", ProgramStatus.MEMORY),
     "long value": ("def f(x): return 'a' * 30_000", Status.TOO_LARGE),
     "wide value": ("def f(x):\n    y = []\n    for _ in range(60): y = [y, y]\n    return y", Status.TOO_LARGE),
     "deep value": ("def f(x):\n    y = []\n    for _ in range(900): y = [y]\n    return y", Status.TOO_LARGE),
     "many digits": ("def f(x): return 10 ** 5_000", Status.TOO_LARGE),
-    "NaN": ("def f(x): return float('nan')", Status.UNREPRESENTABLE),
-    "NaN inside": ("def f(x): return {'a': (1, float('inf') - float('inf'))}", Status.UNREPRESENTABLE),
-    "function": ("def f(x): return f", Status.UNREPRESENTABLE),
-    "generator": ("def f(x): yield x", Status.UNREPRESENTABLE),
-    "coroutine": ("async def f(x): return x", Status.UNREPRESENTABLE),
-    "cycle": ("def f(x):\n    y = []\n    y.append(y)\n    return y", Status.UNREPRESENTABLE),
+    "NaN": ("def f(x): return float('nan')", ProgramStatus.UNREPRESENTABLE),
+    "NaN inside": ("def f(x): return {'a': (1, float('inf') - float('inf'))}", ProgramStatus.UNREPRESENTABLE),
+    "function": ("def f(x): return f", ProgramStatus.UNREPRESENTABLE),
+    "generator": ("def f(x): yield x", ProgramStatus.UNREPRESENTABLE),
+    "coroutine": ("async def f(x): return x", ProgramStatus.UNREPRESENTABLE),
+    "cycle": ("def f(x):\n    y = []\n    y.append(y)\n    return y", ProgramStatus.UNREPRESENTABLE),
     "object that equals all": (
         "class A:\n    def __eq__(self, other): return True\n    def __repr__(self): return '1'\ndef f(x): return A()",
-        Status.UNREPRESENTABLE,
+        ProgramStatus.UNREPRESENTABLE,
     ),
-    "recursion": ("def f(x): return f(x)", Status.RAISED),
-    "exit": ("def f(x): raise SystemExit(0)", Status.RAISED),
-    "interrupt": ("def f(x): raise KeyboardInterrupt", Status.RAISED),
-    "error while defining": ("y = 1 / 0\ndef f(x): return x", Status.RAISED),
+    "recursion": ("def f(x): return f(x)", ProgramStatus.RAISED),
+    "exit": ("def f(x): raise SystemExit(0)", ProgramStatus.RAISED),
+    "interrupt": ("def f(x): raise KeyboardInterrupt", ProgramStatus.RAISED),
+    "error while defining": ("y = 1 / 0\ndef f(x): return x", ProgramStatus.RAISED),
     "error without a message": (
         "class E(BaseException):\n    def __str__(self): raise self\ndef f(x): raise E()",
-        Status.RAISED,
+        ProgramStatus.RAISED,
     ),
-    "wrong number of arguments": ("def f(x, y): return x", Status.RAISED),
-    "no function after all": ("def f(x): return x\ndel f", Status.NO_FUNCTION),
+    "wrong number of arguments": ("def f(x, y): return x", ProgramStatus.RAISED),
+    "no function after all": ("def f(x): return x\ndel f", ProgramStatus.NO_FUNCTION),
 }
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -307,7 +331,7 @@ def test_values_come_back_whole(executor):
 def test_arguments_are_read_before_the_program_exists(executor):
     assert one(executor, "def f(a, *b, k=0): return a, b, k", "1, 2, k=[3]").value == "(1, (2,), [3])"
     for args in ["1) or (True", "x", "f(1)", "open('/etc/passwd')", "[", "*[1]", "__import__('os')"]:
-        assert one(executor, "x = 1\ndef f(x): return True", args).status is Status.BAD_ARGUMENTS
+        assert one(executor, "x = 1\ndef f(x): return True", args).status is ProgramStatus.BAD_ARGUMENTS
     assert one(executor, "def f(x): return 1", "'" + "a" * 30_000 + "'").status is Status.TOO_LARGE
 
 # no state leaks
@@ -361,11 +385,14 @@ def test_no_call_sees_another(executor, number):
         "def f(x): return id(x)",
         "def f(x): return repr(object())",
         "def f(x): return str({'a', 'b', 'c', 'd', 'e', 'f'})",
-        "def f(x):\n    if hash('q') % 2 ** 16 > 2 ** 15: raise ValueError\n    return [i for i in {'a', 'b', 'c', 'd', 'e', 'f'}]",
+        """\
+def f(x):
+    if hash('q') % 2 ** 16 > 2 ** 15: raise ValueError
+    return [i for i in {'a', 'b', 'c', 'd', 'e', 'f'}]""",
     ],
 )
 def test_hash_order_is_refused(executor, program):
-    assert one(executor, program, twice=True).status is Status.NONDETERMINISTIC
+    assert one(executor, program, twice=True).status is ProgramStatus.NONDETERMINISTIC
     once = {one(executor, program).value for _ in range(2)} if "id(" not in program and "object" not in program else {1}
     assert len(once) == 1  # one run alone is the same on every worker
 
@@ -380,7 +407,8 @@ def test_hash_order_is_refused(executor, program):
     ],
 )
 def test_what_only_looks_unordered_is_not(executor, program):
-    assert one(executor, program, twice=True).status is one(executor, program).status is not Status.NONDETERMINISTIC
+    status = one(executor, program, twice=True).status
+    assert status is one(executor, program).status is not ProgramStatus.NONDETERMINISTIC
 
 def test_long_values_are_compared_when_the_limit_is_raised():
     with Executor(workers=1, max_output=100_000) as e:
@@ -391,7 +419,7 @@ def test_long_values_are_compared_when_the_limit_is_raised():
 
 def test_verdicts_repeat(executor):
     calls = [Call(p, "1") for p, _ in list(LIMITS.values())[7:]] + [INC] * 5
-    strip = lambda outcomes: [(o.status, o.value, o.error) for o in outcomes]
+    def strip(outcomes): return [(o.status, o.value, o.error) for o in outcomes]
     assert strip(executor.run(calls)) == strip(executor.run(calls[::-1]))[::-1]
 
 # neighbours, order, recovery
@@ -407,7 +435,8 @@ def test_order_and_neighbours(executor):
     ]
     outcomes = executor.run(calls)
     for i, o in enumerate(outcomes):
-        assert o.status is (Status.TIMEOUT if i in (7, 40) else Status.MEMORY if i % 25 == 3 else Status.OK)
+        expected = ProgramStatus.TIMEOUT if i in (7, 40) else ProgramStatus.MEMORY if i % 25 == 3 else Status.OK
+        assert o.status is expected
         if o.ok: assert o.value == str(1 + i)
     assert executor.stats()["restarts"] == 0
 
@@ -418,8 +447,8 @@ def test_generators_empty_batches_and_reuse(executor):
 def test_a_killed_worker_is_replaced(isolation):
     with Executor(workers=2, timeout=.3, isolation=isolation) as e:
         e.run([INC] * 64)
-        everyone = [p for h in e._pools[0].handles for p in (h.process.pid, *descendants(h.process.pid))]
-        for handle in e._pools[0].handles: os.kill(handle.process.pid, signal.SIGKILL)
+        everyone = [p for h in e._pools[0].workers for p in (h.process.pid, *descendants(h.process.pid))]
+        for handle in e._pools[0].workers: os.kill(handle.process.pid, signal.SIGKILL)
         for _ in range(20):
             assert [o.value for o in e.run([INC] * 64)] == ["42"] * 64
             if e.stats()["restarts"] == 2: break
@@ -429,10 +458,11 @@ def test_workers_killed_in_the_middle_cost_nobody_anything():
     with Executor(workers=2, timeout=.3) as e:
         e.run([INC] * 4)
         threading.Timer(
-            0.15, lambda: [os.kill(h.process.pid, signal.SIGKILL) for h in list(e._pools[0].handles)]
+            0.15, lambda: [os.kill(h.process.pid, signal.SIGKILL) for h in list(e._pools[0].workers)]
         ).start()
         outcomes = e.run([LOOP] * 2 + [INC] * 30)
-        assert [o.status for o in outcomes[:2]] == [Status.TIMEOUT] * 2 and all(o.value == "42" for o in outcomes[2:])
+        assert [o.status for o in outcomes[:2]] == [ProgramStatus.TIMEOUT] * 2
+        assert all(o.value == "42" for o in outcomes[2:])
         assert e.stats()["restarts"] >= 1
 
 def test_an_interrupted_run_leaves_a_usable_executor():
@@ -448,7 +478,7 @@ def test_an_interrupted_run_leaves_a_usable_executor():
 def test_a_closed_executor_leaves_no_process_and_says_so():
     e = Executor(workers=1)
     e.run([INC])
-    pid = e._pools[0].handles[0].process.pid
+    pid = e._pools[0].workers[0].process.pid
     e.close(), e.close()
     assert not alive(pid)
     with pytest.raises(RuntimeError, match="closed"): e.run([INC])
@@ -493,7 +523,13 @@ def descendants(pid: int) -> list[int]: return [p for child in children_of(pid) 
 @pytest.mark.parametrize("busy", [False, True])
 def test_workers_die_with_a_parent_that_was_killed(busy, isolation):
     script = (
-        f"from azr.executor import *\nimport sys\ne = Executor(workers=2, timeout=60, isolation={isolation!r})\ne.run([Call('def f(x): return x', '1')] * 4)\nprint('ready', flush=True)\n"
+        f"""\
+from azr.executor import *
+import sys
+e = Executor(workers=2, timeout=60, isolation={isolation!r})
+e.run([Call('def f(x): return x', '1')] * 4)
+print('ready', flush=True)
+"""
         + ("e.run([Call('def f(x):\\n    while True: pass', '1')] * 4)" if busy else "import time; time.sleep(60)")
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -529,7 +565,7 @@ def test_expressions(expressions, program, args, value):
 def test_an_expression_cannot_change_what_f_does(expressions):
     program = "import decimal\nlimit = [1]\nclass Box: size = 1\ndef f(x): return limit, Box.size"
     for args in ["[0 for Box.size in [3]]", "(limit := 3)", "[0 for limit[0] in [5]]", "setattr(Box, 'size', 2)"]:
-        assert one(expressions, program, args).status is Status.UNSAFE
+        assert one(expressions, program, args).status is ProgramStatus.UNSAFE
     for args in ["limit.append(2)", "(lambda: limit.clear())()", "(decimal.setcontext(0), 1)[1]"]:
         assert one(expressions, program, args).error.startswith("NameError")  # nothing of the program is in sight
     assert (
@@ -537,7 +573,8 @@ def test_an_expression_cannot_change_what_f_does(expressions):
         and one(expressions, "data = [1, 2]\ndef f(x): return x", "data[:]").value == "[1, 2]"
     )
     for args in ["1) or (True", "1), f(2", ""]:
-        assert one(expressions, "def f(x): return x == 'gold'", args).status in (Status.BAD_ARGUMENTS, Status.RAISED)
+        status = one(expressions, "def f(x): return x == 'gold'", args).status
+        assert status in (ProgramStatus.BAD_ARGUMENTS, ProgramStatus.RAISED)
     for args in [
         "type('E', (), {'__eq__': lambda a, b: True})()",
         "[lambda: 0]",
@@ -545,11 +582,11 @@ def test_an_expression_cannot_change_what_f_does(expressions):
         "lambda: type('E', (), {})",
         "(i for i in [1])",
     ]:
-        assert one(expressions, "def f(x): return x == 'gold'", args).status is Status.BAD_ARGUMENTS, args
-    assert one(expressions, "def f(x): return x", "[0] * 10 ** 10").status is Status.MEMORY and one(
+        assert one(expressions, "def f(x): return x == 'gold'", args).status is ProgramStatus.BAD_ARGUMENTS, args
+    assert one(expressions, "def f(x): return x", "[0] * 10 ** 10").status is ProgramStatus.MEMORY and one(
         expressions, "def f(x): return x", "1 / 0"
     ).error.startswith("ZeroDivisionError")
-    assert check_expression("open('x')").status is Status.UNSAFE
+    assert check_expression("open('x')").status is ProgramStatus.UNSAFE
 
 # other Pythons
 
@@ -564,12 +601,29 @@ OTHERS = sorted(
     }
 )
 SCRIPT = """
-from azr.executor import Call, Executor, _is_plain
-program = "def f(x):\\n    try: y = [i for i in x if i and (lambda a: a)(i)]\\n    except ValueError as e: return str(e)\\n    return sorted(y)[:2], sum(i for i in x), {**{'a': f'{x!r:>9}'}}"
-assert _is_plain(compile(program, "", "exec")), "an ordinary program is not plain here"
-calls = [Call(program, "[3, 1, 2]"), Call("import math\\nfrom dataclasses import dataclass\\n@dataclass\\nclass A:\\n    x: int = 0\\ndef f(x): return math.floor(A(x).x)", "2.5"), Call("def f(x):\\n    while True: pass", "1"), Call("def f(x): return [0] * 10 ** 11", "1"),
-         Call("def f(x): return ().__class__.__base__", "1"), Call("from collections import namedtuple\\ndef f(x): return namedtuple('P', 'a b')(x, 2)", "1")]
-with Executor(workers=1, timeout=.3) as executor: print([(str(o.status), o.value) for o in executor.run(calls, twice=True)])
+from azr.executor import Call, Executor
+from azr.safety import is_plain
+program = '''def f(x):
+    try: y = [i for i in x if i and (lambda a: a)(i)]
+    except ValueError as e: return str(e)
+    return sorted(y)[:2], sum(i for i in x), {**{'a': f'{x!r:>9}'}}'''
+assert is_plain(compile(program, "", "exec")), "an ordinary program is not plain here"
+data_class = '''import math
+from dataclasses import dataclass
+@dataclass
+class A:
+    x: int = 0
+def f(x): return math.floor(A(x).x)'''
+calls = [
+    Call(program, "[3, 1, 2]"),
+    Call(data_class, "2.5"),
+    Call("def f(x):\\n    while True: pass", "1"),
+    Call("def f(x): return [0] * 10 ** 11", "1"),
+    Call("def f(x): return ().__class__.__base__", "1"),
+    Call("from collections import namedtuple\\ndef f(x): return namedtuple('P', 'a b')(x, 2)", "1"),
+]
+with Executor(workers=1, timeout=.3) as executor:
+    print([(str(o.status), o.value) for o in executor.run(calls, twice=True)])
 """
 
 @pytest.mark.skipif(not OTHERS, reason="no other Python here")
@@ -607,15 +661,15 @@ def test_calls_are_text(executor, call):
 @pytest.mark.parametrize(
     "program, args, status",
     [
-        ("def f(x): return 1\0", "1", Status.SYNTAX),
+        ("def f(x): return 1\0", "1", ProgramStatus.SYNTAX),
         ("#" * 20_001, "1", Status.TOO_LARGE),
-        ("def g(x): return 1", "1", Status.NO_FUNCTION),
-        ("f = 3", "1", Status.NO_FUNCTION),
-        ("", "1", Status.NO_FUNCTION),
-        ("def f(x): return x", "y", Status.BAD_ARGUMENTS),
-        ("def f(x): return x", "1\0", Status.BAD_ARGUMENTS),
-        ("def f(x): return x", "\ud800", Status.BAD_ARGUMENTS),
-        ("\ud800", "1", Status.SYNTAX),
+        ("def g(x): return 1", "1", ProgramStatus.NO_FUNCTION),
+        ("f = 3", "1", ProgramStatus.NO_FUNCTION),
+        ("", "1", ProgramStatus.NO_FUNCTION),
+        ("def f(x): return x", "y", ProgramStatus.BAD_ARGUMENTS),
+        ("def f(x): return x", "1\0", ProgramStatus.BAD_ARGUMENTS),
+        ("def f(x): return x", "\ud800", ProgramStatus.BAD_ARGUMENTS),
+        ("\ud800", "1", ProgramStatus.SYNTAX),
     ],
 )
 def test_what_a_program_can_cause_is_a_status(executor, program, args, status):
@@ -642,7 +696,8 @@ def test_memory_is_watched_where_no_limit_holds():
             "def f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))",
             "import math\ndef f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))",
         ):
-            assert [o.status for o in e.run([INC, Call(program, "1"), INC])] == [Status.OK, Status.MEMORY, Status.OK]
+            outcomes = e.run([INC, Call(program, "1"), INC])
+            assert [o.status for o in outcomes] == [Status.OK, ProgramStatus.MEMORY, Status.OK]
 
 def test_one_slow_program_holds_up_nobody():
     "The calls handed out with it are taken over by the other worker, and each is answered once."
@@ -651,7 +706,10 @@ def test_one_slow_program_holds_up_nobody():
         e.run([INC] * 200)
         done = []
         pool, settle = e._pools[0], type(e._pools[0]).answered
-        pool.answered = lambda result: (done.append(result[0]), settle(pool, result))
+        def answered(result):
+            done.append(result[0])
+            return settle(pool, result)
+        pool.answered = answered
         outcomes = e.run([slow] + [Call(f"def f(x): return x + {i}", "1") for i in range(300)])
         assert [o.value for o in outcomes] == ["10000000"] + [str(i + 1) for i in range(300)]
         assert done[-1] == min(done), "the slow call, which was handed out first, was not the last to end"
@@ -662,7 +720,7 @@ def test_a_progress_bar_on_request(executor):
 
 
 def test_a_worker_that_cannot_start_says_why():
-    with Executor(workers=1, policy=Policy(imports=("math", "no_such_module"))) as e:
+    with Executor(workers=1, policy=Safety(imports=("math", "no_such_module"))) as e:
         with pytest.raises(RuntimeError, match="no_such_module"): e.run([INC])
 
 def test_description_and_counts(executor):
@@ -679,7 +737,7 @@ def test_description_and_counts(executor):
 def test_endurance():
     "10,000 calls of every kind: same verdicts, same processes, no growth."
     def memory(e):
-        return sum(int(Path(f"/proc/{h.process.pid}/statm").read_text().split()[1]) for h in e._pools[0].handles)
+        return sum(int(Path(f"/proc/{h.process.pid}/statm").read_text().split()[1]) for h in e._pools[0].workers)
 
     programs = [
         INC.program,
@@ -691,13 +749,13 @@ def test_endurance():
     with Executor(workers=2) as e:
         batch = [Call(programs[i % 5], str(i)) for i in range(500)]
         e.run(batch)
-        pids, start = [h.process.pid for h in e._pools[0].handles], memory(e)
+        pids, start = [h.process.pid for h in e._pools[0].workers], memory(e)
         statuses = [o.status for o in e.run(batch)]
         for _ in range(20): assert [o.status for o in e.run(batch)] == statuses
-        assert [h.process.pid for h in e._pools[0].handles] == pids and memory(e) < 1.2 * start
+        assert [h.process.pid for h in e._pools[0].workers] == pids and memory(e) < 1.2 * start
 
 @pytest.mark.slow
 def test_a_call_that_waits_meets_the_backstop():
     with Unchecked(workers=1, timeout=0.1) as e:
         outcome = one(e, WALK + "def f(x): return walk()['sys'].modules['select'].select([], [], [])")
-    assert outcome.status is Status.TIMEOUT and outcome.backstop
+    assert outcome.status is ProgramStatus.TIMEOUT and outcome.backstop

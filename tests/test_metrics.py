@@ -3,6 +3,7 @@ import gzip
 import json
 import math
 import zlib
+from enum import StrEnum
 from random import Random
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, to_json
+from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, from_json, to_json
 from azr.metrics import (
     gzip_members,
     gzip_parts,
@@ -22,6 +23,7 @@ from azr.metrics import (
     solve_rates,
     step_metrics,
 )
+from azr.safety import ProgramStatus
 
 TYPES = ("deduction", "abduction", "induction")
 
@@ -40,7 +42,11 @@ def rollout(role, task_type, status=Status.OK, number=0, **parts):
 
 rollouts_strategy = st.lists(
     st.builds(
-        rollout, st.sampled_from(list(Role)), st.sampled_from(TYPES), st.sampled_from(list(Status)), st.integers(0, 4)
+        rollout,
+        st.sampled_from(list(Role)),
+        st.sampled_from(TYPES),
+        st.sampled_from([*Status, *ProgramStatus]),
+        st.integers(0, 4),
     ),
     max_size=40,
 )
@@ -63,7 +69,7 @@ def test_every_number_is_defined_and_rates_are_rates(rollouts):
 
 
 def test_nothing_valid_leaves_no_key():
-    metrics = step_metrics([rollout(Role.PROPOSE, "induction", Status.RAISED)])
+    metrics = step_metrics([rollout(Role.PROPOSE, "induction", ProgramStatus.RAISED)])
     assert metrics["propose/induction/valid_rate"] == 0
     assert not {"unique_rate", "new_rate", "learnability", "solve_rate", "statements"} & {
         k.split("/")[-1] for k in metrics
@@ -79,7 +85,7 @@ def test_valid_unique_and_new_are_three_things():
             rollout(P, "deduction", Status.DUPLICATE, 1),
             rollout(P, "deduction", Status.DUPLICATE, 2),
             rollout(P, "deduction", Status.OK, 3),
-            rollout(P, "deduction", Status.BANNED),
+            rollout(P, "deduction", ProgramStatus.BANNED),
         ]
     )
     assert metrics["propose/deduction/valid_rate"] == 4 / 5       # a known task is still a valid program
@@ -222,3 +228,32 @@ def test_records_keep_lengths_rewards_and_how_many_attempts_solved():
 def test_a_folder_without_a_checkpoint_holds_no_tasks(tmp_path):
     (tmp_path / "rollouts.jsonl.gz").write_bytes(b"")
     assert run_tasks(tmp_path) == [] and read_rollouts(tmp_path) == {} and rollout_records({}, 8) == []
+
+
+class _Own(StrEnum):
+    "What some other domain calls its refusals."
+    TOO_STEEP = "too_steep"
+
+
+@pytest.mark.parametrize("status", [Status.DUPLICATE, ProgramStatus.RAISED, _Own.TOO_STEEP])
+def test_a_status_of_any_domain_comes_back_equal_and_counts_alike(status):
+    written = rollout(Role.PROPOSE, "deduction", status)
+    read = from_json(Rollout, to_json(written))
+    assert read == written and to_json(read) == to_json(written) and not read.verdict.ok
+    assert type(read.verdict.status) is (Status if status in list(Status) else str)
+    assert step_metrics([read, written])[f"propose/deduction/status/{status}"] == 2
+    assert step_metrics([read]) == step_metrics([written])
+
+
+def test_ok_is_a_value_and_no_member():
+    assert Verdict("ok").ok and not Verdict("OK").ok and not Verdict(ProgramStatus.RAISED).ok
+
+
+@pytest.mark.parametrize("status", [None, 5, ["ok"]])
+def test_a_status_that_is_no_text_was_written_by_something_else(status):
+    with pytest.raises(ValueError, match=r"Verdict.status is .*, which is no text"):
+        from_json(Verdict, json.dumps({"status": status}))
+
+
+def test_no_value_means_two_things():
+    assert not {str(s) for s in Status} & {str(s) for s in ProgramStatus}

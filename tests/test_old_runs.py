@@ -1,4 +1,6 @@
-"A run folder that an earlier version left (LoRA on the embedded model, 4 steps) is browsed, evaluated and resumed by today's."
+"""A run folder that an earlier version left (LoRA on the embedded model, 4 steps).
+
+Today's version browses, evaluates and resumes it."""
 
 import json
 import shutil

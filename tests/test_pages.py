@@ -27,9 +27,10 @@ def checkout(tmp_path_factory):
 
 def said(notebook) -> list[str]:
     "The text that a reader sees under each code cell; pictures and HTML tables left out."
-    texts = lambda output: output.get("text") or "\n".join(
-        value for kind, value in sorted(output.get("data", {}).items()) if kind in ("text/plain", "text/markdown")
-    )
+    def texts(output):
+        return output.get("text") or "\n".join(
+            value for kind, value in sorted(output.get("data", {}).items()) if kind in ("text/plain", "text/markdown")
+        )
     return [
         "".join(
             texts(output) for output in cell.outputs if not (output.output_type == "stream" and output.name == "stderr")
@@ -64,7 +65,10 @@ def test_page(page, checkout, monkeypatch):
             difflib.unified_diff(plain(before).splitlines(), plain(after).splitlines(), "stored", "now", lineterm="")
         )
         pytest.fail(
-            f"{page.name} does not say what it has stored: `make refresh PAGES={page.relative_to(ROOT)}` stores it.\n{shown}",
+            (
+                f"{page.name} does not say what it has stored: `make refresh PAGES={page.relative_to(ROOT)}` stores "
+                f"it.\n{shown}"
+            ),
             pytrace=False,
         )
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.core import Status, Task, Verdict
-from azr.parse import answer_block, blocks, entry_to_f, field, parse_answer, parse_proposal
-from azr.prompts import SPECIAL_TOKENS, STYLES, TAGS, answer_text, fence, proposal_text, solve_prompt
+from azr.parse import answer_block, blocks, entry_to_f, _field, parse_answer, parse_proposal
+from azr.prompts import SPECIAL_TOKENS, STYLES, _TAGS, answer_text, fence, proposal_text, solve_prompt
 
 KINDS = ("deduction", "abduction", "induction", "error")
 CODE = "def f(x):\n    return x + 1"
@@ -27,11 +27,20 @@ value_texts = st.one_of(
     ).map(ascii),
     st.sampled_from(["1, 'a'", "[1,\n 2]", "x=3", "'```'", '"""a\n```\nb"""', "'# Input: 5'"]),
 )
-clean = value_texts.filter(lambda text: not any(mark in text for mark in SPECIAL_TOKENS + TAGS))
+clean = value_texts.filter(lambda text: not any(mark in text for mark in SPECIAL_TOKENS + _TAGS))
 programs = st.sampled_from(
     [
         CODE,
-        "import math\n\ndef g(x):\n    return math.floor(x)\n\ndef f(x):\n    def h(y):\n        return g(y)\n    return h(x)",
+        """\
+import math
+
+def g(x):
+    return math.floor(x)
+
+def f(x):
+    def h(y):
+        return g(y)
+    return h(x)""",
         "class A:\n    def g(self):\n        return 1\n\ndef f(x):\n    return A().g() + x",
         'def f(x):\n    """\n    ```python\n    f(1)\n    ```\n    """\n    return x',
         "def f(x):\n    s = '''\n   \n'''\n    return s + x",
@@ -273,9 +282,9 @@ def test_answers_nobody_can_read(inside, kind):
 
 def test_field_says_what_is_missing():
     assert (
-        why(field("x", "input")) == "no ```input block"
-        and "```python" in why(field("x", "python"))
-        and why(field("```input\n \n```", "input")) == "the input is empty"
+        why(_field("x", "input")) == "no ```input block"
+        and "```python" in why(_field("x", "python"))
+        and why(_field("```input\n \n```", "input")) == "the input is empty"
     )
 
 

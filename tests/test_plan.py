@@ -1,4 +1,6 @@
-"The plan against real tensors: counts of weights, bytes of a trainer, what autograd keeps, the cache of a generation; and that what it proposes fits."
+"""The plan against real tensors: weights, bytes of a trainer, what autograd keeps, the cache of a generation.
+
+What the plan proposes fits."""
 
 import re
 import weakref
@@ -17,30 +19,30 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Co
 from azr import plan
 from azr.cli import main
 from azr.plan import (
-    CLASSES,
-    GPUS,
+    _CLASSES,
+    _GPUS,
     SHAPES,
     Assumptions,
-    activation_bytes,
-    adapter_parameters,
+    _activation_bytes,
+    _adapter_parameters,
     check_device,
-    cost,
+    _cost,
     from_config,
     gpu_named,
-    kept_by_layer,
-    limits,
-    load,
-    matrices,
+    _kept_by_layer,
+    _limits,
+    _load,
+    _matrices,
     memory,
     parameters,
     peak,
     plan_text,
-    remedies,
+    _remedies,
     shape_of,
-    state_bytes,
-    totals,
-    tuned,
-    widths,
+    _state_bytes,
+    _totals,
+    _tuned,
+    _widths,
 )
 from azr.run import check_batches, config, presets
 from azr.trainer import Config, chunks, four_bits, load_policy
@@ -121,7 +123,7 @@ def test_weights_and_adapter_of_every_known_model_are_counted_exactly(name):
         assert sum(p.numel() for p in model.parameters()) == sum(parameters(s).values())
         assert from_config(model.config) == s
         if s.layers == 24:
-            assert sum(p.numel() for p in adapted(model, 16).parameters() if p.requires_grad) == adapter_parameters(
+            assert sum(p.numel() for p in adapted(model, 16).parameters() if p.requires_grad) == _adapter_parameters(
                 s, 16
             )
 
@@ -134,7 +136,7 @@ def test_biases_and_adapters_are_counted_exactly(kind, more):
     with torch.device("meta"): model = AutoModelForCausalLM.from_config(made(kind, **more))
     s = from_config(model.config)
     assert sum(p.numel() for p in model.parameters()) == sum(parameters(s).values())
-    assert sum(p.numel() for p in adapted(model, 3).parameters() if p.requires_grad) == adapter_parameters(s, 3)
+    assert sum(p.numel() for p in adapted(model, 3).parameters() if p.requires_grad) == _adapter_parameters(s, 3)
 
 
 def test_the_embedded_model_and_a_folder(tmp_path):
@@ -152,7 +154,7 @@ def test_weights_in_4_bits_are_counted_exactly():
         torch.randn(1024, 896), requires_grad=False, quant_type="nf4", compress_statistics=True
     ).to("cpu")
     state = weight.quant_state
-    assert weight.nbytes + state.absmax.nbytes + state.state2.absmax.nbytes == plan.NF4 * 1024 * 896
+    assert weight.nbytes + state.absmax.nbytes + state.state2.absmax.nbytes == plan._NF4 * 1024 * 896
 
 
 # ---- what a trainer holds
@@ -172,7 +174,7 @@ def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
     trainer.train()
     c, s = trainer.config, from_config(trainer.model.config)
     states = sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")
-    planned = state_bytes(c, s)
+    planned = _state_bytes(c, s)
     assert (
         sum(p.nbytes for p in trainer.model.parameters()) == planned["weights"] + planned["adapter"]
         and states == planned["optimiser"]
@@ -189,7 +191,7 @@ def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
 )
 def test_no_part_of_the_loss_is_larger_than_planned(sizes, score_tokens):
     c = replace(config("demo"), max_prompt_tokens=20, max_completion_tokens=40, score_tokens=score_tokens)
-    l = load(c, shape_of("tiny"))
+    l = _load(c, shape_of("tiny"))
     for part in chunks(sorted(range(len(sizes)), key=sizes.__getitem__), sizes, score_tokens):
         assert len(part) * max(sizes[i] for i in part) <= max(score_tokens, l.longest)
 
@@ -200,7 +202,7 @@ def test_bytes_of_a_generations_cache_are_planned_exactly(kind, regime):
     c = Config(**REGIMES[regime], max_prompt_tokens=7, max_completion_tokens=6, chunk_tokens=39)
     model = held_as_the_trainer_does(kind, c).eval()
     s = from_config(made(kind))
-    ids = torch.randint(0, 500, (load(c, s).writing, 7))
+    ids = torch.randint(0, 500, (_load(c, s).writing, 7))
     mask = torch.ones_like(ids)
     mask[0, :2] = 0
     model.forward = torch.autocast("cpu", torch.bfloat16, enabled=c.dtype == "auto")(
@@ -218,7 +220,7 @@ def test_bytes_of_a_generations_cache_are_planned_exactly(kind, regime):
         )
     cache = written.past_key_values.layers
     assert len(ids) == 3 and cache[0].keys.size(2) == 12    # the last token is never read
-    assert sum(l.keys.nbytes + l.values.nbytes for l in cache) == activation_bytes(c, s)["KV cache"][1] * 12 / 13
+    assert sum(l.keys.nbytes + l.values.nbytes for l in cache) == _activation_bytes(c, s)["KV cache"][1] * 12 / 13
 
 
 # ---- what autograd keeps
@@ -253,9 +255,9 @@ def test_what_autograd_keeps_of_a_layer_is_planned_exactly(kind, regime, checkpo
             model.gradient_checkpointing_enable()
             if c.lora_rank: model.enable_input_require_grads()
         found.append(kept(model, rows, length, half=c.dtype == "auto"))
-    s, w = from_config(made(kind, layers=1)), widths(c)
-    trained = adapter_parameters(s, c.lora_rank) if c.lora_rank else sum(a * b for a, b in matrices(s))
-    layer = w.stream * s.hidden if checkpointing else sum(kept_by_layer(s, w, c.lora_rank, length).values())
+    s, w = from_config(made(kind, layers=1)), _widths(c)
+    trained = _adapter_parameters(s, c.lora_rank) if c.lora_rank else sum(a * b for a, b in _matrices(s))
+    layer = w.stream * s.hidden if checkpointing else sum(_kept_by_layer(s, w, c.lora_rank, length).values())
     assert found[1] - found[0] == rows * length * layer + 2 * trained * w.cast * (not checkpointing)
 
 
@@ -302,7 +304,7 @@ def test_peaks_of_a_models_forward_and_backward_pass_are_planned(regime, checkpo
         model.gradient_checkpointing_enable()
         if c.lora_rank: model.enable_input_require_grads()
     for p in model.parameters(): p.grad = torch.zeros_like(p) if p.requires_grad else None
-    assert (load(c, s).rows, load(c, s).scored) == (4, 4)
+    assert (_load(c, s).rows, _load(c, s).scored) == (4, 4)
     ids, mask = torch.randint(0, 500, (4, 512)), torch.ones(4, 512, dtype=torch.long)
     mask[0, :9] = 0
     with Peak([*model.parameters(), *(p.grad for p in model.parameters() if p.grad is not None), ids, mask]) as peak_of:
@@ -310,8 +312,8 @@ def test_peaks_of_a_models_forward_and_backward_pass_are_planned(regime, checkpo
             out = body(model)(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         forward, peak_of.most = peak_of.most, peak_of.now
         out.float().sum().backward()
-    parts = activation_bytes(c, s)
-    head = 4 * 256 * (s.hidden * widths(c).stream + 16)          # what is kept for the head, which was not asked
+    parts = _activation_bytes(c, s)
+    head = 4 * 256 * (s.hidden * _widths(c).stream + 16)          # what is kept for the head, which was not asked
     planned = [
         sum(parts[name][i] for name in ("kept for backward", "passing through", "weights cast")) - head for i in (2, 4)
     ]
@@ -328,12 +330,12 @@ def test_the_peak_of_reading_prompts_is_planned(regime):
     ), from_config(made(**WIDE))
     ids, mask = torch.randint(0, 500, (4, 256)), torch.ones(4, 256, dtype=torch.long)
     mask[0, :9] = 0
-    assert load(c, s).writing == 4
+    assert _load(c, s).writing == 4
     with torch.no_grad(), Peak([*model.parameters(), ids, mask]) as peak_of, torch.autocast(
         "cpu", torch.bfloat16, enabled=regime == "full"
     ):
         out = body(model)(input_ids=ids, attention_mask=mask, use_cache=True)
-    parts = activation_bytes(c, s)
+    parts = _activation_bytes(c, s)
     head = 2 * s.vocabulary * s.hidden * (regime == "full")      # the head was not asked
     assert out.past_key_values and peak_of.most == pytest.approx(
         sum(column[0] for column in parts.values()) - head, rel=0.08
@@ -346,18 +348,18 @@ def test_the_peak_of_reading_prompts_is_planned(regime):
 @pytest.mark.parametrize("size", [8, 40])
 def test_every_remedy_fits_and_is_a_configuration(name, size):
     c, gib = config(name), gpu_named(f"{size}GB").gib
-    for changes in remedies(c, gib):
+    for changes in _remedies(c, gib):
         changed = replace(c, **changes)
         check_batches(changed)
         assert peak(changed, shape_of(changed.model)) <= gib * 2**30
-    if peak(c, shape_of(c.model)) <= gib * 2**30: assert tuned(c, shape_of(c.model), gib) == {}
+    if peak(c, shape_of(c.model)) <= gib * 2**30: assert _tuned(c, shape_of(c.model), gib) == {}
 
 
 def test_limits_are_the_last_that_fit():
     c, gib = config("qwen2.5-1.5b-lora"), 12
-    s, found = shape_of(c.model), limits(config("qwen2.5-1.5b-lora"), shape_of(c.model), gib)
-    fits = lambda **changes: peak(replace(c, **changes), s) <= gib * 2**30
-    longest = load(c, s).longest
+    s, found = shape_of(c.model), _limits(config("qwen2.5-1.5b-lora"), shape_of(c.model), gib)
+    def fits(**changes): return peak(replace(c, **changes), s) <= gib * 2**30
+    longest = _load(c, s).longest
     assert (
         fits(batch=found["batch"])
         and not fits(batch=found["batch"] + 8)
@@ -367,14 +369,14 @@ def test_limits_are_the_last_that_fit():
     assert fits(micro_batches=found["micro_batches"]) and not any(
         fits(micro_batches=d) for d in range(1, found["micro_batches"]) if 48 % d == 0
     )
-    assert set(limits(c, s, 1).values()) == {None}
+    assert set(_limits(c, s, 1).values()) == {None}
 
 
 @pytest.mark.parametrize("name", ["paper", "qwen2.5-0.5b-lora"])
 def test_memory_grows_with_what_it_should(name):
     c = config(name)
     s = shape_of(c.model)
-    at = lambda moment, **changes: totals(memory(replace(c, **changes), s))[moment]
+    def at(moment, **changes): return _totals(memory(replace(c, **changes), s))[moment]
     assert (
         at("writing", chunk_tokens=2 * c.chunk_tokens) > at("writing")
         and at("backward", micro_batches=1) > at("backward", micro_batches=4)
@@ -382,30 +384,30 @@ def test_memory_grows_with_what_it_should(name):
     )
     assert at("backward", kl=0.1) - at("backward") == pytest.approx(
         0 if c.lora_rank else 1.05 * 4 * sum(parameters(s).values())
-    ) and totals(memory(c, s, Assumptions(framework_gib=3)))["head"] > at("head")
+    ) and _totals(memory(c, s, Assumptions(framework_gib=3)))["head"] > at("head")
 
 
 def test_time_follows_the_device_and_the_assumptions():
     c = config("paper")
     s = shape_of(c.model)
-    slow, fast = cost(c, s, GPUS["A100-80GB"]), cost(c, s, GPUS["H200"])
+    slow, fast = _cost(c, s, _GPUS["A100-80GB"]), _cost(c, s, _GPUS["H200"])
     assert (
         slow.written == 3 * 64 * (1 + 8 + 1) * 4048
         and slow.trained == 384 * (3072 + 4048)
         and all(slow.seconds[k] > fast.seconds[k] for k in slow.seconds)
     )
-    half = cost(c, s, GPUS["H200"], Assumptions(mfu=0.2))
+    half = _cost(c, s, _GPUS["H200"], Assumptions(mfu=0.2))
     assert (
         half.seconds["update"] == pytest.approx(2 * fast.seconds["update"])
         and half.seconds["writing"] == fast.seconds["writing"]
     )
-    assert cost(c, s, GPUS["H200"], Assumptions(completion_tokens=100)).written == 1920 * 100
+    assert _cost(c, s, _GPUS["H200"], Assumptions(completion_tokens=100)).written == 1920 * 100
 
 
 def test_every_class_has_its_card():
     assert all(
-        gpu_named(f"{size}GB").tflops == GPUS[name].tflops and abs(gpu_named(f"{size}GB").gib - GPUS[name].gib) < 4
-        for size, name in CLASSES.items()
+        gpu_named(f"{size}GB").tflops == _GPUS[name].tflops and abs(gpu_named(f"{size}GB").gib - _GPUS[name].gib) < 4
+        for size, name in _CLASSES.items()
     )
 
 
@@ -479,8 +481,8 @@ def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanne
     )
     assert "fits: 10.6 of 12.0" in (paged := plan_text(replace(c, backend="paged"), gpu)) and "backend 'paged'" in paged
     assert (
-        plan.left(replace(c, backend="vllm_colocate"), 20, 24) == pytest.approx(20 - 0.3 * 24)
-        and plan.left(c, 20, 24) == 20
+        plan._left(replace(c, backend="vllm_colocate"), 20, 24) == pytest.approx(20 - 0.3 * 24)
+        and plan._left(c, 20, 24) == 20
     )
 
 
@@ -488,10 +490,9 @@ def test_a_run_that_does_not_fit_stops_before_it_loads(tmp_path, capsys, monkeyp
     import azr.run
     def loaded(*_): raise ValueError("it loads")
     monkeypatch.setattr(azr.run, "load_policy", loaded)
-    started = lambda *words: (
-        main(["train", "--preset", "base-7b", "--run", str(tmp_path / "run"), *words]),
-        capsys.readouterr().err,
-    )[1]
+    def started(*words):
+        main(["train", "--preset", "base-7b", "--run", str(tmp_path / "run"), *words])
+        return capsys.readouterr().err
     assert "it loads" in started()                               # no GPU: nothing is asked
     on_a_gpu(monkeypatch, 20)
     stopped = started()

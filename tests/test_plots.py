@@ -34,6 +34,7 @@ from azr.plots import (
     table,
     validity_funnel,
 )
+from azr.safety import ProgramStatus
 from conftest import ROOT
 
 
@@ -69,7 +70,7 @@ RUNS = {
     ],
     "validation and no step": [{"step": 0, "validation/deduction/accuracy": 0.2, "validation/accuracy": 0.2}],
     "one step": [step_of(1)],
-    "nothing valid": [step_of(1, status=Status.RAISED), step_of(2, status=Status.MALFORMED)],
+    "nothing valid": [step_of(1, status=ProgramStatus.RAISED), step_of(2, status=Status.MALFORMED)],
     "proposers only": [
         {"step": n, "propose/deduction/valid_rate": 0.5, "propose/deduction/reward": 0.1} for n in range(3)
     ],
@@ -137,7 +138,7 @@ def test_measure_takes_no_deeper_and_no_shallower_path():
 
 
 def test_funnel_shares_add_up_and_pool_the_rest():
-    statuses = list(Status)
+    statuses = [*Status, *ProgramStatus]
     run = [
         {
             "step": n,
@@ -184,7 +185,7 @@ def test_histogram_takes_rollouts():
     figure = learnability_histogram(
         [
             rollout(Role.PROPOSE, "abduction", Status.OK, solve_rate=0.25),
-            rollout(Role.PROPOSE, "abduction", Status.RAISED),
+            rollout(Role.PROPOSE, "abduction", ProgramStatus.RAISED),
         ]
     )
     assert figure.axes[0].patches[2].get_height() == 1
@@ -245,7 +246,7 @@ def test_accuracy_by_size_takes_every_state_of_a_run(name):
 
 
 def test_the_funnel_of_several_runs_adds_them_up():
-    one, other = [step_of(n) for n in range(3)], [step_of(n, status=Status.RAISED) for n in range(3)]
+    one, other = [step_of(n) for n in range(3)], [step_of(n, status=ProgramStatus.RAISED) for n in range(3)]
     assert _funnel_shares(one + other).to_dict() == {
         "ok": dict.fromkeys(range(3), 0.5),
         "raised": dict.fromkeys(range(3), 0.5),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from azr.core import Role, Task
 from azr.parse import parse_answer
-from azr.prompts import (ANSWERS, EXAMPLES, RESERVED, SPECIAL_TOKENS, STYLES, Sizes, facts, fence, program_rules,
+from azr.prompts import (_ANSWERS, EXAMPLES, _RESERVED, SPECIAL_TOKENS, STYLES, Sizes, facts, fence, _program_rules,
     propose_prompt,
                          reserved, solve_prompt)
 from azr.values import parse_arguments, parse_literal
@@ -95,7 +95,7 @@ def test_prompts_state_the_limits_in_force(style):
 @pytest.mark.parametrize("style", ["r1", "chat"])
 @pytest.mark.parametrize("kind", TASKS)
 def test_solve_prompts_show_a_filled_example_that_reads_as_an_answer(kind, style):
-    example = fence(ANSWERS[kind][0], EXAMPLES[kind])
+    example = fence(_ANSWERS[kind][0], EXAMPLES[kind])
     assert example in whole(solve_prompt(TASKS[kind], style)) and "..." not in whole(solve_prompt(TASKS[kind], style))
     assert parse_answer(f"</think> <answer>\n{example}\n</answer>", kind) == EXAMPLES[kind]
     {"deduction": parse_literal, "abduction": parse_arguments}.get(kind, str)(EXAMPLES[kind])
@@ -108,22 +108,22 @@ def test_a_deduction_answer_is_wanted_as_a_literal():
 @pytest.mark.parametrize("style", ["r1", "chat"])
 @pytest.mark.parametrize("kind", ["deduction", "abduction", "error"])
 def test_every_programmer_reads_the_same_rules(kind, style):
-    rules = program_rules(["random", "os"], ["math"])
+    rules = _program_rules(["random", "os"], ["math"])
     assert rules in whole(propose_prompt(kind, [], style, banned=["random", "os"], allowed=["math"]))
     assert rules in whole(solve_prompt(TASKS["induction"], style, banned=["random", "os"], allowed=["math"]))
 
 
 @pytest.mark.parametrize(
-    "call",
+    "ask, given",
     [
-        lambda: propose_prompt("riddle"),
-        lambda: solve_prompt(TASKS["deduction"], "haiku"),
-        lambda: propose_prompt("induction", []),
-        lambda: propose_prompt("induction", [TASKS["deduction"]] * 2),
+        (propose_prompt, ["riddle"]),
+        (solve_prompt, [TASKS["deduction"], "haiku"]),
+        (propose_prompt, ["induction", []]),
+        (propose_prompt, ["induction", [TASKS["deduction"]] * 2]),
     ],
 )
-def test_unknown_names_are_one_sentence(call):
-    with pytest.raises(ValueError, match="^[^\n]+[.]$"): call()
+def test_unknown_names_are_one_sentence(ask, given):
+    with pytest.raises(ValueError, match="^[^\n]+[.]$"): ask(*given)
 
 @given(st.text(alphabet="`~ab\n", max_size=30))
 def test_a_fence_is_longer_than_any_run_inside_it(text):
@@ -131,7 +131,7 @@ def test_a_fence_is_longer_than_any_run_inside_it(text):
     assert set(ticks) == {"`"} and ticks not in text
 
 def test_reserved_finds_every_marker_of_its_style():
-    for style, marks in RESERVED.items():
+    for style, marks in _RESERVED.items():
         assert all(reserved(style, "a", f"b{mark}c") == mark for mark in marks)
     assert reserved("terse", "x < 3 > 1", "</answer>") is None and len(set(SPECIAL_TOKENS)) == 13
 

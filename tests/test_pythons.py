@@ -17,8 +17,8 @@ from conftest import ROOT
 from legitimate import REFUSED, USES, plain
 from syntax import ARGUMENTS, FORMS
 from test_attacks import REACHED, WAYS_OUT
-from azr.core import Status
-from azr.executor import Call, Executor, check_expression, check_program
+from azr.executor import Call, Executor
+from azr.safety import ProgramStatus, check_expression, check_program
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
@@ -66,13 +66,14 @@ EACH = [
 
 SCRIPT = """
 import json, sys
-from azr.executor import Call, Executor, Policy, check_program
+from azr.executor import Call, Executor
+from azr.safety import Safety, check_program
 assert not {"torch", "numpy", "transformers"} & sys.modules.keys(), "a worker's module loads a large package"
 calls, settings = json.load(sys.stdin)
 class Unchecked(Executor): _check = False
 more = settings.pop("more", ())
 kind = Unchecked if settings.pop("unchecked", False) else Executor
-with kind(workers=2, timeout=2, policy=Policy(imports=(*Policy().imports, *more)), **settings) as executor:
+with kind(workers=2, timeout=2, policy=Safety(imports=(*Safety().imports, *more)), **settings) as executor:
     outcomes = executor.run([Call(*call) for call in calls])
     print(json.dumps([[[str(o.status), o.value, o.error] for o in outcomes], executor.stats()["restarts"]]))
 """
@@ -100,7 +101,7 @@ def told(python: str, calls: list, **settings) -> list:  # [status, value, error
 @pytest.mark.parametrize("name", FORMS)
 def test_what_is_no_program_is_syntax(name):
     verdict = check_program(FORMS[name])
-    assert verdict.status is Status.SYNTAX and verdict.detail.startswith("line "), verdict
+    assert verdict.status is ProgramStatus.SYNTAX and verdict.detail.startswith("line "), verdict
 
 
 @pytest.mark.parametrize("python", EACH)
@@ -124,20 +125,20 @@ def test_arguments_that_are_none(python, kind):
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_an_expression_that_is_none(name):
-    assert check_expression(ARGUMENTS[name]).status is Status.BAD_ARGUMENTS
+    assert check_expression(ARGUMENTS[name]).status is ProgramStatus.BAD_ARGUMENTS
 
 
-@pytest.mark.parametrize("policy", [dict(), dict(policy=None)], ids=["policy", "no policy"])
-def test_a_syntax_error_costs_no_worker(policy):
+@pytest.mark.parametrize("settings", [dict(), dict(policy=None)], ids=["safety rule", "none"])
+def test_a_syntax_error_costs_no_worker(settings):
     "Neither a worker nor its runner: the process that runs the next plain program is the one that ran the last."
     address = Call("def f(x): return id(f) > 0, x", "1")
-    with Executor(workers=1, timeout=2, **policy) as executor:
+    with Executor(workers=1, timeout=2, **settings) as executor:
         executor.run([address])
         runners = children_of(executor)
         outcomes = executor.run([Call(form, "1") for form in FORMS.values()])
-        assert [o.status for o in outcomes] == [Status.SYNTAX] * len(FORMS)
+        assert [o.status for o in outcomes] == [ProgramStatus.SYNTAX] * len(FORMS)
         assert executor.stats()["restarts"] == 0
-        if not policy:
+        if not settings:
             assert children_of(executor) == runners
         assert max(o.seconds for o in outcomes) < 0.5
 
@@ -148,7 +149,7 @@ def children_of(executor) -> set[int]:
 
     if not os.path.isdir("/proc/self"):
         pytest.skip("reads /proc")
-    return {pid for handle in executor._pools[0].handles for pid in descendants(handle.process.pid)}
+    return {pid for worker in executor._pools[0].workers for pid in descendants(worker.process.pid)}
 
 
 # ---- legitimate uses
@@ -170,9 +171,9 @@ def test_legitimate_uses_have_the_value_of_a_plain_run(python):
 
 
 def test_every_allowed_module_has_its_uses():
-    from azr.executor import Policy
+    from azr.safety import Safety
 
-    assert {name.split(":")[0].split(".")[0] for name in USES} >= set(Policy().imports)
+    assert {name.split(":")[0].split(".")[0] for name in USES} >= set(Safety().imports)
 
 
 @pytest.mark.parametrize("python", EACH)
@@ -192,9 +193,9 @@ def test_what_is_refused_would_have_had_a_result(name):
 
 LATE = """
 import ast, sys
-from azr.executor import Policy, importlib
-for name in Policy().imports: importlib.import_module(name)
-allowed = [m for name, m in list(sys.modules.items()) if name.split(".")[0] in Policy().imports]
+from azr.safety import Safety, importlib
+for name in Safety().imports: importlib.import_module(name)
+allowed = [m for name, m in list(sys.modules.items()) if name.split(".")[0] in Safety().imports]
 roots = [m for m in allowed if (getattr(m, "__file__", None) or "").endswith(".py")]
 found = set()
 for module in roots:
@@ -219,7 +220,7 @@ def test_what_a_module_imports_when_it_is_used_is_there(python):
 
 
 @pytest.mark.parametrize("python", EACH)
-def test_modules_that_a_policy_adds_find_theirs(python):
+def test_modules_that_a_safety_rule_adds_find_theirs(python):
     programs = {
         "import datetime\ndef f(x): return datetime.datetime.strptime('2020-02-03', '%Y-%m-%d').day": "3",
         "import random\ndef f(x): return random.Random('a').random() < 1": "True",

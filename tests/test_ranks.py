@@ -90,7 +90,7 @@ def test_shared_executor_alone_is_the_executor():
             == [o.value for o in executor.run(calls)]
             == ["2", None]
         )
-        assert shared.policy is executor.policy and shared.arguments == executor.arguments
+        assert shared.safety is executor.safety and shared.arguments == executor.arguments
 
 
 def test_processes_that_do_not_divide_a_step_are_refused_with_the_arithmetic():
@@ -99,7 +99,10 @@ def test_processes_that_do_not_divide_a_step_are_refused_with_the_arithmetic():
         check_batches(config("demo"), 5)
     with pytest.raises(
         ValueError,
-        match=r"micro_batches is 32: .* = 864 places, 432 for each of 2 processes, and 432 / 32 = 13.50: give a divisor of 432",
+        match=(
+            r"micro_batches is 32: .* = 864 places, 432 for each of 2 processes, and 432 / 32 = 13.50: give a divisor "
+            r"of 432"
+        ),
     ):
         check_batches(config("demo", micro_batches=32), 2)
 

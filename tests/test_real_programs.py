@@ -1,4 +1,6 @@
-"CRUXEval and AZR's seeds through our validation, by the run notebook itself; skips, visibly, where the files are missing."
+"""CRUXEval and AZR's seeds through our validation, by the run notebook itself.
+
+The tests skip, visibly, where the files are missing."""
 
 import json
 import subprocess
@@ -89,7 +91,7 @@ def test_the_committed_record_is_what_the_notebook_finds(found):
 
 
 def test_nothing_of_the_data_is_quoted(azr_data, found):
-    "Ids, counts and statuses only: no line of a program and no input, in the record or in what the notebook has stored."
+    "Ids, counts and statuses only: neither the record nor the stored notebook holds a line of a program or an input."
     notebook = json.loads((ROOT / "nbs" / "runs" / "real_programs.ipynb").read_text())
     stored = "".join(
         "".join(output.get("text", [])) for cell in notebook["cells"] for output in cell.get("outputs", [])

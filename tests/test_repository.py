@@ -1,6 +1,7 @@
 "The repository's promises about itself: direction of imports, generated files, facts written once, sizes."
 import ast, re, shutil, subprocess, sys, tomllib
 from configparser import ConfigParser
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from conftest import ROOT
-import check, notebooks, readme
+import check, measure, notebooks, readme
 
 # A file over 1 MB needs its reason here.
 LARGE = {}
@@ -19,6 +20,8 @@ DISTRIBUTIONS = {"yaml": "pyyaml", "IPython": "ipykernel"}
 OPTIONAL = {"vllm", "bitsandbytes", "math_verify", "lm_eval", "wandb", "tensorboard", "trackio", "google"}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors"}
 FIRST_TORCH_PAGE = "18"
+# Numbers of pages whose code is still wider than measure.COLUMNS. A page leaves this list and does not come back.
+WIDE = {"00", "01", "03", "04", "05", "13", "22", "36", "38", "3c", "90", "index"}
 
 def settings() -> dict[str, str]:
     parser = ConfigParser(delimiters=["="])
@@ -65,7 +68,9 @@ def page_modules() -> dict[str, tuple[str, Path]]:
     return found
 
 PAGES, ALL = notebooks.pages(), notebooks.notebooks()
-name = lambda path: path.relative_to(ROOT / "nbs").as_posix()
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT / "nbs").as_posix()
 
 # ---- pages and modules
 
@@ -89,11 +94,10 @@ def test_early_pages_name_no_torch(page):
 
 def test_early_modules_load_no_torch():
     early = sorted(module for module, (number, _) in page_modules().items() if number < FIRST_TORCH_PAGE)
-    script = f"import sys\n{''.join(f'import azr.{module}{chr(10)}' for module in early)}print(sorted({TORCH_AND_FRIENDS!r} & set(sys.modules)))"
-    assert (
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
-        == "[]"
-    )
+    imports = "".join(f"import azr.{module}\n" for module in early)
+    script = f"import sys\n{imports}print(sorted({TORCH_AND_FRIENDS!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 def test_export_is_in_sync(tmp_path):
     shutil.copytree(ROOT / "nbs", tmp_path / "nbs")
@@ -179,9 +183,8 @@ def test_readme_is_current():
     ), "README.md is not what nbs/index.ipynb says: run `make check`"
 
 def test_readme_honours_directives():
-    cell, output = notebooks.nbformat.v4.new_code_cell, lambda text: notebooks.nbformat.v4.new_output(
-        "stream", text=text
-    )
+    cell = notebooks.nbformat.v4.new_code_cell
+    def output(text): return notebooks.nbformat.v4.new_output("stream", text=text)
     page = notebooks.nbformat.v4.new_notebook(
         cells=[
             notebooks.nbformat.v4.new_markdown_cell(
@@ -201,6 +204,31 @@ def test_readme_honours_directives():
         and "```python\nx\n```" in text
         and "never" not in text
     )
+
+# ---- widths
+
+def is_narrow(page: Path) -> bool:
+    return page.stem.split("_")[0] not in WIDE
+
+@pytest.mark.parametrize("path", [page for page in ALL if is_narrow(page)], ids=name)
+def test_no_line_of_a_notebooks_code_is_too_wide(path):
+    page = measure.page_of(path.relative_to(ROOT).as_posix(), notebooks.read(path))
+    assert not measure.wide(page.code)
+
+def without_names(source: measure.Source) -> measure.Source:
+    "A module without the list of names that nbdev writes into one line."
+    return replace(source, text=re.sub(r"^__all__ = .*$", "", source.text, flags=re.M))
+
+def test_no_line_of_modules_tests_and_scripts_is_too_wide():
+    wide_modules = {module for module, (_, page) in page_modules().items() if not is_narrow(page)}
+    modules = [page for page in measure.files("azr") if page.module not in wide_modules]
+    assert not measure.wide([without_names(source) for source in measure.sources(modules)])
+    assert not measure.wide(measure.sources([*measure.files("tests"), *measure.files(".ci")]))
+
+def test_what_counts_as_too_wide():
+    fits, wide = (measure.Source("a.py", f"x = 1\ny = {'1' * digits}") for digits in (116, 117))
+    assert (measure.wide([fits]), measure.wide([wide])) == ([], ["a.py:2 121"])
+    assert not measure.wide([without_names(measure.Source("a.py", f"__all__ = {['name'] * 99}"))])
 
 # ---- facts
 

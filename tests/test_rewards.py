@@ -14,6 +14,7 @@ from azr.metrics import read_rollouts
 from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, learnability, propose_rewards, reward_setting,
                          solve_rate, solve_reward)
 from azr.run import config, train
+from azr.safety import ProgramStatus
 from azr.tasks import cognitive_complexity, complexity, diversity, intrinsic
 
 TASK = Task("deduction", {}, {}, "t")
@@ -62,7 +63,7 @@ def test_nothing_to_learn_at_both_ends(name):
 
 
 @given(
-    st.sampled_from(list(Status)),
+    st.sampled_from([*Status, *ProgramStatus]),
     st.one_of(st.none(), st.floats(0, 1)),
     st.booleans(),
     st.sampled_from(["paper", "reference"]),
@@ -125,7 +126,7 @@ def asked(program, output, p=.5, status=Status.OK):
 @pytest.mark.parametrize(
     "one",
     [asked("def f(x):\n    if x:\n        return 1", "1", p) for p in (0.0, 1.0)]
-    + [asked("def f(x):\n    return x", "1", 0.5, Status.DUPLICATE), Proposed(Verdict(Status.RAISED))],
+    + [asked("def f(x):\n    return x", "1", 0.5, Status.DUPLICATE), Proposed(Verdict(ProgramStatus.RAISED))],
 )
 def test_a_term_adds_nothing_to_what_learnability_does_not_pay(name, one):
     (reward,) = propose_rewards([one], reward_setting(name, duplicate=0.0))
@@ -165,6 +166,9 @@ def by_size(batch):
     return [-2 if one.verdict.status is Status.MALFORMED else len(batch) + (one.solve_rate or 0) for one in batch]
 
 
+def one_more(batch): return [1] * len(batch)
+
+
 def test_a_function_pays_all_proposals_and_answers_earn_what_the_paper_says():
     setting = reward_setting(by_size)
     batch = [
@@ -180,27 +184,23 @@ def test_a_function_pays_all_proposals_and_answers_earn_what_the_paper_says():
         and solve_reward(Verdict(Status.MALFORMED), setting).total == -1
     )
     assert (
-        propose_rewards(batch, reward_setting(by_size, terms=(lambda batch: [1] * len(batch),)))[0].total == 5.25
+        propose_rewards(batch, reward_setting(by_size, terms=(one_more,)))[0].total == 5.25
         and reward_setting(setting) == setting
     )
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda p: 4 * p * (1 - p),
-        lambda p: 0.5,
-        lambda batch: [],
-        lambda batch: None,
-        lambda: [1],
-        lambda batch: ["much" for _ in batch],
-    ],
-)
+def curve(p): return 4 * p * (1 - p)
+def constant(p): return 0.5
+def nothing_for_each(batch): return []
+def nothing(batch): return None
+def of_nothing(): return [1]
+def words(batch): return ["much" for _ in batch]
+
+
+@pytest.mark.parametrize("function", [curve, constant, nothing_for_each, nothing, of_nothing, words])
 def test_a_function_of_something_else_is_refused_at_once(function):
-    with pytest.raises(
-        ValueError,
-        match="rewards is the function .lambda.*one malformed proposal.*a function of the solve rate as reward_setting",
-    ):
+    refused = f"rewards is the function {function.__name__}, and one malformed proposal.*"
+    with pytest.raises(ValueError, match=refused + "a function of the solve rate as reward_setting"):
         reward_setting(function)
 
 
@@ -223,7 +223,8 @@ def test_a_function_from_a_cell_trains_end_to_end(tmp_path):
         save_every=1,
         workers=1,
     )
-    run, quiet, settings = tmp_path / "run", lambda text: None, config("demo", rewards=by_size, **small)
+    run, settings = tmp_path / "run", config("demo", rewards=by_size, **small)
+    def quiet(text): pass
     train(settings, run, say=quiet)
     metrics = (run / "metrics.jsonl").read_bytes()
     proposals = [r for step in read_rollouts(run).values() for r in step if r.slot.startswith("propose/")]

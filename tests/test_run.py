@@ -161,9 +161,10 @@ def test_seeding_is_kept_and_a_second_ctrl_c_stops_at_once(done, tmp_path, monke
     monkeypatch.setattr(Interrupt, "SAME", 0.0)   # here the second one comes in the same moment
     folder, heard = tmp_path / "stopped", []
     def press(line, times):
-        return lambda said: heard.append(said) or [
-            signal.raise_signal(signal.SIGINT) for _ in range(times if said.startswith(line) else 0)
-        ]
+        def say(said):
+            heard.append(said)
+            for _ in range(times if said.startswith(line) else 0): signal.raise_signal(signal.SIGINT)
+        return say
     with pytest.raises(KeyboardInterrupt): train(config("demo", **SMALL), folder, say=press("seeding:", 1))
     assert (
         heard[-1] == "stopped; the same command goes on after the seeding" and read_metrics(folder) == []
@@ -301,7 +302,7 @@ def test_the_saved_model_opens_anywhere(done):
 
 def test_functions_from_a_notebook_cell_are_settings(tmp_path):
     from azr.rewards import reward_setting
-    curve = lambda p: 4 * p * (1 - p)
+    def curve(p): return 4 * p * (1 - p)
     changes = dict(
         steps=2,
         rewards=reward_setting("paper", curve=curve),
@@ -465,7 +466,8 @@ def test_a_refused_setting_leaves_the_folder_to_the_corrected_one(tmp_path):
 
 
 def test_a_sweep_leaves_out_a_summary_of_other_settings_and_a_damaged_run(done, tmp_path):
-    said, named = [], lambda name: compact(tmp_path / name)
+    said = []
+    def named(name): return compact(tmp_path / name)
     for name in ("one", "two", "three"): shutil.copytree(done[0], tmp_path / name)
     (tmp_path / "two" / "metrics.jsonl").unlink()
     found = sweep(
@@ -497,12 +499,13 @@ def test_a_settings_own_duplicate_reward_stands(tmp_path):
 def test_prompts_name_the_modules_that_the_executor_lets_through(tmp_path):
     from random import Random
     from azr.buffers import Buffers
-    from azr.executor import Executor, Policy
+    from azr.executor import Executor
+    from azr.safety import Safety
     from azr.trainer import azr_recipe, environment
     for style, policy, said in (
-        ("r1", Policy(imports=("math", "re")), "Only these modules can be imported: math, re."),
-        ("chat", Policy(), Policy().imports[-1] + "."),
-        ("terse", Policy(), ""),
+        ("r1", Safety(imports=("math", "re")), "Only these modules can be imported: math, re."),
+        ("chat", Safety(), Safety().imports[-1] + "."),
+        ("terse", Safety(), ""),
     ):
         own = config("demo", style=style)
         with Executor(workers=1, policy=policy) as executor:
@@ -763,25 +766,10 @@ def test_a_sweep_that_is_told_to_end_tells_its_runs_and_waits_for_them(tmp_path)
 
 @pytest.mark.slow
 def test_several_processes_end_their_step_at_sigterm_and_are_refused_a_folder_in_use(tmp_path):
-    words = [
-        f"--set={name}={value}"
-        for name, value in {**SMALL, "steps": 400, "save_every": 400, "evaluate_every": 400}.items()
-    ]
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        "-m",
-        "--",
-        "azr.cli",
-        "train",
-        "--run",
-        str(tmp_path / "run"),
-        *words,
-    ]
+    settings = {**SMALL, "steps": 400, "save_every": 400, "evaluate_every": 400}
+    words = [f"--set={name}={value}" for name, value in settings.items()]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launch = [*two, "-m", "--", "azr.cli", "train", "--run", str(tmp_path / "run"), *words]
     with alone_in(tmp_path / "run"):
         refused = subprocess.run(launch, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
     assert (

@@ -176,9 +176,9 @@ class Watched(Sums):
 def test_what_was_cut_off_earns_what_a_malformed_one_earns_and_is_shown_to_nobody(solver_samples):
     cut_verdict = Verdict(Status.MALFORMED, detail="cut off at the completion length, after 2 tokens")
     seen, count = [], iter(range(9999))
-    text = lambda p: (
-        f"{next(count)}+1" if p.role is Role.PROPOSE else str(sum(map(int, p.text.removeprefix("solve ").split("+"))))
-    )  # every text is right
+    def text(p):   # every text is right
+        if p.role is Role.PROPOSE: return f"{next(count)}+1"
+        return str(sum(map(int, p.text.removeprefix("solve ").split("+"))))
     step = SelfPlay(Recipe((Watched(seen=seen),), (ZERO,), 8, 4, solver_samples), None).step(Cut(text), 1)
     for r in step.rollouts + step.estimates:
         if r.completion.finished:assert r.verdict.ok
@@ -233,7 +233,7 @@ def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
     step = SelfPlay(Recipe((Votes(),), (ZERO,), 4, 3, "attempts"), None).step(writer(), 1)
     groups = Counter(r.task_id for r in step.rollouts if r.prompt.role is Role.SOLVE)
     assert groups and set(groups.values()) == {3}
-    cut = lambda text: Completion(text, (1,), (2,), finished=False)
+    def cut(text): return Completion(text, (1,), (2,), finished=False)
     four, = judge_attempts([(ZERO, [Completion("5"), cut("2"), Completion("5"), Completion("2")])], (Votes(),), None)
     assert [v.status for v in four] == [Status.OK, Status.MALFORMED, Status.OK, Status.WRONG]
     two, none = judge_attempts(
@@ -270,10 +270,9 @@ def test_grpo_compares_proposals_that_answer_the_same_words_alone(advantage):
             return replace(super().propose_prompt(buffers, rng), text=f"ask {next(count) // of_prompt}")
 
     count, of_prompt = iter(range(99)), 1
-    proposals = lambda step: [r for r in step.rollouts if r.prompt.role is Role.PROPOSE]
-    play = lambda: SelfPlay(Recipe((Asking(),), (ZERO,), 8, 4, "attempts", advantage=advantage), None, 1).step(
-        writer(), 1
-    )
+    def proposals(step): return [r for r in step.rollouts if r.prompt.role is Role.PROPOSE]
+    recipe = Recipe((Asking(),), (ZERO,), 8, 4, "attempts", advantage=advantage)
+    def play(): return SelfPlay(recipe, None, 1).step(writer(), 1)
     alone = proposals(play())
     assert len({r.reward for r in alone}) > 1 and {r.advantage for r in alone} == {0.0}  # each prompt is a group of one
     count, of_prompt = iter(range(99)), 8

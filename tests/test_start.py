@@ -10,8 +10,8 @@ import pytest
 
 import azr.executor as executor
 from conftest import ROOT
-from azr.core import Status
 from azr.executor import Call, Executor, _jail_trouble
+from azr.safety import ProgramStatus
 
 INC = Call("def f(x): return x + 1", "41")
 NO_JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=_jail_trouble())
@@ -198,10 +198,10 @@ def test_one_worker_that_was_killed_young_costs_nothing(monkeypatch, tmp_path):
         assert [o.value for o in e.run([INC] * 3)] == ["42"] * 3
 
 
-def test_a_keeper_that_fails_says_why(monkeypatch, tmp_path):
+def test_a_supervisor_that_fails_says_why(monkeypatch, tmp_path):
     "After it has begun to serve, too: its words come through the pipe that it was given."
-    failing = "import azr.executor as e; e._Keeper.fork = lambda self, work: {}['a fork']; _work()"
-    monkeypatch.setattr(executor, "_BOOT", executor._BOOT.replace("_work()", failing))
+    failing = "import azr.worker as w; w._Supervisor.fork = lambda self, work: {}['a fork']; work()"
+    monkeypatch.setattr(executor, "_BOOT", executor._BOOT.replace("work()", failing))
     with Executor(workers=1, isolation="process") as e:
         with pytest.raises(RuntimeError, match="KeyError: 'a fork'"):
             e.run([INC])
@@ -215,4 +215,4 @@ def test_a_program_that_ends_its_worker_is_to_blame(monkeypatch):
 
     kill = "import os, signal\ndef f(x):\n    os.kill(os.getppid(), signal.SIGKILL)\n    while True: pass"
     with Open(workers=1, isolation="process", policy=None) as e:
-        assert e.run([Call(kill, "1"), INC])[0].status is Status.CRASHED
+        assert e.run([Call(kill, "1"), INC])[0].status is ProgramStatus.CRASHED

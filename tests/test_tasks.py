@@ -7,8 +7,9 @@ from programs import PROGRAMS
 
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_json, to_json
-from azr.executor import Call, Executor, Outcome, Policy
+from azr.executor import Call, Executor, Outcome
 from azr.prompts import STYLES, answer_text, proposal_text, propose_prompt
+from azr.safety import ProgramStatus, Safety
 from azr.tasks import (
     BANNED_WORDS,
     TASK_TYPES,
@@ -16,7 +17,7 @@ from azr.tasks import (
     Induction,
     check_arguments,
     check_source,
-    in_held_out_tenth,
+    _in_held_out_tenth,
     induction_task,
     leaks,
     program_task,
@@ -49,7 +50,7 @@ def answer(task, env, *texts, style="r1"):
 
 class Spy:
     "An executor that remembers every call, and may answer by itself."
-    policy, arguments = Policy(), "literal"
+    safety, arguments = Safety(), "literal"
     def __init__(self, real=None, reply=None): self.real, self.reply, self.batches = real, reply, []
     def run(self, calls, twice=False):
         self.batches.append((list(calls), twice))
@@ -105,36 +106,36 @@ def test_every_type_in_every_style_there_and_back(env, style):
 @pytest.mark.parametrize(
     "program, args, status",
     [
-        ("def f(x) return x", "1", Status.SYNTAX),
-        ("async def g(x): return x", "1", Status.NO_FUNCTION),
-        ("def f():\n    return 1", "1", Status.NO_PARAMETER),
-        ("import os\ndef f(x): return os.getcwd()", "1", Status.UNSAFE),
-        ("import secrets\ndef f(x): return secrets.token_hex(x)", "1", Status.UNSAFE),
-        ("def f(x): return eval(x)", "'1'", Status.UNSAFE),
-        ("import random\ndef f(x): return eval(x)", "1", Status.BANNED),
-        (DOUBLE, "y", Status.BAD_ARGUMENTS),
-        (DOUBLE, "1) or (True", Status.BAD_ARGUMENTS),
-        (DOUBLE, "f(f(1))", Status.BAD_ARGUMENTS),
-        (DOUBLE, "f(1) + 1", Status.BAD_ARGUMENTS),
-        (DOUBLE, "10 ** 10 ** 10", Status.BAD_ARGUMENTS),
-        (DOUBLE, "1, 2", Status.RAISED),
-        (DOUBLE, "None", Status.RAISED),
-        ("class Odd(Exception): pass\ndef f(x): raise Odd('x')", "1", Status.RAISED),
-        ("def f(x): raise StopIteration", "1", Status.RAISED),
-        ("def f(x): raise KeyboardInterrupt", "1", Status.RAISED),
-        ("def f(x):\n    while True: pass", "1", Status.TIMEOUT),
+        ("def f(x) return x", "1", ProgramStatus.SYNTAX),
+        ("async def g(x): return x", "1", ProgramStatus.NO_FUNCTION),
+        ("def f():\n    return 1", "1", ProgramStatus.NO_PARAMETER),
+        ("import os\ndef f(x): return os.getcwd()", "1", ProgramStatus.UNSAFE),
+        ("import secrets\ndef f(x): return secrets.token_hex(x)", "1", ProgramStatus.UNSAFE),
+        ("def f(x): return eval(x)", "'1'", ProgramStatus.UNSAFE),
+        ("import random\ndef f(x): return eval(x)", "1", ProgramStatus.BANNED),
+        (DOUBLE, "y", ProgramStatus.BAD_ARGUMENTS),
+        (DOUBLE, "1) or (True", ProgramStatus.BAD_ARGUMENTS),
+        (DOUBLE, "f(f(1))", ProgramStatus.BAD_ARGUMENTS),
+        (DOUBLE, "f(1) + 1", ProgramStatus.BAD_ARGUMENTS),
+        (DOUBLE, "10 ** 10 ** 10", ProgramStatus.BAD_ARGUMENTS),
+        (DOUBLE, "1, 2", ProgramStatus.RAISED),
+        (DOUBLE, "None", ProgramStatus.RAISED),
+        ("class Odd(Exception): pass\ndef f(x): raise Odd('x')", "1", ProgramStatus.RAISED),
+        ("def f(x): raise StopIteration", "1", ProgramStatus.RAISED),
+        ("def f(x): raise KeyboardInterrupt", "1", ProgramStatus.RAISED),
+        ("def f(x):\n    while True: pass", "1", ProgramStatus.TIMEOUT),
         ("def f(x): return 'a' * x", "6000", Status.TOO_LARGE),
         (DOUBLE, f"'{'a' * 6000}'", Status.TOO_LARGE),
-        ("def f(x): return [0] * 10 ** 12", "1", Status.MEMORY),
+        ("def f(x): return [0] * 10 ** 12", "1", ProgramStatus.MEMORY),
         (DOUBLE + "  #" + "." * 11_000, "1", Status.TOO_LARGE),
-        ("def f(x): return float('nan')", "1", Status.UNREPRESENTABLE),
-        ("def f(x): return (y for y in x)", "[1]", Status.UNREPRESENTABLE),
-        ("def f(x): return f", "1", Status.UNREPRESENTABLE),
-        ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", "1", Status.UNREPRESENTABLE),
-        ("def f(x): return '</ans' + 'wer>'", "1", Status.UNREPRESENTABLE),
-        ("def f(x): return list(set(x))", "'abcdefghijklm'", Status.NONDETERMINISTIC),
-        ("def f(x): return id(x)", "'a'", Status.NONDETERMINISTIC),
-        ("def f(x): return hash(x)", "'a'", Status.NONDETERMINISTIC),
+        ("def f(x): return float('nan')", "1", ProgramStatus.UNREPRESENTABLE),
+        ("def f(x): return (y for y in x)", "[1]", ProgramStatus.UNREPRESENTABLE),
+        ("def f(x): return f", "1", ProgramStatus.UNREPRESENTABLE),
+        ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", "1", ProgramStatus.UNREPRESENTABLE),
+        ("def f(x): return '</ans' + 'wer>'", "1", ProgramStatus.UNREPRESENTABLE),
+        ("def f(x): return list(set(x))", "'abcdefghijklm'", ProgramStatus.NONDETERMINISTIC),
+        ("def f(x): return id(x)", "'a'", ProgramStatus.NONDETERMINISTIC),
+        ("def f(x): return hash(x)", "'a'", ProgramStatus.NONDETERMINISTIC),
         ("def f(x): return x + '<think>'", "'a'", Status.MALFORMED),
         (DOUBLE, "", Status.MALFORMED),
     ],
@@ -153,8 +154,8 @@ def test_held_out_programs_are_refused_under_any_name(executor):
     strict = Environment(executor, held_out=lambda program: bucket(program) == bucket(DOUBLE))
     for program in (DOUBLE, "def g(number: int):\n    'Twice.'\n    return number*2"):
         assert propose(KINDS["deduction"], {"program": program, "input": "1"}, strict).status is Status.HELD_OUT
-    share = sum(in_held_out_tenth(f"def f(x):\n    return x + {n}") for n in range(1000)) / 1000
-    assert .07 < share < .13 and Environment(executor).held_out is in_held_out_tenth
+    share = sum(_in_held_out_tenth(f"def f(x):\n    return x + {n}") for n in range(1000)) / 1000
+    assert .07 < share < .13 and Environment(executor).held_out is _in_held_out_tenth
 
 
 @pytest.mark.parametrize(
@@ -186,9 +187,9 @@ def test_held_out_programs_are_refused_under_any_name(executor):
 )
 def test_banned_on_every_import_form(env, line):
     verdict = check_source(f"{line}\n{DOUBLE}", env)
-    assert verdict.status is Status.BANNED and "line" in verdict.detail
+    assert verdict.status is ProgramStatus.BANNED and "line" in verdict.detail
     inside = "\n".join("    " + part for part in line.split("\n"))
-    if "*" not in line: assert check_source(f"def f(x):\n{inside}\n    return x", env).status is Status.BANNED
+    if "*" not in line: assert check_source(f"def f(x):\n{inside}\n    return x", env).status is ProgramStatus.BANNED
 
 
 @pytest.mark.parametrize(
@@ -204,15 +205,14 @@ def test_banned_on_every_import_form(env, line):
 )
 def test_not_banned(env, source):
     verdict = check_source(f"{source}\n{DOUBLE}", env)
-    assert verdict is None or verdict.status is not Status.BANNED or "Counter" in source
+    assert verdict is None or verdict.status is not ProgramStatus.BANNED or "Counter" in source
 
 def test_banned_words_are_a_setting(executor):
+    assert "math" not in BANNED_WORDS
+    of_maths = Environment(executor, banned=("math",))
+    assert check_source(f"import math\n{DOUBLE}", of_maths).status is ProgramStatus.BANNED
     assert (
-        "math" not in BANNED_WORDS
-        and check_source(f"import math\n{DOUBLE}", Environment(executor, banned=("math",))).status is Status.BANNED
-    )
-    assert (
-        check_source(f"import os\n{DOUBLE}", Environment(executor, banned=())).status is Status.UNSAFE
+        check_source(f"import os\n{DOUBLE}", Environment(executor, banned=())).status is ProgramStatus.UNSAFE
     )  # safety is a rule of its own
 
 def test_one_batch_whatever_is_in_it_and_equal_calls_once(env):
@@ -329,7 +329,7 @@ def test_any_preimage_is_right(env):
     verdicts = answer(
         task, env, "[1]", "x=[5, 1, 2]", "(2, 1),\n k=0", "range(1, 4)", "[0, 1], 1", "{1}", "[2]", "3", "[1], 0, 0"
     )
-    assert [v.status for v in verdicts] == [Status.OK] * 6 + [Status.WRONG, Status.RAISED, Status.RAISED]
+    assert [v.status for v in verdicts] == [Status.OK] * 6 + [Status.WRONG, ProgramStatus.RAISED, ProgramStatus.RAISED]
 
 def test_equal_answers_run_once(env):
     spy = Spy(env.executor)
@@ -339,15 +339,15 @@ def test_equal_answers_run_once(env):
 
 def test_a_lucky_run_is_not_an_answer():
     def reply(call, twice):
-        return Outcome(Status.NONDETERMINISTIC, error="two runs disagree") if twice else Outcome(Status.OK, "42")
+        return Outcome(ProgramStatus.NONDETERMINISTIC, error="two runs disagree") if twice else Outcome(Status.OK, "42")
     lucky = Environment(Spy(reply=reply))
     (verdict,) = answer(program_task("abduction", DOUBLE, "21", "42"), lucky, "20")
-    assert verdict.status is Status.NONDETERMINISTIC and verdict.score == 0
+    assert verdict.status is ProgramStatus.NONDETERMINISTIC and verdict.score == 0
     (verdict,) = answer(induction_task(DOUBLE, [["1", "42"], ["2", "42"]]), lucky, "def f(x): return 42")
-    assert verdict.status is Status.NONDETERMINISTIC
+    assert verdict.status is ProgramStatus.NONDETERMINISTIC
 
 def test_failures_of_the_environment_are_verdicts():
-    for status in (Status.TIMEOUT, Status.CRASHED, Status.MEMORY):
+    for status in (ProgramStatus.TIMEOUT, ProgramStatus.CRASHED, ProgramStatus.MEMORY):
         env = Environment(
             Spy(reply=lambda call, twice: Outcome(status, error="why", seconds=0.5)), held_out=lambda program: False
         )
@@ -407,7 +407,7 @@ def test_a_hundred_levels_can_be_written_out_by_a_deep_caller(env):
             else propose(
                 KINDS["deduction"],
                 {"program": f"def f(x): return x{' + 1' * 94}", "input": "1"},
-                replace(env, held_out=in_held_out_tenth),
+                replace(env, held_out=_in_held_out_tenth),
             )
         )
     assert isinstance(deeper(200), (Task, Verdict)) and getattr(deeper(200), "status", None) in (None, Status.HELD_OUT)
@@ -436,8 +436,8 @@ def test_half_of_the_pairs_is_hidden(env, n):
         ({"inputs": ["1", "2", "3", "1.0 "]}, None),
         ({"inputs": ["1", "2", "3", " 1"]}, Status.MALFORMED),
         ({"inputs": ["1", "2", "3"]}, Status.MALFORMED),
-        ({"inputs": ["1", "2", "3", "None"]}, Status.RAISED),
-        ({"inputs": ["1", "2", "3", "y"]}, Status.BAD_ARGUMENTS),
+        ({"inputs": ["1", "2", "3", "None"]}, ProgramStatus.RAISED),
+        ({"inputs": ["1", "2", "3", "y"]}, ProgramStatus.BAD_ARGUMENTS),
         ({"message": f"Write\n{DOUBLE}"}, Status.LEAKED),
         ({"message": "def  f( x ) :\n return x*2"}, Status.LEAKED),
         ({"message": "It is `return x * 2`."}, Status.LEAKED),
@@ -516,6 +516,11 @@ as you know""",
  found.append(word + "#'") # more
  return found""",
 }
+QUOTED |= {
+    "a quotation": "It is\n" + "\n".join("> " + line for line in QUOTED["other names, in a line of text"].split("\n")),
+    "with line numbers": "\n".join(f"{n}. {line}" for n, line in enumerate(QUOTED["the body"].split("\n"), 1)),
+    "on one line": QUOTED["other names, in a line of text"].replace("\n", "\\n"),
+}
 
 @pytest.mark.parametrize("name", QUOTED)
 def test_a_quoted_program_is_found_in_any_spelling(name): assert leaks(QUOTED[name], LONG)
@@ -551,7 +556,7 @@ def test_calls_and_arithmetic_as_inputs(env, text):
     "One canonical text for a proposal and for an answer."
     result = propose(KINDS["abduction"], {"program": DOUBLE, "input": text}, env)
     (verdict,) = answer(program_task("abduction", DOUBLE, "None", "42"), env, text)
-    if text.startswith("["): assert result.status is verdict.status is Status.BAD_ARGUMENTS
+    if text.startswith("["): assert result.status is verdict.status is ProgramStatus.BAD_ARGUMENTS
     else: assert result.hidden["input"] in ("21", "x=21") and result.given["output"] == "42" and verdict.score == 1
 
 def test_in_expression_mode_a_call_is_a_value():
@@ -568,27 +573,31 @@ def test_in_expression_mode_a_call_is_a_value():
         ("f = lambda x: x * 2", Status.OK),
         ("double = lambda x: x + x", Status.OK),
         ("f = lambda x: x", Status.WRONG),
-        ("f = lambda: 2", Status.RAISED),
+        ("f = lambda: 2", ProgramStatus.RAISED),
         (DOUBLE, Status.OK),
         ("def f(x):\n    return x + x", Status.OK),
         ("def helper(a): return a + a\ndef main(b): return helper(b)", Status.OK),
         ("class A:\n    def g(self, x): return 2 * x\ndef f(x): return A().g(x)", Status.OK),
-        ("def f(x):\n    return {0: 0, 1: 2, 2: 4}[x]", Status.RAISED),
+        ("def f(x):\n    return {0: 0, 1: 2, 2: 4}[x]", ProgramStatus.RAISED),
         ("def f(x):\n    return {3: 6, 4: 8, 5: 10}.get(x)", Status.WRONG),
         ("def f(x):\n    return x * 2 if x else False", Status.WRONG),
-        ("def f(x): return x *", Status.SYNTAX),
-        ("import time\ndef f(x): return x * 2", Status.BANNED),
-        ("import os\ndef f(x): return x * 2", Status.UNSAFE),
-        ("def f(): return 2", Status.NO_PARAMETER),
+        ("def f(x): return x *", ProgramStatus.SYNTAX),
+        ("import time\ndef f(x): return x * 2", ProgramStatus.BANNED),
+        ("import os\ndef f(x): return x * 2", ProgramStatus.UNSAFE),
+        ("def f(): return 2", ProgramStatus.NO_PARAMETER),
         ("f = 3", Status.MALFORMED),
-        ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", Status.UNREPRESENTABLE),
-        ("def f(x):\n    raise SystemExit", Status.RAISED),
-        ("def f(x):\n    while x: pass", Status.TIMEOUT),
+        ("class E:\n    def __eq__(self, o): return True\ndef f(x): return E()", ProgramStatus.UNREPRESENTABLE),
+        ("def f(x):\n    raise SystemExit", ProgramStatus.RAISED),
+        ("def f(x):\n    while x: pass", ProgramStatus.TIMEOUT),
         (
-            "class I(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return I(7)",
+            """\
+class I(int):
+    def __eq__(self, other): return True
+    __hash__ = int.__hash__
+def f(x): return I(7)""",
             Status.WRONG,
         ),
-        ("import os\ndef f(x): os._exit(0)", Status.UNSAFE),
+        ("import os\ndef f(x): os._exit(0)", ProgramStatus.UNSAFE),
         ("def f(x): print(x * 2)", Status.WRONG),
         (
             "class S(str):\n    def __eq__(self, o): return True\n    __hash__ = str.__hash__\ndef f(x): return S('0')",
@@ -596,20 +605,32 @@ def test_in_expression_mode_a_call_is_a_value():
         ),
         ("class L(list):\n    def __eq__(self, o): return True\ndef f(x): return L()", Status.WRONG),
         (
-            "class D(dict):\n    def __eq__(self, o): return True\n    def items(self): return [(0, 0)]\ndef f(x): return D()",
+            """\
+class D(dict):
+    def __eq__(self, o): return True
+    def items(self): return [(0, 0)]
+def f(x): return D()""",
             Status.WRONG,
         ),
         ("class I(int):\n    def __repr__(self): return '6'\ndef f(x): return I(5)", Status.WRONG),
         (
-            "class F(float):\n    def __add__(self, o): return 6.0\n    def __eq__(self, o): return True\n    __hash__ = float.__hash__\ndef f(x): return F(5)",
+            """\
+class F(float):
+    def __add__(self, o): return 6.0
+    def __eq__(self, o): return True
+    __hash__ = float.__hash__
+def f(x): return F(5)""",
             Status.WRONG,
         ),
         ("seen = []\ndef f(x):\n    seen.append(x)\n    return 6 + 2 * (len(seen) - 1)", Status.WRONG),
-        ("class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()", Status.UNSAFE),
+        (
+            "class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()",
+            ProgramStatus.UNSAFE,
+        ),
         ("def f(x): return {6, 8, 10}", Status.WRONG),
-        ("def f(x):\n    raise Exception(x * 2)", Status.RAISED),
-        ("def f(x): yield x * 2", Status.UNREPRESENTABLE),
-        ("def f(x): return f(x)", Status.RAISED),
+        ("def f(x):\n    raise Exception(x * 2)", ProgramStatus.RAISED),
+        ("def f(x): yield x * 2", ProgramStatus.UNREPRESENTABLE),
+        ("def f(x): return f(x)", ProgramStatus.RAISED),
         ("def g(x): return x", Status.WRONG),
         ("", Status.MALFORMED),
         ("def f(x): return str(x * 2)", Status.WRONG),
@@ -661,10 +682,9 @@ def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):
         tasks = zero_tasks(task_types(TASK_TYPES, style, inputs=inputs), env)
         assert [task.task_type for task in tasks] == list(TASK_TYPES) and len({task.id for task in tasks}) == 4
         assert len(tasks[2].given["pairs"] + tasks[2].hidden["pairs"]) == inputs
+    crashing = Spy(reply=lambda call, twice: Outcome(ProgramStatus.CRASHED, error="x"))
     with pytest.raises(RuntimeError, match="does the executor work"):
-        zero_tasks(
-            task_types(style=style), Environment(Spy(reply=lambda call, twice: Outcome(Status.CRASHED, error="x")))
-        )
+        zero_tasks(task_types(style=style), Environment(crashing))
 
 def test_names_and_numbers_are_checked():
     with pytest.raises(ValueError, match="no task type 'x': there are deduction, abduction, induction, error"):
@@ -682,10 +702,11 @@ def test_error_prediction(env):
         kind, {"program": "class Odd(Exception): pass\ndef f(x): raise Odd(x)", "input": "1"}, env
     ).hidden == {"error": "Odd"}
     assert propose(kind, {"program": DOUBLE, "input": "1"}, env).hidden == {"error": "NoError"}
-    assert propose(kind, {"program": "def f(x): return id(x)", "input": "'a'"}, env).status is Status.NONDETERMINISTIC
+    told = propose(kind, {"program": "def f(x): return id(x)", "input": "'a'"}, env)
+    assert told.status is ProgramStatus.NONDETERMINISTIC
     assert propose(
         kind, {"program": "class E(Exception): pass\nE.__name__ = 'a b'\ndef f(x): raise E", "input": "1"}, env
-    ).status in (Status.UNREPRESENTABLE, Status.UNSAFE)
+    ).status in (ProgramStatus.UNREPRESENTABLE, ProgramStatus.UNSAFE)
     task = propose(kind, {"program": "def f(x): return x[2]", "input": "[]"}, env)
     assert [
         v.score

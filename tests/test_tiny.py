@@ -1,4 +1,6 @@
-"What would bore the page: that the committed weights are what the page says, that nothing held out is trained on, that pre-training resumes."
+"""What the page leaves out: the committed weights are what the page says, and pre-training resumes.
+
+Nothing that is held out is trained on."""
 
 import hashlib, json, re, signal, subprocess, sys
 from collections import Counter
@@ -10,14 +12,14 @@ from hypothesis import given, settings, strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from safetensors import safe_open
 
-from azr.core import Status
 from azr.executor import Call, Executor
 from azr.prompts import SPECIAL_TOKENS, solve_prompt
 from azr.tasks import ZERO_PROGRAM
 from azr.grammar import INPUTS, SPLITS, as_task, error_task, generate_program, generate_sample, held_out_tasks
+from azr.safety import ProgramStatus
 from azr.tiny import (
-    MIX, TINY, WEIGHTS, Corpus, Phase, Training, answer_of, build, first_fit, generate_example, load_tiny, main,
-    mistake, new_model, new_tokenizer, pack)
+    MIX, TINY, WEIGHTS, Corpus, Phase, Training, _answer_of, build, _first_fit, generate_example, load_tiny, main,
+    _mistake, new_model, new_tokenizer, pack)
 from azr.values import bucket
 from conftest import ROOT
 
@@ -141,7 +143,7 @@ def test_runs_agree_with_the_executor():
         outcomes = executor.run([Call(s.program.source, repr(s.values[0])) for s in samples])
         raised = executor.run([Call(task.given["program"], task.given["input"]) for task in errors])
     assert [o.value for o in outcomes] == [repr(s.results[0]) for s in samples]
-    assert [o.error.split(":")[0] if o.status is Status.RAISED else "NoError" for o in raised] == [
+    assert [o.error.split(":")[0] if o.status is ProgramStatus.RAISED else "NoError" for o in raised] == [
         task.hidden["error"] for task in errors
     ]
 
@@ -204,7 +206,7 @@ def test_proposals_are_learned_with_and_without_references():
 def test_mistakes_are_mostly_mistakes(kind, least):
     rng = Random(6)
     samples = [generate_sample(rng, inputs=INPUTS) for _ in range(200)]
-    assert sum(mistake(kind, s, rng) != answer_of(as_task(kind, s)) for s in samples) > least * len(samples)
+    assert sum(_mistake(kind, s, rng) != _answer_of(as_task(kind, s)) for s in samples) > least * len(samples)
 
 def test_error_tasks_are_balanced():
     rng = Random(7)
@@ -215,7 +217,7 @@ def test_error_tasks_are_balanced():
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40))
 def test_first_fit_loses_nothing(lengths):
-    rows = first_fit(lengths, 50)
+    rows = _first_fit(lengths, 50)
     assert sorted(i for row in rows for i in row) == list(range(len(lengths))) and all(
         sum(lengths[i] for i in row) <= 50 for row in rows
     )

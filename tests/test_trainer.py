@@ -1,4 +1,5 @@
 "The step through TRL, on a toy model and the toy domain of sums."
+import functools
 import inspect
 import random
 import resource
@@ -181,28 +182,30 @@ def observing(observation):
     class Observing(Keeping):
         def _play(self, prompts, trainer):
             step = self.selfplay.step(self.sampler, self.number)
-            seen = lambda ids, i: (*ids, *observation(i)) if i % 2 else ids
+            def seen(ids, i): return (*ids, *observation(i)) if i % 2 else ids
             def watched(r, i):
                 ids = r.completion.completion_ids
                 mask = (1,) * len(ids) + (0,) * (len(seen(ids, i)) - len(ids))
                 return replace(r, completion=replace(r.completion, completion_ids=seen(ids, i)), action_mask=mask)
             self.played = replace(step, rollouts=tuple(watched(r, i) for i, r in enumerate(step.rollouts)))
-            self.selfplay.step, before = (lambda *_: self.played), self.selfplay.step
+            def again(*_): return self.played
+            self.selfplay.step, before = again, self.selfplay.step
             try:return super()._play(prompts, trainer)
             finally: self.selfplay.step = before
     return Observing
 
 
+def none(i): return ()
+def short(i): return (5,)
+def varied(i): return tuple(2 + (7 * n + i) % 30 for n in range(3 + i % 9))
+
+
 @pytest.mark.parametrize("iterations", [1, 2])
 def test_tokens_that_the_policy_did_not_write_change_neither_the_loss_nor_the_counts(tmp_path, iterations):
     runs = []
-    for name, observation in (
-        ("none", lambda i: ()),
-        ("short", lambda i: (5,)),
-        ("long", lambda i: tuple(2 + (7 * n + i) % 30 for n in range(3 + i % 9))),
-    ):
+    for observation in (none, short, varied):
         trainer = make(
-            tmp_path / name,
+            tmp_path / observation.__name__,
             observing(observation),
             steps=1,
             solver_samples="attempts",
@@ -272,8 +275,8 @@ def test_chunked_log_probabilities_are_trls(tmp_path):
 
 
 def test_a_clip_of_ones_own_acts_on_its_rows_only(tmp_path):
-    def finish(clip): return lambda r: replace(r, clip_high=clip if r.prompt.role is Role.SOLVE else None)
-    recipe = lambda clip: Recipe((Sometimes(),), (ZERO,), 8, 2, finish=finish(clip))
+    def finish(r, clip): return replace(r, clip_high=clip if r.prompt.role is Role.SOLVE else None)
+    def recipe(clip): return Recipe((Sometimes(),), (ZERO,), 8, 2, finish=functools.partial(finish, clip=clip))
     often = dict(iterations=3, learning_rate=3e-2, steps=2, batch=8)
     runs = [trained(make(tmp_path / str(clip), recipe=recipe(clip), **often)) for clip in (0.2, 1e-4)]
     plain = trained(make(tmp_path / "plain", **often))
@@ -330,7 +333,7 @@ def test_filler_takes_the_places_that_are_left():
 
 def test_the_seams_of_trl_are_where_we_left_them():
     "Fails when a new TRL moves what we override: read its change log before changing this."
-    arguments = lambda name: list(inspect.signature(getattr(GRPOTrainer, name)).parameters)
+    def arguments(name): return list(inspect.signature(getattr(GRPOTrainer, name)).parameters)
     assert arguments("_generate_and_score_completions") == ["self", "inputs"]
     assert arguments("_generate_single_turn") == [
         "self",

@@ -1,4 +1,6 @@
-"""Literals in, literals out: values there and back, limits, and hashes that agree between Python versions. Texts that are no literals: test_fuzz.py."""
+"""Literals in, literals out: values there and back, limits, and hashes that agree between Python versions.
+
+Texts that are no literals: test_fuzz.py."""
 
 import ast, glob, json, math, os, shutil, subprocess, sys, time
 from pathlib import Path
@@ -248,8 +250,13 @@ def test_characters_are_counted_exactly():
     with pytest.raises(TooLarge): canonical("x" * 9, limits)
     with pytest.raises(NotLiteral): parse_literal("'" + "x" * 9 + "'", limits)
 
+def in_list(v): return [v]
+def in_tuple(v): return (v,)
+def in_dict(v): return {1: v}
+def in_frozenset(v): return frozenset({v})
+
 def test_deep_values_round_trip_at_the_limit():
-    for wrap in (lambda v: [v], lambda v: (v,), lambda v: {1: v}, lambda v: frozenset({v})):
+    for wrap in (in_list, in_tuple, in_dict, in_frozenset):
         value = 1
         for _ in range(Limits().depth): value = wrap(value)
         assert equal(parse_literal(canonical(value)), value)
@@ -346,7 +353,9 @@ def f(words, flag=True):
             k += best
             return k
         inner(); return inner()
-    return pick(Stack(words), n=2), seen, last, outer(), f"{words!r:>12}|{best:{best}}|{{}}", (lambda words: words)(flag), [*map(lambda a, b=1: a * b, "xy")]
+    printed = f"{words!r:>12}|{best:{best}}|{{}}"
+    called = (lambda words: words)(flag), [*map(lambda a, b=1: a * b, "xy")]
+    return pick(Stack(words), n=2), seen, last, outer(), printed, called
 '''
     text = canonical_program(program)
     assert canonical_program(text) == text
@@ -386,7 +395,10 @@ def vectors():
 @pytest.mark.parametrize("python", [sys.executable, *pythons()])
 def test_hashes_agree_between_python_versions(python):
     programs = list(vectors()) + [p for one, two, _ in RENAMED for p in (one, two)]
-    script = "import sys, json, runpy; m = runpy.run_path(sys.argv[1]); print(json.dumps([m['program_hash'](p) for p in json.load(sys.stdin)]))"
+    script = (
+        "import sys, json, runpy; m = runpy.run_path(sys.argv[1]); print(json.dumps([m['program_hash'](p) for p in "
+        "json.load(sys.stdin)]))"
+    )
     there = subprocess.run(
         [python, "-c", script, values.__file__], input=json.dumps(programs), capture_output=True, text=True, check=True
     ).stdout
