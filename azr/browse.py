@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from .core import Role, Rollout, Task, Verdict
+from .core import GONE, Role, Rollout, Task, Verdict
 from .metrics import gzip_parts, run_tasks, select
 from .parse import parse_answer, parse_proposal
 
@@ -331,8 +331,8 @@ def run_view(run: _Run) -> View:
 # %% ../nbs/3b_browse.ipynb #c043
 def _version_notes(rollouts: Sequence[dict]) -> tuple[str, ...]:
     "Which fields a record lacks, or has beyond what this version knows."
-    ours, theirs = {f.name for f in fields(Rollout)} | {"use"}, [set(r) for r in rollouts]
-    missing, extra = ours - set().union(*theirs), set().union(*theirs) - ours
+    ours, theirs = {f.name for f in fields(Rollout)} | {"use"} | GONE, [set(r) for r in rollouts]
+    missing, extra = ours - set().union(*theirs) | GONE, set().union(*theirs) - ours
     return tuple(
         f"the rollouts have {words} {', '.join(sorted(names))}: they were written by another version"
         for words, names in (("no", missing), ("fields that are not shown:", extra))

@@ -6,9 +6,10 @@
 __all__ = ['OPERATIONS', 'DEEPEST', 'LONGEST', 'SPLITS', 'EDIT', 'SHARES', 'DEEP', 'PROPOSALS', 'ARM_NAMES', 'source_of',
            'statements_of', 'proper', 'all_differ', 'states_of', 'bucket_of', 'draw_input', 'draw_chain', 'trace',
            'trace_task', 'apply_edit', 'draw_edit', 'solve_text', 'propose_text', 'listing', 'Trace', 'edit_of',
-           'Crowding', 'FlooredAdvantage', 'words', 'base_example', 'pretrain', 'Climb', 'climb_recipe', 'padded',
-           'policy_gradient', 'anchor_gradient', 'Replay', 'exam_tasks', 'examine', 'step_facts', 'samples_of', 'climb',
-           'exam_of', 'deep_accuracy', 'costs_of', 'deep_at', 'lead_at_equal_cost', 'by_arm', 'draw_runs', 'climbing']
+           'Crowding', 'FlooredAdvantage', 'words', 'base_example', 'pretrain', 'Climb', 'Weights', 'solved_ones',
+           'climb_recipe', 'padded', 'policy_gradient', 'anchor_gradient', 'Replay', 'exam_tasks', 'examine',
+           'step_facts', 'samples_of', 'climb', 'exam_of', 'deep_accuracy', 'costs_of', 'deep_at', 'lead_at_equal_cost',
+           'by_arm', 'draw_runs', 'climbing']
 
 # %% ../nbs/90_climb.ipynb #c002
 import copy
@@ -33,7 +34,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from .buffers import Buffers
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict, write_json
-from .evals import solve
+from .exams import verdicts_on
 from .executor import Call, Executor, Outcome
 from .safety import ProgramStatus
 from .parse import refuse, syntax_tree
@@ -42,6 +43,7 @@ from .statistics import interval
 from .rewards import Proposed, RewardSetting
 from .run import surroundings
 from .sampling import Sampler
+from .selfplay import Phase as StepPhase
 from .selfplay import Recipe, SelfPlay, Step
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
 from .grammar import Program, compiled, fill, program_bucket
@@ -399,27 +401,42 @@ class Climb:
         ):
             if getattr(self, name) < 1: raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
 
+@dataclass(frozen=True)
+class Weights:
+    "The last word on a step's rollouts: what proposals count, and what the solver's negative advantages do."
+    proposer: float
+    negative: float
+
+    def __call__(self, rollouts: list[Rollout]) -> list[Rollout]:
+        return [replace(rollout, weight=self.of(rollout)) for rollout in rollouts]
+
+    def of(self, rollout: Rollout) -> float:
+        if rollout.prompt.role is Role.PROPOSE: return self.proposer
+        return self.negative if rollout.advantage < 0 else 1.0
+
+def solved_ones(task: Task, attempts: list[Attempt], verdicts: list[Verdict]) -> list[Task]:
+    "A task is kept if anybody solved it."
+    return [task] if any(verdict.score for verdict in verdicts) else []
+
 def climb_recipe(setting: Climb) -> Recipe:
     "The loop's slots, filled."
     frozen = setting.control == "frozen_proposer"
-    scale = lambda rollout: (
-        setting.negative_weight if rollout.prompt.role is Role.SOLVE and rollout.advantage < 0 else 1.0
-    )
     rewards = RewardSetting(refused=0.0, malformed=setting.malformed, duplicate=0.0, terms=(Crowding(setting.sharing),))
     rng = Random(f"climb seeds {setting.seed}")
     seeds = tuple(trace_task(*draw_chain(rng, 1 + number % max(SHARES))) for number in range(setting.seeds))
+    phase = StepPhase("climb", proposals=setting.batch, attempts=setting.attempts)
     return Recipe(
         (Trace(),),
-        seeds,
-        setting.batch,
-        setting.attempts,
-        "attempts",
-        rewards,
-        FlooredAdvantage(setting.floor),
-        proposer_weight=0.0 if frozen else setting.proposer_weight,
+        lambda step: phase,
+        propose_reward=rewards.propose,
+        solve_reward=rewards.solve,
+        tasks=seeds,
+        buffer_cap=setting.buffer_cap,
         policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
-        finish=lambda rollout: replace(rollout, weight=rollout.weight * scale(rollout)),
-        remember=lambda task, attempts, verdicts: task if any(v.score for v in verdicts) else None,
+        advantage=FlooredAdvantage(setting.floor),
+        attempt_known=False,
+        finish=Weights(0.0 if frozen else setting.proposer_weight, setting.negative_weight),
+        remember=solved_ones,
         shuffle_rewards=setting.control == "shuffled_rewards",
     )
 
@@ -435,7 +452,7 @@ def padded(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, t
     for line, one in enumerate(rows):
         size = len(one.prompt_ids) + len(one.completion_ids)
         ids[line, :size] = torch.tensor(one.prompt_ids + one.completion_ids)
-        own = one.action_mask or (1,) * len(one.completion_ids)
+        own = one.mask or (1,) * len(one.completion_ids)
         seen[line, :size], written[line, len(one.prompt_ids):size] = 1, torch.tensor(own)
     return ids, seen, written
 
@@ -491,7 +508,7 @@ def examine(sampler: Sampler, tasks: Sequence[Task], env: Environment) -> dict[i
     # depth -> share of right traces
     "Greedy accuracy by depth."
     scores = defaultdict(list)
-    for task, verdict in zip(tasks, solve(sampler, tasks, (Trace(),), env), strict=True):
+    for task, verdict in zip(tasks, verdicts_on(sampler, tasks, (Trace(),), env), strict=True):
         scores[task.info["depth"]].append(verdict.score)
     return {depth: fmean(values) for depth, values in scores.items()}
 
@@ -514,7 +531,7 @@ def step_facts(step: Step) -> dict:
         },
         "edits": share(len(set(edits)), len(edits)),
         "reward": fmean(r.reward for r in proposed) if proposed else None,
-        "tokens": sum(r.written for r in step.rollouts),
+        "tokens": sum(r.completion.written for r in step.rollouts),
     }
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in facts.items()}
 
@@ -578,9 +595,7 @@ def climb(
         exam_tasks(split, setting.per_depth),
     )
     with Executor(workers=1, timeout=1.0) as executor:
-        play = SelfPlay(
-            climb_recipe(setting), Environment(executor), setting.seed, Buffers(("trace",), setting.buffer_cap)
-        )
+        play = SelfPlay(climb_recipe(setting), Environment(executor), setting.seed)
         facts, samples, spent = [{"step": 0, "exam": before or examine(sampler, tasks, play.env)}], [], [0.0]
         clock = time.process_time()
         for number in tqdm(

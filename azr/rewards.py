@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Callable, Sequence
 
-from .core import Status, Task, Verdict
+from .core import Completion, Rollout, Status, Task, Verdict
 
 # %% ../nbs/03_rewards.ipynb #c007
 def solve_rate(
@@ -67,6 +67,14 @@ class RewardSetting:
 
     def __post_init__(self): curve_function(self.curve)   # an unknown name fails here, not in the first step
 
+    def propose(self, batch: "Sequence[Proposed]") -> "list[Reward]":
+        "What the proposals of a step earn."
+        return propose_rewards(batch, self)
+
+    def solve(self, verdict: Verdict) -> "Reward":
+        "What an answer earns."
+        return solve_reward(verdict, self)
+
 # %% ../nbs/03_rewards.ipynb #c021
 REWARDS: dict[str, RewardSetting] = {
     "paper": RewardSetting(),  # AZR, Eqs. 4-6
@@ -119,8 +127,10 @@ def solve_reward(
 class Proposed:
     "A proposal after validation and, where it was attempted, after its attempts."
     verdict: Verdict
-    solve_rate: float | None = None   # p; None: not attempted
-    task: Task | None = None          # None: refused
+    solve_rate: float | None = None         # p; None: not attempted
+    task: Task | None = None                # None: refused
+    attempts: tuple[Rollout, ...] = ()      # at it: some rewards look at how it was solved
+    completion: Completion | None = None    # what the proposer wrote
 
 def learnability(
     p: float,                 # solve rate

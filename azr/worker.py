@@ -22,7 +22,7 @@ import time
 import warnings
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from queue import SimpleQueue
 from types import CodeType, FunctionType, ModuleType
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 from sums import ZERO, Sums
+from sums import recipe as sums_recipe
 from toy import ending_model, toy_tokenizer
 from transformers import TrainerCallback, set_seed
 from trl import GRPOTrainer
 
 from azr.core import Completion, Role, Status, Verdict
-from azr.selfplay import Recipe, SelfPlay
+from azr.selfplay import SelfPlay
 from azr.trainer import Config, SelfPlayTrainer, encode, process_state
 
 TOY = dict(
@@ -83,7 +84,7 @@ class Diary(TrainerCallback):
                 ),
                 "buffers": [task.id for task in t.selfplay.buffers],
                 "own": rows(t._rows),
-                "all": rows(t._all),
+                "all": rows(r for share in t._shares for r in share),
                 "trained": self.trained,
                 "proposed": self.proposed,
                 "calls": [t.written, t.scored],
@@ -96,13 +97,12 @@ def toy_run(folder, name, changes):
     set_seed(0)
     config, diary = Config(**TOY | changes), Diary()
     frozen = config.control == "frozen_proposer"
-    recipe = Recipe(
-        (Uneven(),),
-        (ZERO,),
+    recipe = sums_recipe(
+        Uneven(),
         config.batch,
         config.attempts,
         config.solver_samples,
-        proposer_weight=0.0 if frozen else 1.0,
+        weight=0.0 if frozen else 1.0,
         policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
     )
     def seen(step):
@@ -132,7 +132,7 @@ def told_run(folder):
     trainer = Counting(
         ending_model(0),
         toy_tokenizer(),
-        SelfPlay(Recipe((Uneven(),), (ZERO,), config.batch, config.attempts, config.solver_samples), None, 0),
+        SelfPlay(sums_recipe(Uneven(), config.batch, config.attempts, config.solver_samples), None, 0),
         config,
         folder,
         lambda step: None,

@@ -1,8 +1,11 @@
 "A toy domain of sums, the smallest that fills the loop: it tests that the loop knows nothing of Python programs."
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from azr.core import Prompt, Role, Status, Task, Verdict
+from azr.rewards import reward_setting
+from azr.selfplay import Phase, Recipe
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,18 @@ class Sums:
 
 
 ZERO = Task("sums", {"sum": "1+1"}, {"value": "2"}, id="1+1")
+
+
+def recipe(kind=None, batch=64, attempts=8, solver_samples="fresh", rewards="paper", weight=1.0, seed_factor=4, **changes):
+    "A recipe for sums by the names that AZR gives to its numbers."
+    setting, phase = reward_setting(rewards), Phase("sums", proposals=batch, attempts=attempts,
+                                                    solves=batch if solver_samples == "fresh" else 0)
+    own = {"propose_reward": setting.propose, "solve_reward": setting.solve, "tasks": (ZERO,),
+           "attempt_known": setting.duplicate is None, "seeding": seed_factor * batch}
+    if weight != 1.0:
+        own["finish"] = partial(weighed, weight)
+    return Recipe((kind or Sums(),), lambda step: phase, **{**own, **changes})
+
+
+def weighed(weight, rollouts):
+    return [replace(r, weight=weight) if r.prompt.role is Role.PROPOSE else r for r in rollouts]

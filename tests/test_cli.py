@@ -60,13 +60,6 @@ def test_the_checkout_shows_the_packages_presets():
         ({"learning_rate": "fast"}, "learning_rate is 'fast': give a number"),
         ({"gradient_checkpointing": 1}, "true or false"),
         ({"task_types": "deduction"}, "give a list"),
-        (
-            {"micro_batches": 7},
-            (
-                r"micro_batches is 7: .* 3 task types x \(1 propose \+ 1 solve\) x batch 64 = 384 places, and 384 / 7 "
-                r"= 54.86"
-            ),
-        ),
     ],
 )
 def test_wrong_settings_are_refused_by_name(changes, said):

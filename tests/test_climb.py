@@ -220,8 +220,8 @@ def test_replay_takes_what_was_paid_in_proportion():
 def test_what_nobody_solved_is_no_reference():
     remember, task = climb_recipe(Climb()).remember, trace_task(CHAIN, states_of(CHAIN, [4, 2]))
     assert (
-        remember(task, [], [Verdict(Status.OK, 0.0), Verdict(Status.OK, 1.0)]) is task
-        and remember(task, [], [Verdict(Status.OK, 0.0)] * 2) is None
+        remember(task, [], [Verdict(Status.OK, 0.0), Verdict(Status.OK, 1.0)]) == [task]
+        and remember(task, [], [Verdict(Status.OK, 0.0)] * 2) == []
     )
 
 def test_runs_are_compared_at_equal_cost():
@@ -245,13 +245,13 @@ def test_the_preset_is_what_the_page_describes():
     assert Climb(**preset["changes"]) == Climb() and len(set(preset["seeds"])) >= 5
 
 def test_every_run_starts_from_every_depth_that_the_base_knows():
-    seeds = climb_recipe(Climb(seeds=9)).seeds
+    seeds = climb_recipe(Climb(seeds=9)).tasks
     assert [t.info["depth"] for t in seeds] == [1, 2, 3] * 3 and not any(bucket(t.given["program"]) < 10 for t in seeds)
-    assert climb_recipe(Climb(seeds=9, control="frozen_proposer")).seeds == seeds     # the same in all arms
+    assert climb_recipe(Climb(seeds=9, control="frozen_proposer")).tasks == seeds     # the same in all arms
 
 def test_a_frozen_proposer_is_recorded_and_not_trained():
     recipe = climb_recipe(Climb(control="frozen_proposer"))
-    assert recipe.proposer_weight == 0 and recipe.policies == {Role.PROPOSE: "base", Role.SOLVE: "default"}
+    assert recipe.finish.proposer == 0 and recipe.policies == {Role.PROPOSE: "base", Role.SOLVE: "default"}
 
 @pytest.mark.parametrize("changes", [{"control": "frozen"}, {"steps": 0}])
 def test_settings_that_make_no_sense_are_refused(changes):

@@ -166,10 +166,9 @@ def test_a_row_that_a_stop_text_ended_is_trained_on_whole(tmp_path):
         def solve_prompt(self, task):
             return Prompt("sums", Role.SOLVE, text="solve 1", stop=("a", "e", "i", "bc"), task_id=task.id)
 
-    from azr.selfplay import Recipe
-    from sums import ZERO
+    from sums import recipe as sums_recipe
     steps = []
-    trainer = make(tmp_path, recipe=Recipe((Stopped(),), (ZERO,), 8, 2), batch=8, steps=1)
+    trainer = make(tmp_path, recipe=sums_recipe(Stopped(), 8, 2), batch=8, steps=1)
     trainer.on_play = steps.append
     trainer.train()
     by_text = [
@@ -246,12 +245,11 @@ def test_an_unknown_policy_is_refused_by_name(tmp_path):
 
 
 def test_a_recipe_of_an_unknown_policy_is_refused_before_the_first_step(tmp_path):
-    from azr.selfplay import Recipe
-    from sums import ZERO
+    from sums import recipe as sums_recipe
     with pytest.raises(ValueError, match="no policy is called 'curriculum'"):
         make(
             tmp_path,
-            recipe=Recipe((Sometimes(),), (ZERO,), 4, 2, policies={Role.PROPOSE: "curriculum", Role.SOLVE: "default"}),
+            recipe=sums_recipe(Sometimes(), 4, 2, policies={Role.PROPOSE: "curriculum", Role.SOLVE: "curriculum"}),
         )
 
 

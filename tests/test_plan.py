@@ -44,7 +44,7 @@ from azr.plan import (
     _tuned,
     _widths,
 )
-from azr.run import check_batches, config, presets
+from azr.run import config, presets
 from azr.trainer import Config, chunks, four_bits, load_policy
 
 KINDS = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
@@ -350,7 +350,6 @@ def test_every_remedy_fits_and_is_a_configuration(name, size):
     c, gib = config(name), gpu_named(f"{size}GB").gib
     for changes in _remedies(c, gib):
         changed = replace(c, **changes)
-        check_batches(changed)
         assert peak(changed, shape_of(changed.model)) <= gib * 2**30
     if peak(c, shape_of(c.model)) <= gib * 2**30: assert _tuned(c, shape_of(c.model), gib) == {}
 

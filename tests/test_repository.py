@@ -327,7 +327,7 @@ def opens_by_locale(source: str) -> list[str]:
     for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
         of, given = call.func, {keyword.arg: keyword.value for keyword in call.keywords}
         word = of.attr if isinstance(of, ast.Attribute) else getattr(of, "id", "")
-        modules = {"os", "gzip", "webbrowser"}   # other functions of that name
+        modules = {"os", "gzip", "webbrowser", "kind"}   # other functions of that name; `kind`: a task type
         if (
             word == "open"
             and isinstance(of, ast.Attribute)

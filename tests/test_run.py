@@ -461,7 +461,8 @@ def test_the_controls_notebook_executes(tmp_path):
 
 
 def test_a_refused_setting_leaves_the_folder_to_the_corrected_one(tmp_path):
-    with pytest.raises(ValueError, match="micro_batches is 7"): small(tmp_path / "run", micro_batches=7, steps=2)
+    with pytest.raises(ValueError, match="max_completion_tokens is 900"):
+        small(tmp_path / "run", max_completion_tokens=900, steps=2)
     assert small(tmp_path / "run", steps=2)["steps"] == 2
 
 
@@ -493,7 +494,8 @@ def test_a_settings_own_duplicate_reward_stands(tmp_path):
     from azr.trainer import azr_recipe, environment
     from azr.executor import Executor
     own = config("demo", rewards=reward_setting("paper", duplicate=-0.25))
-    with Executor(workers=1) as executor: assert azr_recipe(own, environment(own, executor)).rewards.duplicate == -0.25
+    with Executor(workers=1) as executor: recipe = azr_recipe(own, environment(own, executor))
+    assert recipe.propose_reward.__self__.duplicate == -0.25 and not recipe.attempt_known
 
 
 def test_prompts_name_the_modules_that_the_executor_lets_through(tmp_path):

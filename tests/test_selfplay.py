@@ -4,15 +4,16 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
-from sums import ZERO, Sums
+from sums import ZERO, Sums, recipe
 
 from azr.advantages import grpo, grpo_no_std
 from azr.buffers import Buffers
 from azr.core import Completion, Role, Status, Verdict
-from azr.evals import EXAMS, Exam, evaluate, judge_batch, solve
+from azr.evals import EXAMS, Exam, judge_batch
 from azr.executor import Executor
+from azr.exams import evaluate, verdicts_on
 from azr.sampling import Script
-from azr.selfplay import Recipe, SelfPlay, deal_rewards, judge_attempts
+from azr.selfplay import SelfPlay, check_phase, deal_rewards, judge_attempts, seed_buffers
 
 
 def writer(seed=0, skill=0.5):
@@ -27,7 +28,7 @@ def writer(seed=0, skill=0.5):
 
 
 def loop(**changes):
-    return SelfPlay(Recipe((Sums(),), (ZERO,), **{"batch": 8, "attempts": 4, **changes}), env=None, seed=1)
+    return SelfPlay(recipe(**{"batch": 8, "attempts": 4, **changes}), env=None, seed=1)
 
 
 def test_fresh_fills_both_slots_exactly():
@@ -89,19 +90,19 @@ def test_a_step_without_a_valid_proposal_goes_on():
 def test_a_type_with_nothing_to_show_is_skipped():
     class Shy(Sums):
         def propose_prompt(self, buffers, rng): return None
-    step = SelfPlay(Recipe((Shy(),), (ZERO,), batch=4, attempts=2), None).step(writer(), 1)
+    step = SelfPlay(recipe(Shy(), batch=4, attempts=2), None).step(writer(), 1)
     assert Counter(r.slot for r in step.rollouts) == {"solve/sums": 4}
 
 
 def test_seeding_stops_at_its_target():
     play = loop()
-    play.seed_buffers(writer())
+    seed_buffers(play, writer())
     assert play.buffers.counts() == {"sums": 32}
 
 
 def test_fruitless_seeding_stops_and_says_why():
     play = loop(fruitless=3)
-    funnel = play.seed_buffers(Script(lambda p: "3-4"))
+    funnel = seed_buffers(play, Script(lambda p: "3-4"))
     assert play.buffers.counts() == {"sums": 1} and funnel == {"sums/malformed": 24}
 
 
@@ -119,7 +120,7 @@ def test_same_seed_same_steps_and_state_goes_on():
 
 def test_shuffled_rewards_keep_their_distribution():
     plain = loop().step(writer(), 1)
-    dealt = deal_rewards(list(plain.rollouts), random.Random(0))
+    dealt = deal_rewards(list(plain.rollouts), [r.key for r in plain.rollouts], random.Random(0))
     for slot in ("propose/sums", "solve/sums"):
         rewards = [[r.reward for r in group if r.slot == slot] for group in (plain.rollouts, dealt)]
         assert sorted(rewards[0]) == sorted(rewards[1]) and rewards[0] != rewards[1]
@@ -138,7 +139,7 @@ def test_frozen_proposer_is_another_policy_with_no_weight():
         def __call__(self, prompts, sampling=None, policy="default"):
             asked.append((prompts[0].role, policy))
             return super().__call__(prompts, sampling, policy)
-    play = loop(proposer_weight=0.0, policies={Role.PROPOSE: "base", Role.SOLVE: "default"})
+    play = loop(weight=0.0, policies={Role.PROPOSE: "base", Role.SOLVE: "default"})
     step = play.step(Noting(writer().write), 1)
     assert asked == [(Role.PROPOSE, "base"), (Role.SOLVE, "default")]
     assert {r.weight for r in step.rollouts if r.prompt.role is Role.PROPOSE} == {0.0}
@@ -146,7 +147,7 @@ def test_frozen_proposer_is_another_policy_with_no_weight():
 
 @pytest.mark.parametrize(
     "field, value",
-    [("batch", 0), ("attempts", 0), ("solver_samples", "stale"), ("advantage", "ppo"), ("rewards", "generous")],
+    [("attempts", 0), ("advantage", "ppo"), ("rewards", "generous"), ("seeding", -1), ("fruitless", 0)],
 )
 def test_bad_settings_name_value_and_remedy(field, value):
     with pytest.raises(ValueError, match=str(value)): loop(**{field: value})
@@ -179,7 +180,7 @@ def test_what_was_cut_off_earns_what_a_malformed_one_earns_and_is_shown_to_nobod
     def text(p):   # every text is right
         if p.role is Role.PROPOSE: return f"{next(count)}+1"
         return str(sum(map(int, p.text.removeprefix("solve ").split("+"))))
-    step = SelfPlay(Recipe((Watched(seen=seen),), (ZERO,), 8, 4, solver_samples), None).step(Cut(text), 1)
+    step = SelfPlay(recipe(Watched(seen=seen), 8, 4, solver_samples), None).step(Cut(text), 1)
     for r in step.rollouts + step.estimates:
         if r.completion.finished:assert r.verdict.ok
         else: assert r.reward == -1 and r.verdict == cut_verdict
@@ -191,7 +192,7 @@ def test_what_was_cut_off_earns_what_a_malformed_one_earns_and_is_shown_to_nobod
 
 
 def test_a_cut_answer_in_an_exam_is_malformed_too():
-    verdicts = solve(Cut(lambda p: "2"), [ZERO] * 4, (Sums(),), None)
+    verdicts = verdicts_on(Cut(lambda p: "2"), [ZERO] * 4, (Sums(),), None)
     assert [v.status for v in verdicts] == [Status.OK, Status.MALFORMED] * 2
     assert evaluate(Cut(lambda p: "2"), [ZERO] * 4, (Sums(),), None)["heldout/accuracy"] == .5
 
@@ -211,33 +212,39 @@ class Votes(Sums):
         ]
 
 
+def checked(one): check_phase(one.phase(1), one)
+
+
 def test_a_type_that_votes_is_refused_where_groups_are_too_small():
     def unasked(prompts, sampling, policy="default"): pytest.fail("asked")
     with pytest.raises(
         ValueError,
-        match="'sums' compares at least 3 attempts at a task, and its groups here have 1: .*solver_samples 'attempts'",
+        match="'sums' compares at least 3 attempts at a task, and its groups here have 1: .*train the solver on",
     ):
-        Recipe((Votes(),), (ZERO,), 4, 8)
+        checked(recipe(Votes(), 4, 8))
     with pytest.raises(ValueError, match="its groups here have 2: .*give more attempts"):
-        Recipe((Votes(),), (ZERO,), 4, 2, "attempts")
+        checked(recipe(Votes(), 4, 2, "attempts"))
     with pytest.raises(ValueError, match="'sums' compares at least 3 .* groups here have 1"):
-        solve(unasked, [ZERO], (Votes(),), None)
+        verdicts_on(unasked, [ZERO], (Votes(),), None)
     with pytest.raises(ValueError, match="'sums' compares at least 3"):
         evaluate(unasked, [ZERO], (Sums("others"), Votes()), None)
-    assert solve(Script(lambda p: "2"), [ZERO], (Sums(), Votes("others")), None)[
+    assert verdicts_on(Script(lambda p: "2"), [ZERO], (Sums(), Votes("others")), None)[
         0
     ].ok  # a type that is not asked for does no harm
 
 
+def said(*completions): return [(one, one.text) for one in completions]
+
+
 def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
-    step = SelfPlay(Recipe((Votes(),), (ZERO,), 4, 3, "attempts"), None).step(writer(), 1)
+    step = SelfPlay(recipe(Votes(), 4, 3, "attempts"), None).step(writer(), 1)
     groups = Counter(r.task_id for r in step.rollouts if r.prompt.role is Role.SOLVE)
     assert groups and set(groups.values()) == {3}
     def cut(text): return Completion(text, (1,), (2,), finished=False)
-    four, = judge_attempts([(ZERO, [Completion("5"), cut("2"), Completion("5"), Completion("2")])], (Votes(),), None)
+    four, = judge_attempts([(ZERO, said(Completion("5"), cut("2"), Completion("5"), Completion("2")))], (Votes(),), None)
     assert [v.status for v in four] == [Status.OK, Status.MALFORMED, Status.OK, Status.WRONG]
     two, none = judge_attempts(
-        [(ZERO, [Completion("2"), cut("2"), Completion("2")]), (ZERO, [cut("2")] * 3)], (Votes(),), None
+        [(ZERO, said(Completion("2"), cut("2"), Completion("2"))), (ZERO, said(*[cut("2")] * 3))], (Votes(),), None
     )
     assert (
         [v.status for v in two] == [Status.UNSCORED, Status.MALFORMED, Status.UNSCORED]
@@ -271,8 +278,8 @@ def test_grpo_compares_proposals_that_answer_the_same_words_alone(advantage):
 
     count, of_prompt = iter(range(99)), 1
     def proposals(step): return [r for r in step.rollouts if r.prompt.role is Role.PROPOSE]
-    recipe = Recipe((Asking(),), (ZERO,), 8, 4, "attempts", advantage=advantage)
-    def play(): return SelfPlay(recipe, None, 1).step(writer(), 1)
+    own = recipe(Asking(), 8, 4, "attempts", advantage=advantage)
+    def play(): return SelfPlay(own, None, 1).step(writer(), 1)
     alone = proposals(play())
     assert len({r.reward for r in alone}) > 1 and {r.advantage for r in alone} == {0.0}  # each prompt is a group of one
     count, of_prompt = iter(range(99)), 8
@@ -284,9 +291,10 @@ def test_grpo_compares_proposals_that_answer_the_same_words_alone(advantage):
 
 @pytest.mark.parametrize("advantage", ["grpo", grpo, "grpo_no_std", grpo_no_std])
 def test_grpo_with_groups_of_one_is_refused_by_name_and_as_a_function(advantage):
-    with pytest.raises(ValueError, match="its group has one member"): loop(advantage=advantage)
-    with pytest.raises(ValueError, match="attempts 1: a group of one"):
-        loop(advantage=advantage, solver_samples="attempts", attempts=1)
+    with pytest.raises(ValueError, match="its group has one member"): checked(recipe(advantage=advantage))
+    with pytest.raises(ValueError, match="its group has one member"):
+        checked(recipe(advantage=advantage, solver_samples="attempts", attempts=1))
+    checked(recipe(advantage=advantage, solver_samples="attempts", attempts=2))
 
 
 def test_a_cut_answer_is_malformed_in_our_exams_and_judged_by_other_peoples_graders():
