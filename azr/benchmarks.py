@@ -220,7 +220,9 @@ def _failed(check: _Check, outcome: Outcome) -> Verdict | None: # None: passed
     bad = partial(Verdict, truth=False, seconds=outcome.seconds)
     if not outcome.ok: return bad(_RAN.get(outcome.status, outcome.status), detail=outcome.error or "")
     error, given = _worker_said(outcome)
-    if error: return bad(_ERRORS.get(error.split(":")[0], ProgramStatus.RAISED), detail=f"test {len(given) + 1}: {error}")
+    if error:
+        status = _ERRORS.get(error.split(":")[0], ProgramStatus.RAISED)
+        return bad(status, detail=f"test {len(given) + 1}: {error}")
     try: right = check.right(given)
     except Exception: right = False   # whatever a comparison of unlike values raises, they are not alike
     return None if right else bad(Status.WRONG, detail=f"gave {str([text for _, text, _ in given])[:200]}")

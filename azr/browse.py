@@ -332,7 +332,7 @@ def run_view(run: _Run) -> View:
 def _version_notes(rollouts: Sequence[dict]) -> tuple[str, ...]:
     "Which fields a record lacks, or has beyond what this version knows."
     ours, theirs = {f.name for f in fields(Rollout)} | {"use"} | GONE, [set(r) for r in rollouts]
-    missing, extra = ours - set().union(*theirs) | GONE, set().union(*theirs) - ours
+    missing, extra = ours - GONE - set().union(*theirs), set().union(*theirs) - ours
     return tuple(
         f"the rollouts have {words} {', '.join(sorted(names))}: they were written by another version"
         for words, names in (("no", missing), ("fields that are not shown:", extra))

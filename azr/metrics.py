@@ -42,7 +42,8 @@ def _slot_metrics(
     rollouts: Sequence[Rollout],  # of one role and one task type
 ) -> dict[str, float]:
     "What is measured of proposals and answers alike."
-    lengths = [r.completion.written for r in rollouts if r.completion.completion_ids]   # of what the policy wrote, no observations
+    # of what the policy wrote, no observations
+    lengths = [r.completion.written for r in rollouts if r.completion.completion_ids]
     return _defined(
         {
             "count": len(rollouts),

@@ -8,7 +8,7 @@ __all__ = ['CURVES', 'REWARDS', 'solve_rate', 'between', 'curve_function', 'Rewa
 
 # %% ../nbs/03_rewards.ipynb #c002
 from dataclasses import dataclass, field, replace
-from math import exp
+from math import exp, isfinite
 from typing import Callable, Sequence
 
 from .core import Completion, Rollout, Status, Task, Verdict
@@ -65,7 +65,11 @@ class RewardSetting:
     ] = ()  # more rewards for proposers: functions of the whole batch, one number for each proposal
     proposals: Callable | None = None # pays all proposals instead: a function of the batch, a number for each
 
-    def __post_init__(self): curve_function(self.curve)   # an unknown name fails here, not in the first step
+    def __post_init__(self):
+        curve_function(self.curve)   # an unknown name fails here, not in the first step
+        for name in ("extreme", "refused", "malformed", "duplicate", "solved", "wrong", "answer_malformed"):
+            value = getattr(self, name)
+            if value is not None and not isfinite(value): raise ValueError(f"{name} is {value!r}: give a finite number")
 
     def propose(self, batch: "Sequence[Proposed]") -> "list[Reward]":
         "What the proposals of a step earn."
@@ -160,6 +164,8 @@ def name_of(function: Callable) -> str:
 def pay(function: Callable, batch: Sequence[Proposed], what: str = "reward term") -> list[float]: # one for each
     "A function of the whole batch, asked. Raises ValueError where it does not give a number for each proposal."
     column = [float(number) for number in function(batch)]
+    odd = [number for number in column if not isfinite(number)]
+    if odd: raise ValueError(f"the {what} {name_of(function)} gave {odd[0]!r}: it must give finite numbers")
     if len(column) == len(batch): return column
     found = f"{len(column)} numbers for {len(batch)} proposals"
     raise ValueError(f"the {what} {name_of(function)} gave {found}: it must give one for each")

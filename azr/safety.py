@@ -366,7 +366,8 @@ def _wraps(wrapped, assigned=functools.WRAPPER_ASSIGNMENTS, updated=functools.WR
 # %% ../nbs/11_safety.ipynb #c050
 def _dataclass(cls=None, /, **options):
     "The real one writes the names of fields into source text and runs it, and makes places for patterns of them."
-    if cls is None: return lambda cls: _dataclass(cls, **options)
+    def decorated(cls): return _dataclass(cls, **options)
+    if cls is None: return decorated
     if not issubclass(type(cls), type): _refuse("a dataclass that is no class")
     spaces = [_space(c) for c in _mro(cls)]
     fields = [f for space in spaces for f in dict(space.get("__dataclass_fields__", {})).values()]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BOTH', 'propose_prompts', 'cut_off', 'Judged', 'judge', 'smallest_group', 'judge_attempts', 'solve', 'Phase',
            'capacity', 'role_and_type', 'Recipe', 'check_sizes', 'check_groups', 'check_phase', 'deal_rewards',
-           'with_advantages', 'Step', 'Clock', 'SelfPlay', 'seed_buffers']
+           'with_advantages', 'Step', 'Clock', 'proposed', 'SelfPlay', 'seed_buffers']
 
 # %% ../nbs/05_selfplay.ipynb #c002
 import random
@@ -311,6 +311,13 @@ class Clock:
         return timed
 
 # %% ../nbs/05_selfplay.ipynb #c034
+def proposed(one: Judged, attempts: Sequence[Rollout]) -> Proposed:
+    "A proposal as its reward sees it. Attempts that nobody judged count nothing; where there are no others, neither does it."
+    scored = [rollout.verdict for rollout in attempts if rollout.verdict.status != Status.UNSCORED]
+    verdict = one.verdict if scored or not attempts else Verdict(Status.UNSCORED, detail=attempts[0].verdict.detail)
+    return Proposed(verdict, solve_rate(scored), one.task, tuple(attempts), one.completion)
+
+# %% ../nbs/05_selfplay.ipynb #c035
 class SelfPlay:
     "The loop of Algorithm 1. `step` plays one step, `seed_buffers` what comes before the first."
     def __init__(self,
@@ -411,11 +418,7 @@ class SelfPlay:
     def pay(self, judged: list[Judged], tried: list[list[Rollout]]) -> list[Rollout]:
         "Proposals with their rewards."
         groups = {own[0].task_id: tuple(own) for own in tried if own}
-        attempts = [groups.get(one.task.id, ()) if one.task else () for one in judged]
-        batch = [
-            Proposed(one.verdict, solve_rate([r.verdict for r in own]), one.task, own, one.completion)
-            for one, own in zip(judged, attempts)
-        ]
+        batch = [proposed(one, groups.get(one.task.id, ()) if one.task else ()) for one in judged]
         policy = self.recipe.policies[Role.PROPOSE]
         return [
             Rollout(
@@ -431,13 +434,11 @@ class SelfPlay:
         ]
 
     def paid(self, groups: list[list[Rollout]]) -> list[Rollout]:
-        "Answers with their rewards."
+        "Answers with their rewards. One that nobody judged teaches nothing: it has weight 0."
         rollouts = [rollout for own in groups for rollout in own]
         rewards = [self.recipe.solve_reward(rollout.verdict) for rollout in rollouts]
-        return [
-            replace(rollout, reward=reward.total, reward_parts=reward.parts)
-            for rollout, reward in zip(rollouts, rewards)
-        ]
+        paid = [replace(r, reward=reward.total, reward_parts=reward.parts) for r, reward in zip(rollouts, rewards)]
+        return [replace(r, weight=0.0) if r.verdict.status == Status.UNSCORED else r for r in paid]
 
     def finished(self, rollouts: list[Rollout], phase: Phase) -> list[Rollout]:
         "Advantages; a role that the phase does not train keeps its records and gets weight 0."
@@ -449,14 +450,19 @@ class SelfPlay:
         rollouts = self.recipe.finish(with_advantages(rollouts, groups, self.recipe))
         return [rollout if rollout.prompt.role in phase.train else replace(rollout, weight=0.0) for rollout in rollouts]
 
-# %% ../nbs/05_selfplay.ipynb #c036
+# %% ../nbs/05_selfplay.ipynb #c037
 def seed_buffers(
     play: SelfPlay,
     sampler: Sampler,
-    report: Callable[[dict, Counter], None] = lambda counts, funnel: None,   # hears of each batch
+    report: Callable[[dict, Counter], None] = lambda counts, funnel: None,   # hears of each batch; may raise to stop
+    so_far: dict | None = None,   # kept up to date after each batch; given again, a stopped seeding goes on
 ) -> Counter: # "task type/status" -> proposals
-    "Fill each buffer to `seeding` distinct tasks. A type that brings nothing new in `fruitless` batches in a row is given up; the funnel says why."
-    recipe, funnel, dry = play.recipe, Counter(), Counter()
+    """Fill each buffer to `seeding` distinct tasks.
+
+    A type that brings nothing new in `fruitless` batches in a row is given up; the funnel says why."""
+    so_far = {} if so_far is None else so_far
+    for name in ("funnel", "dry"): so_far[name] = Counter(so_far.get(name, {}))
+    recipe, funnel, dry = play.recipe, so_far["funnel"], so_far["dry"]
     phase = recipe.phase(1)
     while names := [
         name for name, have in play.buffers.counts().items() if have < recipe.seeding and dry[name] < recipe.fruitless

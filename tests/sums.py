@@ -41,7 +41,9 @@ class Sums:
 ZERO = Task("sums", {"sum": "1+1"}, {"value": "2"}, id="1+1")
 
 
-def recipe(kind=None, batch=64, attempts=8, solver_samples="fresh", rewards="paper", weight=1.0, seed_factor=4, **changes):
+def recipe(
+    kind=None, batch=64, attempts=8, solver_samples="fresh", rewards="paper", weight=1.0, seed_factor=4, **changes
+):
     "A recipe for sums by the names that AZR gives to its numbers."
     setting, phase = reward_setting(rewards), Phase("sums", proposals=batch, attempts=attempts,
                                                     solves=batch if solver_samples == "fresh" else 0)

@@ -148,7 +148,8 @@ def test_an_answer_without_the_function_is_refused_unrun():
                "<answer></answer>": Status.MALFORMED, "none": Status.MALFORMED}
     for text, status in refused.items():
         assert _read_program(text, "chat", entry="quarter").status is status
-    assert _read_program("    prose alone", "plain", "# Write quarter.\n", "quarter").status is ProgramStatus.NO_FUNCTION
+    read = _read_program("    prose alone", "plain", "# Write quarter.\n", "quarter")
+    assert read.status is ProgramStatus.NO_FUNCTION
     bare = "def quarter(x):\n    return x"
     assert _read_program(f"<answer>{bare}\n</answer>", "chat", entry="quarter") == bare
 

@@ -759,3 +759,12 @@ def test_a_call_that_waits_meets_the_backstop():
     with Unchecked(workers=1, timeout=0.1) as e:
         outcome = one(e, WALK + "def f(x): return walk()['sys'].modules['select'].select([], [], [])")
     assert outcome.status is ProgramStatus.TIMEOUT and outcome.backstop
+
+
+def test_the_names_of_earlier_versions_go_on_working():
+    "The parameter, and the class that it took."
+    from azr.executor import Policy
+    with Executor(workers=1, policy=Policy(imports=("math",), max_program=60)) as e:
+        programs = ["import math\ndef f(x): return x", "import re\ndef f(x): return x", "#" * 61]
+        outcomes = e.run([Call(program, "1") for program in programs])
+    assert [o.status for o in outcomes] == [Status.OK, ProgramStatus.UNSAFE, Status.TOO_LARGE]

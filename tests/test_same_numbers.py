@@ -25,7 +25,8 @@ def test_the_demo_gives_the_numbers_of_the_commit_before(tmp_path):
     found = subprocess.run(["git", "rev-parse", BEFORE], cwd=ROOT, capture_output=True, text=True)
     if found.returncode: pytest.skip(f"no commit {BEFORE} here: the history is shallow, or this is no checkout")
     before = tmp_path / "before"
-    subprocess.run(["git", "worktree", "add", "-q", "--detach", str(before), found.stdout.strip()], cwd=ROOT, check=True)
+    command = ["git", "worktree", "add", "-q", "--detach", str(before), found.stdout.strip()]
+    subprocess.run(command, cwd=ROOT, check=True)
     try: then = demo(before, tmp_path / "then")
     finally: subprocess.run(["git", "worktree", "remove", "--force", str(before)], cwd=ROOT, check=True)
     now = demo(ROOT, tmp_path / "now")

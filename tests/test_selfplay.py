@@ -241,7 +241,8 @@ def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
     groups = Counter(r.task_id for r in step.rollouts if r.prompt.role is Role.SOLVE)
     assert groups and set(groups.values()) == {3}
     def cut(text): return Completion(text, (1,), (2,), finished=False)
-    four, = judge_attempts([(ZERO, said(Completion("5"), cut("2"), Completion("5"), Completion("2")))], (Votes(),), None)
+    completions = said(Completion("5"), cut("2"), Completion("5"), Completion("2"))
+    four, = judge_attempts([(ZERO, completions)], (Votes(),), None)
     assert [v.status for v in four] == [Status.OK, Status.MALFORMED, Status.OK, Status.WRONG]
     two, none = judge_attempts(
         [(ZERO, said(Completion("2"), cut("2"), Completion("2"))), (ZERO, said(*[cut("2")] * 3))], (Votes(),), None

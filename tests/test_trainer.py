@@ -21,7 +21,19 @@ from azr.run import Watch
 from azr.sampling import GREEDY, Sampling
 from azr.selfplay import Phase, SelfPlay
 from azr.trainer import (
-    Config, PolicySampler, SelfPlayTrainer, generator, last_checkpoint, load_policy, merge, merge_adapter, room_for, row, rows_of, whole_checkpoints)
+    Config,
+    PolicySampler,
+    SelfPlayTrainer,
+    generator,
+    last_checkpoint,
+    load_policy,
+    merge,
+    merge_adapter,
+    room_for,
+    row,
+    rows_of,
+    whole_checkpoints,
+)
 
 TOY = dict(
     batch=4,
