@@ -408,7 +408,7 @@ class Weights:
     negative: float
 
     def __call__(self, rollouts: list[Rollout]) -> list[Rollout]:
-        return [replace(rollout, weight=self.of(rollout)) for rollout in rollouts]
+        return [replace(rollout, weight=rollout.weight * self.of(rollout)) for rollout in rollouts]
 
     def of(self, rollout: Rollout) -> float:
         if rollout.prompt.role is Role.PROPOSE: return self.proposer

@@ -416,7 +416,7 @@ class SelfPlay:
         return kept
 
     def pay(self, judged: list[Judged], tried: list[list[Rollout]]) -> list[Rollout]:
-        "Proposals with their rewards."
+        "Proposals with their rewards. One whose attempts nobody judged teaches nothing either."
         groups = {own[0].task_id: tuple(own) for own in tried if own}
         batch = [proposed(one, groups.get(one.task.id, ()) if one.task else ()) for one in judged]
         policy = self.recipe.policies[Role.PROPOSE]
@@ -428,9 +428,10 @@ class SelfPlay:
                 reward.total,
                 reward.parts,
                 task_id=one.task.id if one.task else None,
+                weight=0.0 if seen.verdict.status == Status.UNSCORED else 1.0,
                 policy=policy,
             )
-            for one, reward in zip(judged, self.recipe.propose_reward(batch), strict=True)
+            for one, seen, reward in zip(judged, batch, self.recipe.propose_reward(batch), strict=True)
         ]
 
     def paid(self, groups: list[list[Rollout]]) -> list[Rollout]:

@@ -287,7 +287,7 @@ class ProposerWeight:
     weight: float
 
     def __call__(self, rollouts: list[Rollout]) -> list[Rollout]:
-        return [replace(r, weight=self.weight) if r.prompt.role is Role.PROPOSE else r for r in rollouts]
+        return [replace(r, weight=r.weight * self.weight) if r.prompt.role is Role.PROPOSE else r for r in rollouts]
 
 def azr_recipe(config: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."

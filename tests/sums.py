@@ -55,4 +55,4 @@ def recipe(
 
 
 def weighed(weight, rollouts):
-    return [replace(r, weight=weight) if r.prompt.role is Role.PROPOSE else r for r in rollouts]
+    return [replace(r, weight=r.weight * weight) if r.prompt.role is Role.PROPOSE else r for r in rollouts]

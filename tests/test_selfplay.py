@@ -255,6 +255,27 @@ def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
     assert {v.status for v in none} == {Status.MALFORMED}
 
 
+def test_an_attempt_that_nobody_judged_counts_nothing():
+    class Blind(Sums):
+        "Answers that end in `?` are not judged."
+        def verify(self, groups, env):
+            def look(answer, verdict): return Verdict(Status.UNSCORED) if answer.text.endswith("?") else verdict
+            judged = super().verify(groups, env)
+            return [[look(a, v) for a, v in zip(answers, verdicts, strict=True)]
+                    for (_, answers), verdicts in zip(groups, judged, strict=True)]
+
+    def play(answers):
+        answers, sums = iter(answers), iter(["2+3"])
+        script = Script(lambda p: next(sums) if p.role is Role.PROPOSE else next(answers))
+        (proposal, *attempts) = SelfPlay(recipe(Blind(), 1, 4, "attempts"), None).step(script, 1).rollouts
+        return proposal, attempts
+    proposal, attempts = play(["5", "4", "?", "?"])
+    assert [r.weight for r in attempts] == [1.0, 1.0, 0.0, 0.0]
+    assert proposal.reward == 0.5 and proposal.weight == 1.0  # of the two that were judged, one is right
+    proposal, attempts = play(["?"] * 4)
+    assert {r.weight for r in (proposal, *attempts)} == {0.0}
+
+
 # ---- keys and groups of advantages ----
 
 def test_keys_are_role_and_task_type():
