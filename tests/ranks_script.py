@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from sums import ZERO, Sums
 from sums import recipe as sums_recipe
-from toy import ending_model, toy_tokenizer
+from toy import TOY, ending_model, toy_tokenizer
 from transformers import TrainerCallback, set_seed
 from trl import GRPOTrainer
 
@@ -20,21 +20,7 @@ from azr.core import Completion, Role, Status, Verdict
 from azr.selfplay import SelfPlay
 from azr.trainer import Config, SelfPlayTrainer, encode, process_state
 
-TOY = dict(
-    batch=4,
-    attempts=2,
-    steps=3,
-    learning_rate=1e-3,
-    dtype="float32",
-    micro_batches=1,
-    gradient_checkpointing=False,
-    max_prompt_tokens=40,
-    max_completion_tokens=12,
-    chunk_tokens=100,
-    score_tokens=100,
-    save_every=2,
-    entropy_coefficient=0.0,
-)
+SETTINGS = dict(TOY, steps=3, chunk_tokens=100, score_tokens=100)
 RUNS = {
     "fresh": {},
     "attempts": {"solver_samples": "attempts", "batch": 6, "attempts": 3, "micro_batches": 3},
@@ -95,7 +81,7 @@ class Diary(TrainerCallback):
 
 def toy_run(folder, name, changes):
     set_seed(0)
-    config, diary = Config(**TOY | changes), Diary()
+    config, diary = Config(**SETTINGS | changes), Diary()
     frozen = config.control == "frozen_proposer"
     recipe = sums_recipe(
         Uneven(),
@@ -125,7 +111,7 @@ def told_run(folder):
     "One step on rollouts that do not depend on the number of processes; its gradients."
     set_seed(0)
     config, diary, rng = (
-        Config(**TOY | {"attempts": 3, "solver_samples": "attempts", "grad_clip": 0.0, "steps": 1}),
+        Config(**SETTINGS | {"attempts": 3, "solver_samples": "attempts", "grad_clip": 0.0, "steps": 1}),
         Diary(),
         random.Random(0),
     )

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 from test_trainer import make, weights
-from toy import toy_model, toy_tokenizer
+from toy import SMALL, toy_model, toy_tokenizer
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.plan import from_config, _state_bytes
@@ -278,18 +278,7 @@ def test_trackers_that_know_tables_get_one(monkeypatch, writes):
 def test_tensorboard_gets_the_held_out_accuracy_the_funnel_and_the_table(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    small = dict(
-        task_types=["deduction", "abduction"],
-        batch=4,
-        attempts=2,
-        steps=2,
-        seed_factor=1,
-        evaluate_tasks=4,
-        test_tasks=4,
-        evaluate_every=2,
-        rollouts_shown=3,
-        workers=1,
-    )
+    small = dict(SMALL, task_types=["deduction", "abduction"], rollouts_shown=3)
     said = []
     train(config("demo", report_to=["tensorboard"], **small), tmp_path / "run", say=said.append)
     events = EventAccumulator(str(next((tmp_path / "run" / "checkpoints" / "runs").iterdir())))

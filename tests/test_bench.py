@@ -1,10 +1,11 @@
 "The benchmark of the executor at its smallest: it runs, and its record is whole. Nothing here is timed."
-import ast, json, re, subprocess, sys
+import ast, json, re, subprocess
 
 import pytest
 
 from conftest import ROOT, data_folder
 import notebooks
+from pages import papermill
 
 PAGE = ROOT / "nbs/runs/bench_executor.ipynb"
 SECTIONS = {
@@ -21,22 +22,7 @@ SECTIONS = {
 def run(folder, *parameters, page=PAGE):
     "Executes a page with parameters, given as name and value in turn."
     options = [word for name, value in zip(parameters[::2], parameters[1::2]) for word in ("-p", name, str(value))]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(page),
-            str(folder / "out.ipynb"),
-            *options,
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    done = subprocess.run(papermill(page, folder / "out.ipynb", *options), capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
 
 def spreads(value):

@@ -5,13 +5,12 @@ import random
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import papermill
 
 from azr.browse import (
     View,
@@ -376,22 +375,7 @@ def test_the_terminal_says_the_same(capsys, tmp_path):
 
 def test_the_notebook_opens_a_run(tmp_path):
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs/runs/browse.ipynb"),
-            str(tmp_path / "out.ipynb"),
-            "-p",
-            "step",
-            "7",
-            "-p",
-            "role",
-            "solve",
-        ],
+        papermill(ROOT / "nbs/runs/browse.ipynb", tmp_path / "out.ipynb", "-p", "step", "7", "-p", "role", "solve"),
         check=True,
         capture_output=True,
         cwd=ROOT,

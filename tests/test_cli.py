@@ -8,13 +8,14 @@ from dataclasses import fields, replace
 import nbformat
 import pytest
 import yaml
+from pages import papermill
 
 from azr.cli import execute, field_help, main, setting
 from azr.core import Prompt, Role, tell
 from azr.run import check_folder, config, folder_for, open_folder, presets, read_preset
 from azr.trainer import RANGES, Config, PolicySampler, encode
 from conftest import ROOT
-from toy import toy_tokenizer
+from toy import SMALL, toy_tokenizer
 
 PAPER = ("paper", "base-7b", "coder-3b", "coder-7b", "coder-14b", "llama-3.1-8b", "qwen3-4b")
 
@@ -151,36 +152,20 @@ def test_a_killed_kernel_ends_in_one_sentence(tmp_path):
 
 @pytest.mark.slow
 def test_papermill_takes_a_preset_file_and_repeats_azr_trains_bytes(tmp_path):
-    small = dict(
-        batch=4,
-        attempts=2,
-        steps=1,
-        seed_factor=1,
-        evaluate_tasks=4,
-        test_tasks=4,
-        evaluate_every=2,
-        save_every=2,
-        workers=1,
-    )
+    small = dict(SMALL, steps=1, save_every=2)
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump(read_preset("demo") | small))
     assert main(["train", "--config", str(mine), "--run", str(tmp_path / "line")]) == 0
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs" / "runs" / "train.ipynb"),
-            str(tmp_path / "out.ipynb"),
+        papermill(
+            ROOT / "nbs" / "runs" / "train.ipynb",
+            tmp_path / "out.ipynb",
             "-f",
             str(mine),
             "-p",
             "run",
             str(tmp_path / "page"),
-        ],
+        ),
         check=True,
         capture_output=True,
         cwd=ROOT,

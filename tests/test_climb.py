@@ -1,7 +1,6 @@
 "The domain in which difficulty climbs: what is refused, what is paid, and that runs repeat."
 import json
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -10,8 +9,8 @@ import numpy as np
 import pytest
 import yaml
 from hypothesis import given, strategies as st
+from pages import papermill
 
-from azr.buffers import Buffers
 from azr.climb import (
     DEEP,
     DEEPEST,
@@ -37,9 +36,7 @@ from azr.climb import (
     lead_at_equal_cost,
     listing,
     pretrain,
-    propose_text,
     source_of,
-    statements_of,
     states_of,
     trace_task,
     words,
@@ -302,19 +299,7 @@ def test_the_figure_has_a_line_for_each_arm(base):
 def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
     before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs" / "runs" / "climb.ipynb"),
-            str(tmp_path / "out.ipynb"),
-            "-p",
-            "measure",
-            "True",
-        ],
+        papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", "-p", "measure", "True"),
         check=True,
         capture_output=True,
         cwd=ROOT,

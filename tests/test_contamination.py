@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from pages import papermill
 
 from azr.contamination import answered_programs, _benchmark_programs, equal_rows, local_benchmarks, overlap, overlaps
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
@@ -201,15 +202,9 @@ def test_the_notebook_finds_what_is_planted(tmp_path):
     )
     (tmp_path / "cruxeval.jsonl").write_text(json.dumps({"id": "planted", "code": EXAM["a"]}) + "\n")
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs/runs/contamination.ipynb"),
-            str(tmp_path / "out.ipynb"),
+        papermill(
+            ROOT / "nbs/runs/contamination.ipynb",
+            tmp_path / "out.ipynb",
             "-p",
             "programs",
             str(tmp_path / "mine.jsonl"),
@@ -219,7 +214,7 @@ def test_the_notebook_finds_what_is_planted(tmp_path):
             "-p",
             "record",
             str(tmp_path / "found.json"),
-        ],
+        ),
         check=True,
         capture_output=True,
         cwd=ROOT,

@@ -18,6 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up 
 import pytest
 import torch
 import yaml
+from pages import papermill
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
@@ -336,15 +337,9 @@ def test_maths_by_math_verify():
 
 def test_the_evaluation_page_runs_as_it_stands(tmp_path):
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs/runs/evaluate.ipynb"),
-            str(tmp_path / "out.ipynb"),
+        papermill(
+            ROOT / "nbs/runs/evaluate.ipynb",
+            tmp_path / "out.ipynb",
             "-p",
             "results",
             str(tmp_path),
@@ -354,7 +349,7 @@ def test_the_evaluation_page_runs_as_it_stands(tmp_path):
             "-p",
             "record",
             str(tmp_path / "record.json"),
-        ],
+        ),
         check=True,
         capture_output=True,
         cwd=ROOT,
@@ -390,15 +385,9 @@ def test_committed_reference_answers_are_right():
 def test_reference_answers_again(azr_data, tmp_path):
     if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs/runs/reference_answers.ipynb"),
-            str(tmp_path / "out.ipynb"),
+        papermill(
+            ROOT / "nbs/runs/reference_answers.ipynb",
+            tmp_path / "out.ipynb",
             "-p",
             "data",
             str(azr_data),
@@ -411,7 +400,7 @@ def test_reference_answers_again(azr_data, tmp_path):
             "-p",
             "record",
             str(tmp_path / "record.json"),
-        ],
+        ),
         check=True,
         capture_output=True,
         cwd=ROOT,

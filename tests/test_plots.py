@@ -3,7 +3,6 @@
 import io
 import math
 import subprocess
-import sys
 from itertools import combinations
 
 import matplotlib
@@ -12,6 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from pages import papermill
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.metrics import step_metrics
@@ -257,19 +257,7 @@ def test_the_committed_records_give_the_same_figures_twice(tmp_path):
     drawn = []
     for folder in (tmp_path / "first", tmp_path / "second"):
         subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "papermill",
-                "-k",
-                "python3",
-                "--no-progress-bar",
-                str(ROOT / "nbs" / "runs" / "figures.ipynb"),
-                str(tmp_path / "out.ipynb"),
-                "-p",
-                "output",
-                str(folder),
-            ],
+            papermill(ROOT / "nbs" / "runs" / "figures.ipynb", tmp_path / "out.ipynb", "-p", "output", str(folder)),
             check=True,
             capture_output=True,
             cwd=ROOT,

@@ -4,10 +4,10 @@ The tests skip, visibly, where the files are missing."""
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from pages import papermill
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,22 +17,16 @@ def found(azr_data, tmp_path_factory):
     if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
     folder = tmp_path_factory.mktemp("real")
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs/runs/real_programs.ipynb"),
-            str(folder / "out.ipynb"),
+        papermill(
+            ROOT / "nbs/runs/real_programs.ipynb",
+            folder / "out.ipynb",
             "-p",
             "data",
             str(azr_data),
             "-p",
             "record",
             str(folder / "found.json"),
-        ],
+        ),
         check=True,
         capture_output=True,
         cwd=ROOT,
@@ -116,19 +110,7 @@ def test_nothing_of_the_data_is_quoted(azr_data, found):
 def test_without_the_files_it_says_so(tmp_path):
     out = tmp_path / "out.ipynb"
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(ROOT / "nbs/runs/real_programs.ipynb"),
-            str(out),
-            "-p",
-            "data",
-            str(tmp_path),
-        ],
+        papermill(ROOT / "nbs/runs/real_programs.ipynb", out, "-p", "data", str(tmp_path)),
         check=True,
         capture_output=True,
         cwd=ROOT,

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from toy import SMALL
 
 from azr.core import Status, Task, Verdict
 from azr.metrics import read_rollouts
@@ -210,19 +211,7 @@ def test_what_is_neither_name_setting_nor_function_is_refused():
 
 
 def test_a_function_from_a_cell_trains_end_to_end(tmp_path):
-    small = dict(
-        task_types=["deduction", "abduction"],
-        batch=4,
-        attempts=2,
-        steps=2,
-        seed_factor=1,
-        evaluate_tasks=4,
-        test_tasks=4,
-        evaluate_every=2,
-        rollouts_every=1,
-        save_every=1,
-        workers=1,
-    )
+    small = dict(SMALL, task_types=["deduction", "abduction"], rollouts_every=1, save_every=1)
     run, settings = tmp_path / "run", config("demo", rewards=by_size, **small)
     def quiet(text): pass
     train(settings, run, say=quiet)

@@ -14,7 +14,9 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up in the cache only
 
 import pytest
+import toy
 import yaml
+from pages import papermill
 
 from azr.cli import main
 from azr.core import alone_in
@@ -38,18 +40,7 @@ from azr.run import (
 )
 from azr.trainer import Config, last_checkpoint
 
-SMALL = dict(
-    batch=4,
-    attempts=2,
-    steps=4,
-    seed_factor=1,
-    evaluate_tasks=4,
-    test_tasks=4,
-    evaluate_every=2,
-    save_every=2,
-    rollouts_every=2,
-    workers=1,
-)
+SMALL = dict(toy.SMALL, steps=4, save_every=2, rollouts_every=2)
 
 
 def small(folder, **changes):
@@ -369,21 +360,10 @@ def test_the_command_line_says_what_is_wrong(capsys, tmp_path):
 NOTEBOOKS = Path(__file__).parents[1] / "nbs" / "runs"
 
 
-def papermill(notebook, output, parameters):
+def executed(notebook, output, parameters):
     (output.parent / "parameters.yaml").write_text(yaml.safe_dump(parameters))
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(NOTEBOOKS / notebook),
-            str(output),
-            "-f",
-            str(output.parent / "parameters.yaml"),
-        ],
+        papermill(NOTEBOOKS / notebook, output, "-f", str(output.parent / "parameters.yaml")),
         check=True,
         capture_output=True,
         cwd=NOTEBOOKS.parents[1],
@@ -392,7 +372,7 @@ def papermill(notebook, output, parameters):
 
 
 def test_the_run_notebook_executes_and_repeats_the_command_lines_bytes(done, tmp_path):
-    papermill("train.ipynb", tmp_path / "run.ipynb", {"run": str(tmp_path / "run"), "changes": SMALL})
+    executed("train.ipynb", tmp_path / "run.ipynb", {"run": str(tmp_path / "run"), "changes": SMALL})
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (done[0] / "metrics.jsonl").read_bytes()
 
 
@@ -415,17 +395,7 @@ def test_single_parameters_of_papermill_lie_on_the_preset_that_is_named(tmp_path
         str(tmp_path / "run"),
     ]
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(NOTEBOOKS / "train.ipynb"),
-            str(tmp_path / "out.ipynb"),
-            *words,
-        ],
+        papermill(NOTEBOOKS / "train.ipynb", tmp_path / "out.ipynb", *words),
         check=True,
         capture_output=True,
         cwd=NOTEBOOKS.parents[1],
@@ -436,7 +406,7 @@ def test_single_parameters_of_papermill_lie_on_the_preset_that_is_named(tmp_path
 
 def test_the_controls_notebook_executes(tmp_path):
     changes = {**SMALL, "steps": 2}
-    papermill(
+    executed(
         "controls.ipynb",
         tmp_path / "out.ipynb",
         {
@@ -841,18 +811,7 @@ def test_a_notebook_whose_papermill_was_killed_ends_its_step(tmp_path):
         encoding="utf-8",
     )
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "papermill",
-            "-k",
-            "python3",
-            "--no-progress-bar",
-            str(NOTEBOOKS / "train.ipynb"),
-            str(tmp_path / "out.ipynb"),
-            "-f",
-            str(tmp_path / "parameters.yaml"),
-        ],
+        papermill(NOTEBOOKS / "train.ipynb", tmp_path / "out.ipynb", "-f", str(tmp_path / "parameters.yaml")),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -891,7 +850,7 @@ def test_the_ablations_page_runs_and_leaves_out_what_is_not_its_own(tmp_path):
     }
     text = "".join(
         str(cell["outputs"])
-        for cell in papermill("ablations.ipynb", tmp_path / "out.ipynb", own)["cells"]
+        for cell in executed("ablations.ipynb", tmp_path / "out.ipynb", own)["cells"]
         if cell["cell_type"] == "code"
     )
     assert (
@@ -908,7 +867,7 @@ def test_the_ablations_page_runs_and_leaves_out_what_is_not_its_own(tmp_path):
     (tmp_path / "records" / "complexity-reward-s0.json").write_text("{")
     text = "".join(
         str(cell["outputs"])
-        for cell in papermill("ablations.ipynb", tmp_path / "again.ipynb", own)["cells"]
+        for cell in executed("ablations.ipynb", tmp_path / "again.ipynb", own)["cells"]
         if cell["cell_type"] == "code"
     )
     assert "deduction-only-s0: LEFT OUT" in text and "cannot tell at this scale" in text
@@ -927,7 +886,7 @@ def test_the_scaling_page_pretrains_another_size_and_plays_from_it(tmp_path):
         "runs": str(tmp_path / "runs"),
         "records": str(tmp_path / "records"),
     }
-    papermill("scaling.ipynb", tmp_path / "out.ipynb", own)
+    executed("scaling.ipynb", tmp_path / "out.ipynb", own)
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "records").iterdir()}
     assert (
         sorted(found) == ["width-16-s0", "width-64-s0"]

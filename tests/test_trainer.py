@@ -10,7 +10,7 @@ import pytest
 import torch
 from sums import ZERO, Sums
 from sums import recipe as sums_recipe
-from toy import ending_model, toy_model, toy_tokenizer
+from toy import TOY, ending_model, toy_model, toy_tokenizer
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import GRPOTrainer
@@ -34,23 +34,6 @@ from azr.trainer import (
     rows_of,
     whole_checkpoints,
 )
-
-TOY = dict(
-    batch=4,
-    attempts=2,
-    steps=4,
-    learning_rate=1e-3,
-    dtype="float32",
-    micro_batches=1,
-    gradient_checkpointing=False,
-    max_prompt_tokens=40,
-    max_completion_tokens=12,
-    chunk_tokens=256,
-    score_tokens=256,
-    save_every=2,
-    entropy_coefficient=0.0,
-)
-
 
 class Sometimes(Sums):
     "Sums whose verdicts depend on the text alone, so that a random model earns different rewards."

@@ -1,8 +1,28 @@
-"A toy model of 20,000 random weights and a character tokenizer, made on the spot."
+"A toy model of 20,000 random weights and a character tokenizer, made on the spot; settings of small runs."
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
 
 LETTERS = ["<pad>", "<end>", *"0123456789+ abcdefghijklmnopqrstuvwxyz"]
+# of a trainer on sums with the toy model
+TOY = dict(
+    batch=4,
+    attempts=2,
+    steps=4,
+    learning_rate=1e-3,
+    dtype="float32",
+    micro_batches=1,
+    gradient_checkpointing=False,
+    max_prompt_tokens=40,
+    max_completion_tokens=12,
+    chunk_tokens=256,
+    score_tokens=256,
+    save_every=2,
+    entropy_coefficient=0.0,
+)
+# of a run of the embedded model, from the seeding to the last exam
+SMALL = dict(
+    batch=4, attempts=2, steps=2, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, workers=1
+)
 
 
 def toy_tokenizer(**special):

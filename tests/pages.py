@@ -1,0 +1,9 @@
+"The command that executes a page, for tests that run it as a user does."
+import sys
+from pathlib import Path
+
+
+def papermill(page: Path, out: Path, *words: str) -> list[str]:
+    "papermill on a page, the executed one into `out`; then papermill's own options."
+    options = ["-k", "python3", "--no-progress-bar"]
+    return [sys.executable, "-m", "papermill", *options, str(page), str(out), *words]
