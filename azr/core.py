@@ -217,7 +217,8 @@ def from_json(kind: type, line: str) -> Any: # a `kind`
 # %% ../nbs/00_core.ipynb #c026
 @contextmanager
 def written_aside(path: str | Path) -> Iterator[Path]: # where to write
-    "A name beside `path` to write to, which becomes `path` at the end: a reader sees the whole file or none, and an error leaves the old one."
+    """A name beside `path` to write to, which becomes `path` at the end: a reader sees the whole file or none, and
+    an error leaves the old one."""
     aside = Path(path).with_name(Path(path).name + ".part")
     try: yield aside
     except BaseException:

@@ -20,8 +20,6 @@ DISTRIBUTIONS = {"yaml": "pyyaml", "IPython": "ipykernel"}
 OPTIONAL = {"vllm", "bitsandbytes", "math_verify", "lm_eval", "wandb", "tensorboard", "trackio", "google"}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors"}
 FIRST_TORCH_PAGE = "18"
-# Numbers of pages whose code is still wider than measure.COLUMNS. A page leaves this list and does not come back.
-WIDE = {"00", "01", "03", "04", "05", "13", "22", "36", "38", "3c", "90", "index"}
 
 def settings() -> dict[str, str]:
     parser = ConfigParser(delimiters=["="])
@@ -207,10 +205,7 @@ def test_readme_honours_directives():
 
 # ---- widths
 
-def is_narrow(page: Path) -> bool:
-    return page.stem.split("_")[0] not in WIDE
-
-@pytest.mark.parametrize("path", [page for page in ALL if is_narrow(page)], ids=name)
+@pytest.mark.parametrize("path", ALL, ids=name)
 def test_no_line_of_a_notebooks_code_is_too_wide(path):
     page = measure.page_of(path.relative_to(ROOT).as_posix(), notebooks.read(path))
     assert not measure.wide(page.code)
@@ -220,9 +215,7 @@ def without_names(source: measure.Source) -> measure.Source:
     return replace(source, text=re.sub(r"^__all__ = .*$", "", source.text, flags=re.M))
 
 def test_no_line_of_modules_tests_and_scripts_is_too_wide():
-    wide_modules = {module for module, (_, page) in page_modules().items() if not is_narrow(page)}
-    modules = [page for page in measure.files("azr") if page.module not in wide_modules]
-    assert not measure.wide([without_names(source) for source in measure.sources(modules)])
+    assert not measure.wide([without_names(source) for source in measure.sources(measure.files("azr"))])
     assert not measure.wide(measure.sources([*measure.files("tests"), *measure.files(".ci")]))
 
 def test_what_counts_as_too_wide():
