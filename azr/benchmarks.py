@@ -428,7 +428,7 @@ def _cut(text: str, stop: Sequence[str]) -> str:
     return text[:min((at for mark in stop if (at := text.find(mark)) >= 0), default=len(text))]
 
 def _code_stop(row: dict) -> tuple[str, ...]:
-    return _MBPP_STOP if row["task_id"].startswith("Mbpp/") else HUMANEVAL_STOP
+    return _MBPP_STOP if _mbpp(row) else HUMANEVAL_STOP
 
 def _wrap_body(body: str, style: str, name: str, row: dict) -> Prompt:
     return Prompt(name, Role.SOLVE, task_id=row["id"], **WRAPS[style](body))

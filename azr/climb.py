@@ -48,7 +48,7 @@ from .selfplay import Recipe, SelfPlay, Step
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
 from .grammar import Program, compiled, fill, program_bucket
 from .tiny import Example, Phase, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss
-from .trainer import PolicySampler, Row, chunks, generator, merge, row
+from .trainer import PolicySampler, Row, chunks, generator, row, rows_of
 from .values import canonical, parse_literal
 
 # %% ../nbs/90_climb.ipynb #c004
@@ -604,10 +604,8 @@ def climb(
             range(1, setting.steps + 1), desc=f"{ARM_NAMES[setting.control]}, seed {setting.seed}", disable=not progress
         ):
             step = play.step(sampler, number)
-            trained = [r for r in step.rollouts if r.weight and r.completion.completion_ids]
-            rows, proposed = merge([row(r) for r in trained]) + replay.draw(setting.replay, rng), [
-                row(r) for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.completion.completion_ids
-            ]
+            rows = rows_of(step.rollouts, merging=True) + replay.draw(setting.replay, rng)
+            proposed = [row(r) for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.completion.completion_ids]
             for group in optimizer.param_groups:
                 group["lr"] = setting.learning_rate * min(1, number / max(1, setting.warmup_steps))
             if rows: policy_gradient(model, rows, tokenizer.pad_token_id)

@@ -29,9 +29,6 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 
 import azr
 
-try: import fcntl
-except ImportError: fcntl = None   # Windows has no flock
-
 # %% ../nbs/00_core.ipynb #c004
 class Role(StrEnum):
     "The two hats that one policy wears."

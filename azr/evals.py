@@ -240,11 +240,11 @@ def take(
     sampler: Sampler, benchmark: Benchmark, rows: Sequence[dict], exam: Exam, executor: Executor,
     path: Path,               # of the sheet
     about: dict,              # facts about the model
+    court: str,               # the judge, as `judge_version` names it
     progress: bool = True, say: Callable[[str], None] = print,
 ) -> list[dict]: # one record a row
     "Every task that the sheet has not yet, a batch at a time, and the verdicts that another judge gave."
-    stored, court = open_sheet(path, say), judge_version(executor)
-    found = []
+    stored, found = open_sheet(path, say), []
     with tqdm(total=len(rows), desc=benchmark.name, unit="task", disable=not progress, delay=2) as bar:
         for part in (rows[start:start + exam.batch] for start in range(0, len(rows), exam.batch)):
             prompts = [benchmark.ask(row, exam.style) for row in part]
@@ -334,8 +334,9 @@ def examine(
     with alone_in(folder, f"{name}.lock"), benchmark.judging() as executor:
         changed = _changes(path, head)
         if changed: say(f"{path} was made otherwise ({changed}): what was not asked like this is asked now")
-        records = take(sampler, benchmark, rows, exam, executor, path.with_suffix(".jsonl"), about, progress, say)
-        result = head | {"judge": judge_version(executor)} | summed_up(benchmark, rows, records, exam, about)
+        court, sheet = judge_version(executor), path.with_suffix(".jsonl")
+        records = take(sampler, benchmark, rows, exam, executor, sheet, about, court, progress, say)
+        result = head | {"judge": court} | summed_up(benchmark, rows, records, exam, about)
         write_json(path, result)
     return result
 

@@ -15,7 +15,7 @@ from typing import Any
 from .buffers import Buffers
 from .core import Task, TaskType, Verdict
 from .sampling import GREEDY, Sampler, Sampling, converse
-from .selfplay import check_sizes, judge, solve
+from .selfplay import check_sizes, judge, propose_prompts, solve
 
 # %% ../nbs/06_exams.ipynb #c004
 def verdicts_on(
@@ -65,8 +65,7 @@ def examine_proposer(
     for task in buffers:
         if task.step == 0: seeds.add(task)
     fits = getattr(sampler, "fits", lambda prompt: True)
-    drawn = [kind.propose_prompt(seeds, rng) for kind in kinds for _ in range(count)]
-    prompts = [prompt for prompt in drawn if prompt is not None and fits(prompt)]
+    prompts = [prompt for kind in kinds for prompt in propose_prompts(kind, count, seeds, rng, fits, tries=1)]
     said = converse(sampler, prompts, kinds, env, Sampling())
     proposals = [(prompt, *one) for prompt, one in zip(prompts, said, strict=True)]
     judged = judge(proposals, kinds, env, 0, lambda task_id: False)

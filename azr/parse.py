@@ -11,10 +11,10 @@ import ast
 import builtins
 import re
 import textwrap
-import warnings
 
 from .core import Status, Verdict
 from .prompts import SPECIAL_TOKENS, check_names
+from .values import silence
 
 # %% ../nbs/15_parse.ipynb #c009
 MAX_TEXT = 100_000  # characters of a completion: far above what any sampler writes, and a bound on the work done here
@@ -128,9 +128,7 @@ def blocks(text: str) -> list[tuple[str, str]]: # (tag in lower case, content)
 def syntax_tree(program: str) -> ast.Module | None: # None: it does not parse
     "The syntax tree, whatever the text; warnings about its style stay quiet."
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(program)
+        with silence(): return ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError): return None
 
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)

@@ -625,7 +625,8 @@ def _limit_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) ->
 # %% ../nbs/3a_plan.ipynb #c067
 def _time_lines(c: Config, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> list[str]:
     "Tokens and seconds of a step, and what they rest on."
-    s, one = shape_of(c.model), _cost(c, shape_of(c.model), gpu, assumed)
+    s = shape_of(c.model)
+    one = _cost(c, s, gpu, assumed)
     prompt, completion = _mean_tokens(c, _load(c, s), assumed)
     total = sum(one.seconds.values())
     phases = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in one.seconds.items())

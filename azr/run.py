@@ -56,7 +56,7 @@ from .contamination import answered_programs, local_benchmarks, overlaps
 from .exams import evaluate, examine_proposer, verdicts_on
 from .executor import Executor
 from .measures import program_measures, program_of
-from .metrics import each_rollout, gzip_members, read_metrics, step_metrics
+from .metrics import each_rollout, gzip_members, read_metrics, select, step_metrics
 from .plots import learning_curve
 from .prompts import facts
 from .selfplay import SelfPlay, Step, seed_buffers
@@ -64,7 +64,7 @@ from .grammar import held_out_tasks
 from .trainer import (
     BASE, ELEMENTS, Config, PolicySampler, SelfPlayTrainer, SharedExecutor, azr_recipe, changed, check_packages,
     context_length, environment, executor_settings, find_base, generator, last_checkpoint, load_policy, model_place,
-    process_state, seeded, weights_hash, written)
+    process_state, read_base, seeded, weights_hash, written)
 
 # %% ../nbs/38_run.ipynb #c004
 def presets() -> dict[str, Path]: # name -> file
@@ -292,14 +292,13 @@ def usage() -> dict: # "memory_mb"; "cpu_seconds", since the start
 
 def progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
     "What a waiting person wants to know."
-    mean = lambda role, measure: [
-        v for k, v in metrics.items() if k.startswith(f"{role}/") and k.endswith(f"/{measure}") and k.count("/") == 2
-    ]
-    number = lambda values, form: format(fmean(values), form) if values else "-"
+    def number(role: str, measure: str, form: str) -> str: # mean over task types
+        values = select(metrics, role, measure).values()
+        return format(fmean(values), form) if values else "-"
     exam = metrics.get("validation/accuracy")
     return (
-        f"step {step:>4}/{steps}   reward: propose {number(mean('propose', 'reward'), '+.2f')}, solve "
-        f"{number(mean('solve', 'reward'), '+.2f')}   valid {number(mean('propose', 'valid_rate'), '.0%')}"
+        f"step {step:>4}/{steps}   reward: propose {number('propose', 'reward', '+.2f')}, solve "
+        f"{number('solve', 'reward', '+.2f')}   valid {number('propose', 'valid_rate', '.0%')}"
         + (f"   held-out {exam:.1%}" if exam is not None else "")
         + f"   {clock_text(left)} left"
     )
@@ -314,10 +313,7 @@ COLLAPSES = {   # what may collapse -> the settings to look at
 
 def health(record: dict) -> dict[str, float]: # measure -> value; one without samples is left out
     "A step's measures that may collapse: of proposals the mean over task types, and the policy's entropy."
-    of_types = {
-        name: [v for k, v in record.items() if k.startswith("propose/") and k.endswith(f"/{name}")]
-        for name in COLLAPSES
-    }
+    of_types = {name: select(record, "propose", name).values() for name in COLLAPSES}
     means = {name: fmean(values) for name, values in of_types.items() if values}
     return means | ({"entropy": record["entropy"]} if "entropy" in record else {})
 
@@ -566,13 +562,15 @@ class Watch(TrainerCallback):
         if evaluated: self.draw(self.records.read(self.records.metrics))
 
 # %% ../nbs/38_run.ipynb #c036
+SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
+
+def _first_held_out(split: str, names: Iterable[str], count: int) -> list[Task]:
+    "The first `count` held-out tasks of each type."
+    return [task for name in names for task in held_out_tasks(split, max(500, count), (name,))[:count]]
+
 def solve_split(sampler, kinds: tuple, env, split: str, prefix: str, count: int) -> dict: # metrics
     "Greedy accuracy on the first `count` held-out tasks of each type."
-    names = tuple(kind.name for kind in kinds)
-    tasks = held_out_tasks(split, max(500, count), names)
-    return evaluate(
-        sampler, [t for name in names for t in [t for t in tasks if t.task_type == name][:count]], kinds, env, prefix
-    )
+    return evaluate(sampler, _first_held_out(split, [kind.name for kind in kinds], count), kinds, env, prefix)
 
 def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dict]:
     # step -> metrics, empty where nothing is due
@@ -585,11 +583,7 @@ def exam_for(config: Config, selfplay: SelfPlay, sampler) -> Callable[[int], dic
         if ends or step % config.evaluate_every == 0:
             metrics |= solve("validation", "validation", config.evaluate_tasks)
         if ends:
-            metrics |= (
-                solve("test", "heldout", config.test_tasks)
-                | solve("distinct", "distinct", config.test_tasks)
-                | solve("shifted", "shifted", config.test_tasks)
-            )
+            for prefix, split in SETS.items(): metrics |= solve(split, prefix, config.test_tasks)
             with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
                 torch.manual_seed(config.seed + process_state().process_index)   # or all processes would draw alike
                 metrics |= examine_proposer(sampler, selfplay.buffers, kinds, env, min(200, config.test_tasks))
@@ -616,9 +610,7 @@ def gains(first: dict, last: dict, prefix: str) -> dict: # before, after, gain
 def summarise(metrics: list[dict], timings: list[dict], config: Config) -> dict:
     "What a run came to, from its records."
     first, last, tail = metrics[0], metrics[-1], metrics[-20:]
-    unique = [
-        v for record in tail for k, v in record.items() if k.startswith("propose/") and k.endswith("/unique_rate")
-    ]
+    unique = [v for record in tail for v in select(record, "propose", "unique_rate").values()]
     proposer = {
         k.removeprefix("proposer/"): {"before": first[k], "after": last[k]}
         for k in sorted(first)
@@ -674,9 +666,9 @@ def overlap_record(
     data: str | Path | None = None,   # folder with benchmarks
 ) -> dict: # {"proposals": set -> overlap, "answers": held-out set -> overlap, "skipped": set -> why}
     "How much of what is examined occurs among the programs that the run trained on."
-    counts = {"validation": config.evaluate_tasks, **dict.fromkeys(("test", "distinct", "shifted"), config.test_tasks)}
+    counts = {"validation": config.evaluate_tasks, **dict.fromkeys(SETS.values(), config.test_tasks)}
     held_out = {
-        split: [task.given["program"] for task in held_out_tasks(split, max(500, count), ("deduction",))[:count]]
+        split: [task.given["program"] for task in _first_held_out(split, ("deduction",), count)]
         for split, count in counts.items()
     }
     benchmarks, skipped = local_benchmarks(data)
@@ -723,13 +715,12 @@ def began_from(
     run: Path,   # folder of the run
 ) -> tuple[str, str]: # folder or hub name, and its revision (empty: the newest)
     "Where the model of a run lies: once it has begun, where it began. Raises ValueError for other weights there."
-    if not (run / BASE).exists(): return model_place(name), ""
-    record = json.loads((run / BASE).read_text(encoding="utf-8"))
+    if not (record := read_base(run)): return model_place(name), ""
     return find_base(record, run), record.get("revision") or ""
 
 def check_base(run: Path):
     "That the model a run began from is unchanged, where it still lies there. Raises ValueError naming both."
-    record = json.loads((run / BASE).read_text(encoding="utf-8")) if (run / BASE).exists() else {}
+    record = read_base(run)
     there = "folder" in record and Path(record["folder"]).is_dir() and weights_hash(record["folder"])
     if there and there != record["weights"]:
         raise ValueError(f"{run} holds a run of other weights ({record['weights']}) than {record['folder']} has now "
@@ -958,7 +949,7 @@ def push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
 
 def _local_base(folder: Path) -> str: # empty: none
     "The folder that an adapter lies on, where that is on this machine alone."
-    record = json.loads((folder / BASE).read_text(encoding="utf-8")) if (folder / BASE).exists() else {}
+    record = read_base(folder)
     return record["folder"] if "folder" in record and record["name"] not in WEIGHTS else ""
 
 # %% ../nbs/38_run.ipynb #c049
@@ -1035,8 +1026,6 @@ def start_run(name: str, changes: dict, root: Path, preset: str, processes: int 
         )
 
 # %% ../nbs/38_run.ipynb #c051
-SETS = {"heldout": "test", "distinct": "distinct", "shifted": "shifted"}   # metric prefix -> held-out split
-
 @contextmanager
 def examination(name: str, config: Config) -> Iterator[tuple]: # sampler, task types, environment
     "A model (a folder or a name) ready to be asked, with a run's settings and task types."
@@ -1062,12 +1051,7 @@ def solved_by_depth(
     "Held-out tasks solved greedily, by the depth of their program: its assignments and its return."
     with examination(name, config) as (sampler, kinds, env):
         names = tuple(kind.name for kind in kinds)
-        tasks = [
-            task
-            for split in splits
-            for kind in names
-            for task in held_out_tasks(split, max(500, config.test_tasks), (kind,))[: config.test_tasks]
-        ]
+        tasks = [task for split in splits for task in _first_held_out(split, names, config.test_tasks)]
         found: dict = {kind: {} for kind in names}
         for task, verdict in zip(tasks, verdicts_on(sampler, tasks, kinds, env), strict=True):
             steps = sum(

@@ -25,7 +25,7 @@ from enum import StrEnum
 from types import CodeType, FunctionType, ModuleType
 
 from .core import Status, Verdict
-from .values import silence
+from .values import _calls_f, silence
 
 # %% ../nbs/11_safety.ipynb #c009
 class ProgramStatus(StrEnum):
@@ -104,7 +104,7 @@ def _bound(nodes) -> set[str]:
     return {
         name
         for n in nodes
-        if not isinstance(n, ast.keyword) and isinstance(getattr(n, "ctx", None), ast.Load) is False
+        if not isinstance(n, ast.keyword) and not isinstance(getattr(n, "ctx", None), ast.Load)
         for name in _names(n)
     }
 
@@ -143,15 +143,13 @@ def _is_pure(node) -> bool: # an import of modules that do nothing but define so
     if getattr(node, "level", 0) or node.names[0].name == "*": return False
     return {m.split(".")[0] for m in modules} <= _PURE
 
-def _names_of_import(node) -> list[str]: return [a.asname or a.name.split(".")[0] for a in node.names]
-
 def _unused_imports(nodes) -> list:
     "Statements that import harmless modules which the program never names again: they are left out when it runs."
     imports = [n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) and _is_pure(n)]
     if not imports: return []
     named = Counter(name for n in nodes for name in _names(n))
     if named["get_type_hints"] or any(getattr(n, "attr", "") == "get_type_hints" for n in nodes): return []  # by text
-    return [n for n in imports if all(named[name] == 1 for name in _names_of_import(n))]
+    return [n for n in imports if all(named[name] == 1 for a in n.names for name in _names(a))]
 
 # %% ../nbs/11_safety.ipynb #c029
 def _name_offence(node, safety, bound):
@@ -291,7 +289,7 @@ def check_expression(text: str, safety: Safety = Safety()) -> Verdict: # of an a
     try: tree = _compiled(f"f(\n{text}\n)")
     except SyntaxError as e: return Verdict(ProgramStatus.BAD_ARGUMENTS, detail=f"not Python: {e.msg}")
     call = tree.body[0].value if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr) else None
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "f"):
+    if not _calls_f(call):
         return Verdict(ProgramStatus.BAD_ARGUMENTS, detail="not one argument list")
     if any(map(_assigns, ast.walk(call))): return Verdict(ProgramStatus.UNSAFE, detail="arguments may not assign")
     if offence := _offence(tree, safety):

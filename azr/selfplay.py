@@ -422,7 +422,7 @@ class SelfPlay:
 
     def pay(self, judged: list[Judged], tried: list[list[Rollout]]) -> list[Rollout]:
         "Proposals with their rewards. One whose attempts nobody judged teaches nothing either."
-        groups = {own[0].task_id: tuple(own) for own in tried if own}
+        groups = {own[0].task_id: own for own in tried if own}
         batch = [proposed(one, groups.get(one.task.id, ()) if one.task else ()) for one in judged]
         policy = self.recipe.policies[Role.PROPOSE]
         return [
@@ -443,8 +443,15 @@ class SelfPlay:
         "Answers with their rewards. One that nobody judged teaches nothing: it has weight 0."
         rollouts = [rollout for own in groups for rollout in own]
         rewards = [self.recipe.solve_reward(rollout.verdict) for rollout in rollouts]
-        paid = [replace(r, reward=reward.total, reward_parts=reward.parts) for r, reward in zip(rollouts, rewards)]
-        return [replace(r, weight=0.0) if r.verdict.status == Status.UNSCORED else r for r in paid]
+        return [
+            replace(
+                rollout,
+                reward=reward.total,
+                reward_parts=reward.parts,
+                weight=0.0 if rollout.verdict.status == Status.UNSCORED else rollout.weight,
+            )
+            for rollout, reward in zip(rollouts, rewards, strict=True)
+        ]
 
     def finished(self, rollouts: list[Rollout], phase: Phase) -> list[Rollout]:
         "Advantages; a role that the phase does not train keeps its records and gets weight 0."

@@ -119,9 +119,9 @@ def check_source(program: str, env: Environment) -> Verdict | None: # None: noth
         )
     tree, verdict = syntax_tree(program), check_program(program, env.safety)
     if tree and (found := _banned_import(program, tree, env.banned)): return found
-    if tree and depth(tree) > env.max_depth:
+    if tree and (levels := depth(tree)) > env.max_depth:
         return Verdict(
-            Status.TOO_LARGE, detail=f"a program nested {depth(tree)} levels deep, over the limit of {env.max_depth}"
+            Status.TOO_LARGE, detail=f"a program nested {levels} levels deep, over the limit of {env.max_depth}"
         )
     return None if verdict.ok else verdict
 

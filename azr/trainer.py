@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CONTROLS', 'SOLVER_SAMPLES', 'TRACKERS', 'BACKENDS', 'KINDS', 'ELEMENTS', 'RANGES', 'BASE', 'KEPT', 'Range',
            'check_kinds', 'Config', 'environment', 'azr_phase', 'ProposerWeight', 'azr_recipe', 'need', 'computation',
-           'four_bits', 'weights_hash', 'model_place', 'base_record', 'find_base', 'locate', 'load_policy',
+           'four_bits', 'read_base', 'weights_hash', 'model_place', 'base_record', 'find_base', 'locate', 'load_policy',
            'context_length', 'check_packages', 'encode', 'chunks', 'turn_end', 'end_tokens', 'until', 'PolicySampler',
            'generation_config', 'StopTexts', 'plainly', 'check_policy', 'generator', 'Row', 'row', 'merge', 'rows_of',
            'room_for', 'backend_arguments', 'changed', 'untouched', 'process_state', 'SharedExecutor', 'deal',
@@ -344,6 +344,11 @@ def four_bits(quantization: str, dtype: str) -> dict: # further arguments of fro
 # %% ../nbs/22_trainer.ipynb #c011
 BASE = "base.json"   # in a run folder: what it began from; beside an adapter: what it lies on
 
+def read_base(folder: Path) -> dict: # empty: none was recorded
+    "What stands in a folder's base.json."
+    path = folder / BASE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
 def weights_hash(folder: str | Path) -> str: # 16 hex digits; empty: it holds no weights
     "Hash of all weight files in a folder, of whatever format and number."
     files = [p for p in Path(folder).iterdir() if p.suffix in (".safetensors", ".bin", ".gguf")]
@@ -417,7 +422,7 @@ def _adapter_base(folder: Path) -> tuple[str, str, str | None]: # as `locate`
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         stated, revision = settings["base_model_name_or_path"], settings.get("revision")
-        record = json.loads((folder / BASE).read_text(encoding="utf-8")) if (folder / BASE).exists() else {}
+        record = read_base(folder)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path} names no base model ({why}): save the adapter again") from error
