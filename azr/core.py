@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GONE', 'WEIGHTS', 'Role', 'Status', 'Prompt', 'Completion', 'Proposal', 'Task', 'Attempt', 'Verdict', 'Rollout',
-           'TaskType', 'by_type', 'to_json', 'from_dict', 'from_json', 'written_aside', 'write_json', 'alone_in',
-           'tell']
+           'TaskType', 'by_type', 'to_json', 'default_of', 'from_dict', 'from_json', 'written_aside', 'write_json',
+           'alone_in', 'tell']
 
 # %% ../nbs/00_core.ipynb #c002
 import errno
@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -189,6 +189,10 @@ def _status(kind: type, value: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{kind.__name__}.status is {value!r}, which is no text: was this written by another version?")
     return next((status for status in Status if status == value), value)
+
+def default_of(field: Field) -> object:
+    "What a field of a dataclass holds where nothing is said."
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 def from_dict(kind: type, data: dict) -> Any: # a `kind`
     "The noun that `asdict` took apart. Unknown or missing keys are an error that names them."

@@ -529,6 +529,10 @@ class _Portions(_Workers):
             if free and (jobs := self.take(share, worker.has_calls)): worker.post(jobs)
             while self.single_fits(worker): worker.post_single([self.take_single()])
 
+    def pending(self, name: int) -> bool:
+        "A call of this batch that has no result yet."
+        return name in self.jobs and name not in self.results
+
     def share(self) -> int:
         "How many calls are a portion: few towards the end, so that all end together, but not too few to be worth it."
         left = len(self.waiting)
@@ -610,7 +614,7 @@ class _Results(_Sharing):
         for result in frame:
             worker.plain.pop(result[0], None)
             if len(result) > 2: self.answered(result)
-            elif result[0] in self.jobs and result[0] not in self.results:
+            elif self.pending(result[0]):
                 self.allowed.add(result[0])
                 self.single.append(result[0])
 
@@ -632,7 +636,7 @@ class _Results(_Sharing):
         lost = [name for name, frame in worker.plain.items() if frame <= read]
         worker.busy &= worker.single.keys()
         for name in lost: del worker.plain[name]
-        lost = [name for name in lost if name in self.jobs and name not in self.results]
+        lost = [name for name in lost if self.pending(name)]
         self.single.extend(name for name in lost if name == at)
         self.waiting.extendleft(name for name in reversed(lost) if name != at)
 
@@ -652,7 +656,7 @@ class _Losses(_Results):
         if not worker.ready:
             with suppress(subprocess.TimeoutExpired): worker.process.wait(5)  # it may have more to say
         worker.kill()
-        lost = [name for name in (*worker.plain, *worker.single) if name in self.jobs and name not in self.results]
+        lost = [name for name in (*worker.plain, *worker.single) if self.pending(name)]
         if not worker.ready: return self.retry(worker, lost)
         self.restarts += 1
         self.isolated.update(lost)

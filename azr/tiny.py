@@ -26,7 +26,7 @@ from .grammar import (
     GUARDS, HOLES, INPUTS, OPERATIONS, RAISED, SPLITS, Program, Sample, as_task, error_task, generate_input,
     generate_sample)
 from .prompts import SPECIAL_TOKENS, proposal_text, propose_prompt, solve_prompt
-from .tasks import ZERO_INPUTS, ZERO_PROGRAM, program_task
+from .tasks import HIDDEN, ZERO_INPUTS, ZERO_PROGRAM, program_task
 from .values import bucket, canonical
 
 # %% ../nbs/1a_tiny.ipynb #c006
@@ -40,9 +40,7 @@ def _solve_example(task: Task, answer: str) -> Example: return Example(solve_pro
 
 def _answer_of(task: Task) -> str: # literal text, arguments or program
     "What the solver is meant to find."
-    return task.hidden[
-        {"deduction": "output", "abduction": "input", "induction": "program", "error": "error"}[task.task_type]
-    ]
+    return task.hidden[HIDDEN.get(task.task_type, "program")]
 
 # %% ../nbs/1a_tiny.ipynb #c009
 def _shifted_constant(source: str, rng: Random) -> str | None: # None: there is no constant

@@ -24,7 +24,7 @@ import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from .advantages import advantage_function
 from .buffers import REFERENCE_CHOICES, Buffers
-from .core import WEIGHTS, Completion, Prompt, Role, Rollout, write_json
+from .core import WEIGHTS, Completion, Prompt, Role, Rollout, default_of, write_json
 from .executor import Call, Outcome
 from .prompts import STYLES
 from .rewards import RewardSetting, reward_setting
@@ -117,7 +117,7 @@ def check_kinds(config):
     "Each plain field, and each element of a list, is of its kind and in its range. Raises ValueError naming it."
     for f in fields(config):
         value, name = getattr(config, f.name), getattr(f.type, "__name__", f.type)
-        default = f.default if f.default_factory is MISSING else f.default_factory()
+        default = default_of(f)
         if name in KINDS and not _is(value, name):
             raise ValueError(f"{f.name} is {value!r}: give {KINDS[name][1]}, for instance {default!r}")
         if f.name in ELEMENTS: _check_elements(f.name, value, default)
