@@ -41,14 +41,15 @@ from .parse import refuse, syntax_tree
 from .plots import ARMS, GREY, figure, finish
 from .statistics import interval
 from .rewards import Proposed, RewardSetting
-from .run import surroundings
+from .records import surroundings
 from .sampling import Sampler
 from .selfplay import Phase as StepPhase
 from .selfplay import Recipe, SelfPlay, Step
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
 from .grammar import Program, compiled, fill, program_bucket
 from .tiny import Example, Phase, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss
-from .trainer import PolicySampler, Row, chunks, generator, row, rows_of
+from .rows import Row, row, rows_of
+from .sampler import PolicySampler, chunks, generator
 from .values import canonical, parse_literal
 
 # %% ../nbs/90_climb.ipynb #c004

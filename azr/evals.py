@@ -6,15 +6,17 @@
 __all__ = ['HELD_OUT', 'EXAMS', 'RECORD', 'UNRUN', 'held_out_rows', 'Exam', 'flat', 'batch_key', 'judge_version', 'versions',
            'open_sheet', 'ask_batch', 'judge_batch', 'take', 'score', 'refused', 'remarks', 'examine', 'summed_up',
            'fingerprint', 'trained_in', 'open_model', 'evaluate_models', 'compare', 'asked_otherwise', 'comparisons',
-           'result_table']
+           'result_table', 'examination', 'examine_model', 'clean_base', 'solved_by_depth', 'final_exam']
 
 # %% ../nbs/36_evals.ipynb #c002
+import ast
 import hashlib
 import json
 import platform
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +39,13 @@ from .grammar import held_out_tasks
 from .sampling import Sampler, Sampling, prompt_key
 from .selfplay import cut_off
 from .statistics import bootstrap, clustered, mcnemar, pass_at_k, shared, sign_flips, wilson
-from .trainer import PolicySampler, context_length, encode, generator, load_policy, model_place
+from .azr import SETS, azr_recipe, first_held_out, opened
+from .exams import evaluate, verdicts_on
+from .models import began_from, context_length, load_policy, model_place
+from .prompts import facts
+from .records import read_params
+from .sampler import PolicySampler, encode, generator
+from .settings import Settings, config
 from .values import program_hash
 
 # %% ../nbs/36_evals.ipynb #c005
@@ -399,7 +407,7 @@ def trained_in(name: str) -> dict: # settings; empty: it is no model of a run of
         raise ValueError(f"{path} cannot be read ({why}), so the style of the run is not known: put it back") from error
     return found.get("config") or {} if isinstance(found, dict) else {}
 
-_CODE = ("sampling", "trainer", "evals")   # our modules that write completions
+_CODE = ("sampling", "sampler", "models", "evals")   # our modules that write completions
 
 def open_model(
     name: str, exam: Exam, dtype: str = "float32", pad_token: str = "", chunk_tokens: int = 32768,
@@ -516,3 +524,60 @@ def result_table(results: Sequence[dict]) -> str: # fixed-width text
         differs = [f"{key} {there} and {here}" for key, (there, here) in c["differs"].items()]
         if differs: lines.append(f"  asked otherwise besides: {', '.join(differs)}")
     return "\n".join(lines)
+
+# %% ../nbs/36_evals.ipynb #c021
+@contextmanager
+def examination(name: str, settings: Settings) -> Iterator[tuple]: # sampler, task types, environment
+    "A model (a folder or a name) ready to be asked, with a run's settings and task types."
+    model, tokenizer = load_policy(name, settings.dtype, settings.pad_token)
+    with opened(settings) as env:
+        sampler = PolicySampler(generator(model, tokenizer), tokenizer, settings.max_prompt_tokens,
+                                settings.max_completion_tokens, settings.chunk_tokens,
+                                template_arguments=settings.template_arguments)
+        yield sampler, azr_recipe(settings, env).task_types, env
+
+def examine_model(name: str, settings: Settings, sets: Sequence[str] = tuple(SETS)) -> dict: # metrics
+    "Held-out accuracy of a model."
+    with examination(name, settings) as (sampler, kinds, env):
+        def asked(prefix): return first_held_out(prefix, settings.task_types, settings.test_tasks)
+        parts = [evaluate(sampler, asked(prefix), kinds, env, prefix) for prefix in sets]
+        return {key: value for part in parts for key, value in part.items()}
+
+def clean_base(settings: Settings) -> dict: # metrics
+    "The same of the clean twin."
+    return examine_model("tiny_clean", settings)
+
+# %% ../nbs/36_evals.ipynb #c022
+def _steps_of(program: str) -> int:
+    "How deep a program of the grammar is: its assignments and its return."
+    return sum(isinstance(node, (ast.Assign, ast.Return)) for node in ast.walk(ast.parse(program)))
+
+def solved_by_depth(
+    name: str,                                       # of a model, or its folder
+    settings: Settings,
+    sets: Sequence[str] = ("heldout", "shifted"),    # programs of 1 to 3 steps, and of 4 and 5
+) -> dict[str, dict[int, tuple[int, int]]]:          # task type -> steps of the program -> solved, asked
+    "Held-out tasks solved greedily, by the depth of their program."
+    with examination(name, settings) as (sampler, kinds, env):
+        names = tuple(kind.name for kind in kinds)
+        tasks = [task for one in sets for task in first_held_out(one, names, settings.test_tasks)]
+        found: dict = {kind: {} for kind in names}
+        for task, verdict in zip(tasks, verdicts_on(sampler, tasks, kinds, env), strict=True):
+            steps = _steps_of(facts(task)["program"])
+            solved, asked = found[task.task_type].get(steps, (0, 0))
+            found[task.task_type][steps] = (solved + (verdict.score == 1), asked + 1)
+        return {kind: dict(sorted(by_depth.items())) for kind, by_depth in found.items()}
+
+# %% ../nbs/36_evals.ipynb #c023
+_NO_REWARDS = {"rewards": "paper", "advantage": "trr++"}   # an exam pays nobody: a run's own may be functions
+
+def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "after"}: fractions
+    """Held-out accuracy of a finished run, mean of the named task types; asked of its saved model where the run did
+    not train on all of them."""
+    folder = Path(folder)
+    known = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["heldout"]["by_type"]
+    if set(names) <= set(known):
+        return {when: fmean(known[name][when] for name in names) for when in ("before", "after")}
+    own = config("demo", **read_params(folder)["config"] | {"task_types": list(names)} | _NO_REWARDS)
+    models = {"before": began_from(own.model, folder)[0], "after": str(folder / "model")}
+    return {when: examine_model(model, own, ("heldout",))["heldout/accuracy"] for when, model in models.items()}

@@ -24,6 +24,7 @@ def verdicts_on(
     kinds: Sequence[TaskType],
     env: Any,
     sampling: Sampling = GREEDY,
+    policy: str = "default",   # who answers
 ) -> list[Verdict]: # one for each task
     "One attempt at each task, verified. Raises ValueError first for a task type that compares attempts."
     asked = {task.task_type for task in tasks}
@@ -32,7 +33,7 @@ def verdicts_on(
         1,
         "ask it in a self-play step, where a task has several attempts",
     )
-    return [rollout.verdict for rollout, in solve(sampler, [(task, 1) for task in tasks], kinds, env, sampling)]
+    return [rollout.verdict for rollout, in solve(sampler, [(task, 1) for task in tasks], kinds, env, sampling, policy)]
 
 def accuracy(tasks: Sequence[Task], verdicts: Sequence[Verdict], prefix: str) -> dict[str, float]:
     # "heldout/<task type>/accuracy": fraction
@@ -44,12 +45,13 @@ def accuracy(tasks: Sequence[Task], verdicts: Sequence[Verdict], prefix: str) ->
 
 
 def evaluate(
-    sampler: Sampler, tasks: Sequence[Task], kinds: Sequence[TaskType], env: Any, prefix: str = "heldout"
+    sampler: Sampler, tasks: Sequence[Task], kinds: Sequence[TaskType], env: Any, prefix: str = "heldout",
+    policy: str = "default",   # who answers
 ) -> dict[str, float]:
     "Greedy accuracy on those tasks of a set that `kinds` can ask, as metrics."
     known = {kind.name for kind in kinds}
     tasks = [task for task in tasks if task.task_type in known]
-    return accuracy(tasks, verdicts_on(sampler, tasks, kinds, env), prefix)
+    return accuracy(tasks, verdicts_on(sampler, tasks, kinds, env, policy=policy), prefix)
 
 # %% ../nbs/06_exams.ipynb #c008
 def examine_proposer(
@@ -59,6 +61,7 @@ def examine_proposer(
     env: Any,
     count: int = 200,          # proposals of each type
     seed: int = 0,             # of the references
+    policy: str = "default",   # who proposes
 ) -> dict[str, float]: # "proposer/<task type>/valid_rate": fraction
     "Validity and uniqueness of sampled proposals of each type."
     rng, seeds = random.Random(f"proposer exam {seed}"), Buffers(tuple(kind.name for kind in kinds))
@@ -66,7 +69,7 @@ def examine_proposer(
         if task.step == 0: seeds.add(task)
     fits = getattr(sampler, "fits", lambda prompt: True)
     prompts = [prompt for kind in kinds for prompt in propose_prompts(kind, count, seeds, rng, fits, tries=1)]
-    said = converse(sampler, prompts, kinds, env, Sampling())
+    said = converse(sampler, prompts, kinds, env, Sampling(), policy)
     proposals = [(prompt, *one) for prompt, one in zip(prompts, said, strict=True)]
     judged = judge(proposals, kinds, env, 0, lambda task_id: False)
     rates = {}

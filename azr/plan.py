@@ -13,10 +13,8 @@ import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-import torch
-from transformers import AutoConfig, PretrainedConfig
-
-from .trainer import Config, model_place
+from .selfplay import Phase, capacity
+from .settings import Settings, spans
 
 # %% ../nbs/3a_plan.ipynb #c007
 @dataclass(frozen=True)
@@ -111,11 +109,13 @@ SHAPES = {name: shape for family in _FAMILIES for name, shape in family.items()}
 
 # %% ../nbs/3a_plan.ipynb #c012
 def shape_of(
-    model: str,  # as Config.model: a hub name, a folder, or an embedded model
+    model: str,  # as the setting `model`: a hub name, a folder, or an embedded model
 ) -> _Shape:
     "A model's shape. Raises ValueError for a model that is not found, or of a kind that this page has no rules for."
     plain = re.sub(r"-(Instruct|Base)$", "", model)
     if plain in SHAPES: return SHAPES[plain]
+    from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
+    from azr.models import model_place
     try: found = AutoConfig.from_pretrained(model_place(model))
     except (OSError, ValueError) as error:
         near = get_close_matches(model, SHAPES, n=2)
@@ -128,7 +128,7 @@ def shape_of(
         ) from error
     return from_config(found)
 
-def from_config(c: PretrainedConfig) -> _Shape:
+def from_config(c: "transformers.PretrainedConfig") -> _Shape:
     "The shape that a config.json tells."
     known = ("qwen2", "qwen3", "llama", "mistral")
     if c.model_type not in known:
@@ -171,8 +171,8 @@ class _Widths:
     cast: bool      # trained weights are copied to `product` by autocast
     copies: bool    # and each matrix keeps a copy of its input
 
-def _widths(c: Config) -> _Widths:
-    "How 22_trainer holds a model on a GPU."
+def _widths(c: Settings) -> _Widths:
+    "How 24_trainer holds a model on a GPU."
     half = 4 if c.dtype == "float32" else 2
     if not c.lora_rank: return _Widths(4, 4, 4, 4, half, cast=half == 2, copies=half == 2)
     return _Widths(_NF4 if c.quantization else half, half, 4, half, half, cast=half == 2, copies=half == 2)
@@ -209,23 +209,22 @@ class _Load:
     asked: int       # completions that are asked for at once
     writing: int     # rows that one generation takes
 
-def _load(c: Config, s: _Shape) -> _Load:
+def _load(c: Settings, s: _Shape) -> _Load:
     "The settings as tokens and rows."
+    phases = [c.phase(first) for first, _ in spans(c.phase, c.steps)]
     kinds = len(c.task_types)
     prompt = max(1, min(c.max_prompt_tokens, s.context - c.max_completion_tokens))
     longest = prompt + c.max_completion_tokens
-    places = kinds * (1 + (c.attempts if c.solver_samples == "attempts" else 1)) * c.batch
+    places = max(capacity(phase, kinds) for phase in phases)
     rows = math.ceil(places / c.micro_batches)
-    asked = kinds * max(c.batch * (c.attempts + (c.solver_samples == "fresh")), c.test_tasks)
-    return _Load(
-        prompt,
-        longest,
-        places,
-        rows,
-        min(rows, max(1, c.score_tokens // longest)),
-        asked,
-        min(asked, max(1, c.chunk_tokens // longest)),
-    )
+    asked = max(*(max(_asked(phase, kinds)) for phase in phases), kinds * c.test_tasks)
+    scored, writing = min(rows, max(1, c.score_tokens // longest)), min(asked, max(1, c.chunk_tokens // longest))
+    return _Load(prompt, longest, places, rows, scored, asked, writing)
+
+def _asked(phase: Phase, kinds: int) -> tuple[int, int]: # proposals; then attempts and fresh solves together
+    "Completions that a step asks for, every proposal valid."
+    proposals = phase.proposals * phase.samples
+    return kinds * proposals, kinds * (proposals * phase.attempts + phase.solves * phase.tries)
 
 # %% ../nbs/3a_plan.ipynb #c024
 _MOMENTS = ("prompts", "writing", "forward", "head", "backward")
@@ -251,7 +250,7 @@ class Assumptions:
                 raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more")
 
 # %% ../nbs/3a_plan.ipynb #c026
-def _state_bytes(c: Config, s: _Shape) -> dict[str, float]:
+def _state_bytes(c: Settings, s: _Shape) -> dict[str, float]:
     "What stays from step to step."
     w, n, a = _widths(c), parameters(s), _adapter_parameters(s, c.lora_rank)
     whole = sum(n.values())
@@ -268,7 +267,7 @@ def _cache_bytes(s: _Shape, w: _Widths) -> int:
     return 2 * s.layers * s.key * w.stream
 
 # %% ../nbs/3a_plan.ipynb #c029
-def _kept_bytes(c: Config, s: _Shape) -> float:
+def _kept_bytes(c: Settings, s: _Shape) -> float:
     "What a micro-batch's forward pass leaves for its backward pass: layers, last norm, mask, and the head's inputs."
     w, l = _widths(c), _load(c, s)
     layer = (
@@ -286,7 +285,7 @@ def _widest(s: _Shape, length: int, tensors: int, width: int) -> int: # bytes
     For long texts it is at its widest in its attention with the mask."""
     return max(tensors * s.intermediate, 6 * s.query + length) * width
 
-def _passing_bytes(c: Config, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
+def _passing_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
     "What layers hold while tokens pass through them."
     w, l, rank = _widths(c), _load(c, s), c.lora_rank
     through32 = rank > 0 and w.copies  # what an adapter adds passes through float32
@@ -314,7 +313,7 @@ def _passing_bytes(c: Config, s: _Shape) -> tuple[float, ...]: # at each of _MOM
     )
 
 # %% ../nbs/3a_plan.ipynb #c034
-def _logit_bytes(c: Config, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
+def _logit_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
     """Logits of the last position while writing; in the loss a tile of them and the stream's gradient.
 
     Where the head is trained, its gradient too."""
@@ -328,7 +327,7 @@ def _logit_bytes(c: Config, s: _Shape) -> tuple[float, ...]: # at each of _MOMEN
         0,
     )
 
-def _cast_bytes(c: Config, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
+def _cast_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
     "Autocast's copies of trained weights: of all in a forward pass, of one layer where it is computed again."
     w, l = _widths(c), _load(c, s)
     if not w.cast: return (0,) * 5
@@ -343,7 +342,7 @@ def _cast_bytes(c: Config, s: _Shape) -> tuple[float, ...]: # at each of _MOMENT
     )
 
 # %% ../nbs/3a_plan.ipynb #c036
-def _activation_bytes(c: Config, s: _Shape) -> dict[str, tuple[float, ...]]: # at each of _MOMENTS
+def _activation_bytes(c: Settings, s: _Shape) -> dict[str, tuple[float, ...]]: # at each of _MOMENTS
     "What comes and goes within a step."
     l, cache, kept = _load(c, s), _cache_bytes(s, _widths(c)), _kept_bytes(c, s)
     return {
@@ -355,7 +354,7 @@ def _activation_bytes(c: Config, s: _Shape) -> dict[str, tuple[float, ...]]: # a
     }
 
 # %% ../nbs/3a_plan.ipynb #c038
-def memory(c: Config, s: _Shape, assumed: Assumptions = Assumptions()) -> dict[str, tuple[float, ...]]:
+def memory(c: Settings, s: _Shape, assumed: Assumptions = Assumptions()) -> dict[str, tuple[float, ...]]:
     # component -> bytes at each of _MOMENTS
     "What a run holds, by component and moment."
     w = _widths(c)
@@ -430,7 +429,7 @@ _CLASSES = {
 
 # %% ../nbs/3a_plan.ipynb #c044
 def _left(
-    c: Config,
+    c: Settings,
     free: float,          # GiB
     whole: float = 0.0,   # GiB of the GPU, 0: as much as is free
 ) -> float: # GiB
@@ -453,7 +452,7 @@ def gpu_named(
     raise ValueError(f"gpu is {text!r}: give a size such as 24GB (1 to 1000), or a name: {', '.join(near)}")
 
 # %% ../nbs/3a_plan.ipynb #c047
-def peak(c: Config, s: _Shape, assumed: Assumptions = Assumptions(), moments: tuple[str, ...] = _MOMENTS) -> float:
+def peak(c: Settings, s: _Shape, assumed: Assumptions = Assumptions(), moments: tuple[str, ...] = _MOMENTS) -> float:
     # bytes
     "The most that a run holds at any of these moments."
     found = _totals(memory(c, s, assumed))
@@ -474,7 +473,7 @@ def _divisors(n: int) -> list[int]:
     "From 1 to n."
     return [d for d in range(1, n + 1) if n % d == 0]
 
-def _limits(c: Config, s: _Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict[str, int | None]:
+def _limits(c: Settings, s: _Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict[str, int | None]:
     # setting -> value, None: none fits
     "The largest batch, chunk_tokens and score_tokens that fit, and the fewest micro_batches; each alone."
     l, room = _load(c, s), gib * 2**30
@@ -496,11 +495,11 @@ class _Cost:
     trained: int   # tokens in the update
     seconds: dict  # phase -> seconds
 
-def _mean_tokens(c: Config, l: _Load, assumed: Assumptions) -> tuple[int, int]: # of a prompt, of a completion
+def _mean_tokens(c: Settings, l: _Load, assumed: Assumptions) -> tuple[int, int]: # of a prompt, of a completion
     "What is assumed; else half of the longest."
     return assumed.prompt_tokens or (l.prompt + 1) // 2, assumed.completion_tokens or (c.max_completion_tokens + 1) // 2
 
-def _writing_seconds(c: Config, s: _Shape, asked: tuple[int, ...], gpu: _Gpu, assumed: Assumptions) -> float:
+def _writing_seconds(c: Settings, s: _Shape, asked: tuple[int, ...], gpu: _Gpu, assumed: Assumptions) -> float:
     "Each chunk reads all weights and its rows' caches for each token, up to the limit of a completion."
     w, n = _widths(c), parameters(s)
     prompt, completion = _mean_tokens(c, _load(c, s), assumed)
@@ -517,12 +516,11 @@ def _writing_seconds(c: Config, s: _Shape, asked: tuple[int, ...], gpu: _Gpu, as
     )
 
 # %% ../nbs/3a_plan.ipynb #c052
-def _cost(c: Config, s: _Shape, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> _Cost:
+def _cost(c: Settings, s: _Shape, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> _Cost:
     "Tokens and seconds of a self-play step with every proposal valid."
     l, n, kinds = _load(c, s), parameters(s), len(c.task_types)
     prompt, completion = _mean_tokens(c, l, assumed)
-    # proposals; then attempts and fresh solves together
-    asked = kinds * c.batch, kinds * c.batch * (c.attempts + (c.solver_samples == "fresh"))
+    asked = _asked(c.phase(1), kinds)
     read, written, trained = sum(asked) * prompt, sum(asked) * completion, l.places * (prompt + completion)
     many = n["linear"] + s.vocabulary * s.hidden
     rate = assumed.mfu * gpu.tflops * 1e12
@@ -538,7 +536,7 @@ def _cost(c: Config, s: _Shape, gpu: _Gpu, assumed: Assumptions = Assumptions())
 # %% ../nbs/3a_plan.ipynb #c055
 _UPDATE, _GENERATION = ("forward", "head", "backward"), ("prompts", "writing")
 
-def _tuned(c: Config, s: _Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict | None:
+def _tuned(c: Settings, s: _Shape, gib: float, assumed: Assumptions = Assumptions()) -> dict | None:
     # setting -> value; None: not enough
     "Changes that cost time only and let a run fit."
     l, changes = _load(c, s), {}
@@ -557,7 +555,7 @@ def _tuned(c: Config, s: _Shape, gib: float, assumed: Assumptions = Assumptions(
     return None if over(_MOMENTS) else changes
 
 # %% ../nbs/3a_plan.ipynb #c058
-def _remedies(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> list[dict]: # changes, each of them enough
+def _remedies(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> list[dict]: # changes, each of them enough
     "What lets a run fit: its parts, an adapter, 4 bits; half of the text if it takes that; the largest smaller model."
     family = next((list(f) for f in _FAMILIES if c.model in f), [])
     smaller = family[:family.index(c.model)][::-1] if family else []
@@ -583,7 +581,7 @@ def _as_options(changes: dict) -> str:
     )
 
 # %% ../nbs/3a_plan.ipynb #c061
-def _verdict(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> tuple[bool, str]:
+def _verdict(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> tuple[bool, str]:
     # whether it fits, one line
     "Whether a run fits into so much memory, and where it is tightest."
     found = _totals(memory(c, shape_of(c.model), assumed))
@@ -597,7 +595,7 @@ def _verdict(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> tup
     said = "fits" if fits else "does NOT fit"
     return fits, f"{said}: {found[moment] / 2**30:.1f} of {gib:.1f} GiB, the most {words[moment]}"
 
-def _remedy_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> list[str]:
+def _remedy_lines(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> list[str]:
     "What to change, each line enough by itself and with the memory that it then takes."
     found = [(changes, replace(c, **changes)) for changes in _remedies(c, gib, assumed)]
     if not found: return ["nothing that this plan knows makes it fit: take a larger GPU"]
@@ -607,7 +605,7 @@ def _remedy_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) -
     ]
 
 # %% ../nbs/3a_plan.ipynb #c064
-def _limit_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> list[str]:
+def _limit_lines(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> list[str]:
     "The largest of each setting that fits, and what gradient checkpointing is worth."
     s, switched = shape_of(c.model), replace(c, gradient_checkpointing=not c.gradient_checkpointing)
     l = _load(c, s)
@@ -623,7 +621,7 @@ def _limit_lines(c: Config, gib: float, assumed: Assumptions = Assumptions()) ->
             f"{peak(switched, s, assumed) / 2**30:.1f} GiB"]
 
 # %% ../nbs/3a_plan.ipynb #c067
-def _time_lines(c: Config, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> list[str]:
+def _time_lines(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> list[str]:
     "Tokens and seconds of a step, and what they rest on."
     s = shape_of(c.model)
     one = _cost(c, s, gpu, assumed)
@@ -647,19 +645,19 @@ def _duration(seconds: float) -> str: # "1.5 h"
     return f"{seconds / size:,.1f} {unit}"
 
 # %% ../nbs/3a_plan.ipynb #c070
-def _training_words(c: Config, s: _Shape) -> str: # what is trained
+def _training_words(c: Settings, s: _Shape) -> str: # what is trained
     if not c.lora_rank: return "all weights trained"
     bits = " on 4 bits" if c.quantization else ""
     return f"adapter of rank {c.lora_rank} ({_adapter_parameters(s, c.lora_rank):,} weights){bits}"
 
-def _backend_lines(c: Config, taken: float) -> list[str]: # taken: GiB by vLLM
+def _backend_lines(c: Settings, taken: float) -> list[str]: # taken: GiB by vLLM
     "What the plan does not know of another backend."
     if c.backend == "transformers": return []
     beside = f", beside the {taken:.1f} GiB that vLLM takes" if taken > 0 else ""
     return [f"counted as if transformers' generate wrote: what backend {c.backend!r} holds and how fast it is, is "
             f"not planned{beside}"]
 
-def plan_text(c: Config, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> str:
+def plan_text(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> str:
     "The whole plan."
     s, gib = shape_of(c.model), _left(c, gpu.gib)
     fits, words = _verdict(c, gib, assumed)
@@ -679,7 +677,7 @@ def plan_text(c: Config, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> str
     ])
 
 # %% ../nbs/3a_plan.ipynb #c074
-def _smallest_change(c: Config, gib: float, assumed: Assumptions = Assumptions()) -> str:
+def _smallest_change(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> str:
     "In one word what a run needs to fit."
     s, rank = shape_of(c.model), c.lora_rank or 16
     if peak(c, s, assumed) <= gib * 2**30: return "yes"
@@ -694,13 +692,14 @@ def _smallest_change(c: Config, gib: float, assumed: Assumptions = Assumptions()
 
 # %% ../nbs/3a_plan.ipynb #c077
 def check_device(
-    c: Config,
+    c: Settings,
     say=print,
     assumed: Assumptions = Assumptions(),
 ):
     """That a run fits the GPU that is there. Raises ValueError with the plan's verdict and remedies.
 
     Without a GPU, or in one process of several, nothing is asked."""
+    import torch   # as above
     if not torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1: return
     gib = _left(c, *(size / 2**30 for size in torch.cuda.mem_get_info()))   # what other processes hold is not ours
     try:fits, words = _verdict(c, gib, assumed)

@@ -18,7 +18,10 @@ from trl import GRPOTrainer
 
 from azr.core import Completion, Role, Status, Verdict
 from azr.selfplay import SelfPlay
-from azr.trainer import Config, SelfPlayTrainer, encode, process_state
+from azr.azr import Config
+from azr.rows import process_state
+from azr.sampler import encode
+from azr.trainer import SelfPlayTrainer
 
 SETTINGS = dict(TOY, steps=3, chunk_tokens=100, score_tokens=100)
 RUNS = {

@@ -16,20 +16,15 @@ from toy import SMALL, toy_model, toy_tokenizer
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.plan import from_config, _state_bytes
-from azr.run import Alarm, Watch, collapses, config, push, rollout_table, rollout_text, train, warning_line
+from azr.run import push, train
+from azr.settings import config
+from azr.watch import Alarm, Watch, collapses, rollout_table, rollout_text, warning_line
 from azr.sampling import Sampling
 from azr.selfplay import Step
-from azr.trainer import (
-    Config,
-    SelfPlayTrainer,
-    backend_arguments,
-    changed,
-    check_packages,
-    generator,
-    load_policy,
-    merge_adapter,
-    untouched,
-)
+from azr.azr import Config
+from azr.models import check_packages, load_policy, merge_adapter
+from azr.sampler import generator
+from azr.trainer import SelfPlayTrainer, backend_arguments, changed, untouched
 
 DATA = Path(__file__).parents[1] / "data"
 IDS = [[2, 3, 4], [5, 6], [7, 8, 9, 10]]
@@ -79,7 +74,7 @@ def test_a_vllm_backend_is_trls_own_and_gets_our_sampling(tmp_path, vllm, backen
         else {
             "mode": "colocate",
             "gpu_memory_utilization": 0.4,
-            "max_model_length": trainer.config.max_prompt_tokens + 8,
+            "max_model_length": trainer.settings.max_prompt_tokens + 8,
         }
     )
     assert {k: fake.settings[k] for k in wanted} == wanted
@@ -127,15 +122,15 @@ def test_a_backend_without_its_package_or_gpu_is_refused_before_the_model_is_loa
     monkeypatch.setattr("azr.run.load_policy", lambda *_: pytest.fail("loaded"))
     with pytest.raises(ValueError, match="backend 'vllm_colocate' needs the package vllm: pip install vllm"):
         train(config("demo", backend="vllm_colocate"), tmp_path / "run")
-    monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("azr.models.importlib.util.find_spec", lambda name: None)
     for changes, package in (
         ({"report_to": ["wandb"]}, "wandb"),
         ({"quantization": "nf4", "lora_rank": 4}, "bitsandbytes"),
     ):
         with pytest.raises(ValueError, match=f"needs the package {package}: pip install {package}"):
             train(config("demo", **changes), tmp_path / "run")
-    monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: True)
-    monkeypatch.setattr("azr.trainer.torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("azr.models.importlib.util.find_spec", lambda name: True)
+    monkeypatch.setattr("azr.models.torch.cuda.is_available", lambda: False)
     for backend in ("vllm_server", "paged"):
         with pytest.raises(ValueError, match=f"backend is '{backend}' and this machine has no GPU"):
             train(config("demo", backend=backend), tmp_path / "run")
@@ -161,7 +156,7 @@ class Paged:
 
 def test_paged_generation_leaves_the_float32_weights_as_they_were(tmp_path, monkeypatch):
     with monkeypatch.context() as gpu:
-        gpu.setattr("azr.trainer.torch.cuda.is_available", lambda: True)
+        gpu.setattr("azr.models.torch.cuda.is_available", lambda: True)
         check_packages(Config(backend="paged"))
     monkeypatch.setattr("azr.trainer.check_packages", lambda config: None)
     trainer = make(tmp_path, backend="paged")
@@ -335,7 +330,7 @@ def test_qlora_trains_float32_adapters_on_four_bits_and_merges_into_a_plain_mode
     }
     trainer.train()
     assert all(not torch.equal(p, q) for p, q in zip(trained, before, strict=True))
-    planned = _state_bytes(trainer.config, from_config(model.config))
+    planned = _state_bytes(trainer.settings, from_config(model.config))
     assert (
         sum(p.nbytes for p in trained) == planned["adapter"]
         and sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")

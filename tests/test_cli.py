@@ -12,8 +12,12 @@ from pages import papermill
 
 from azr.cli import execute, field_help, main, setting
 from azr.core import Prompt, Role, tell
-from azr.run import check_folder, config, folder_for, open_folder, presets, read_preset
-from azr.trainer import RANGES, Config, PolicySampler, encode
+from azr.records import check_folder, open_folder
+from azr.run import folder_for
+from azr.settings import config, presets, read_preset
+from azr.azr import Config
+from azr.sampler import PolicySampler, encode
+from azr.settings import _stated
 from conftest import ROOT
 from toy import SMALL, toy_tokenizer
 
@@ -79,7 +83,7 @@ def test_every_number_has_a_range_that_refuses_what_is_none(name):
     if name != "duplicate_reward": wrong.append(-1)   # a repeated task may be fined
     for value in wrong:
         with pytest.raises(ValueError, match=f"^{name} is {value}: .*give "): Config(**{name: value})
-    assert getattr(Config(**{name: getattr(Config(), name)}), name) == getattr(Config(), name) and name in RANGES
+    assert getattr(Config(**{name: getattr(Config(), name)}), name) == getattr(Config(), name) and name in _stated(Config, "RANGES")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from pages import papermill
 
 from azr.contamination import answered_programs, _benchmark_programs, equal_rows, local_benchmarks, overlap, overlaps
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
-from azr.run import config, overlap_record
+from azr.azr import overlap_record
+from azr.settings import config
 from azr.grammar import held_out_tasks
 from conftest import ROOT
 

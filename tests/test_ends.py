@@ -11,7 +11,7 @@ from transformers import set_seed
 
 from azr.core import Prompt, Role
 from azr.sampling import GREEDY, Sampling, Script
-from azr.trainer import PolicySampler, encode, end_tokens, generator, turn_end, until
+from azr.sampler import PolicySampler, encode, end_tokens, generator, turn_end, until
 
 TURNS = "{% for m in messages %}{{ m['content'] }}z {% endfor %}"   # z stands for <|im_end|>
 ASKS = [Prompt("sums", Role.SOLVE, text=f"solve {n}+{n}") for n in range(6)]
@@ -224,7 +224,7 @@ def test_a_models_own_settings_do_not_change_what_is_drawn(tmp_path, sampling):
         make(tmp_path / str(n), lora_rank=2 * n) for n in range(2)
     ]  # the weights alone, and under an adapter that says nothing yet
     for trainer in trainers:
-        inner = trainer.model.get_base_model() if trainer.config.lora_rank else trainer.model
+        inner = trainer.model.get_base_model() if trainer.settings.lora_rank else trainer.model
         for name, value in OWN.items(): setattr(inner.generation_config, name, value)
         set_seed(5)
         assert trainer.sampler(ASKS * 4, sampling) == written[0] and inner.generation_config.top_k == 1

@@ -24,17 +24,22 @@ from transformers import AutoTokenizer
 
 import azr.evals
 import azr.run
-import azr.trainer
+import azr.models
 from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, _evalplus_right, fetch, _read_program, _same_print
 from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
 from azr.evals import (
     EXAMS, Exam, compare, comparisons, evaluate_models, examine, judge_version, open_model, remarks, result_table)
 from azr.executor import Executor, _jail_trouble
-from azr.run import check_alike, compact, config, final_exam, read_compacts, recorded, sweep, train
+from azr.evals import final_exam
+from azr.records import check_alike, compact, read_compacts, recorded
+from azr.run import train
+from azr.settings import config
+from azr.sweep import sweep
 from azr.sampling import Script
 from azr.statistics import bootstrap
 from azr.tiny import TINY, load_tiny
-from azr.trainer import BASE, Config, azr_recipe, environment, load_policy, merge_adapter, weights_hash
+from azr.azr import Config, azr_recipe, environment
+from azr.models import BASE, load_policy, merge_adapter, weights_hash
 from conftest import ROOT
 
 JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=f"answers run in a jail only: {_jail_trouble()}")
@@ -701,7 +706,7 @@ def test_an_adapter_is_loaded_from_anywhere(adapters, tmp_path, monkeypatch):
 def test_an_adapter_finds_its_base_where_the_tree_has_moved(tree, monkeypatch):
     monkeypatch.chdir("/")
     torch.testing.assert_close(logits(tree / "runs" / "base"), logits(tree / "runs" / "tiny"))
-    monkeypatch.setattr(azr.trainer, "WEIGHTS", {"tiny": tree / "base"})   # of another installation
+    monkeypatch.setattr(azr.models, "WEIGHTS", {"tiny": tree / "base"})   # of another installation
     torch.testing.assert_close(logits(tree / "runs" / "base"), logits(tree / "runs" / "tiny"))
 
 
@@ -742,7 +747,7 @@ def test_a_lora_run_goes_on_from_another_folder_on_its_own_base(tree, tmp_path, 
 
 
 def test_an_adapter_is_no_model_to_train(adapters, tmp_path):
-    with pytest.raises(ValueError, match="is an adapter: write it into one model by `azr.trainer.merge_adapter"):
+    with pytest.raises(ValueError, match="is an adapter: write it into one model by `azr.models.merge_adapter"):
         train(config("demo", **LORA, model=str(adapters / "runs" / "tiny" / "model")), tmp_path / "run", say=str)
     assert not (tmp_path / "run").exists()
 
@@ -753,9 +758,9 @@ def test_pushing_an_adapter_on_a_local_folder_is_said(adapters, monkeypatch):
     monkeypatch.setattr(azr.run, "HfApi", lambda: SimpleNamespace(create_repo=made, upload_folder=lambda **_: None))
     for name in ("tiny", "base"):
         arguments = SimpleNamespace(output_dir=str(adapters / "runs" / name / "checkpoints"))
-        azr.run.push(SimpleNamespace(config=Config(push_to_hub="me/azr"), args=arguments), said.append)
+        azr.run.push(SimpleNamespace(settings=Config(push_to_hub="me/azr"), args=arguments), said.append)
     assert said == ["pushed to me/azr", "pushed to me/azr", f"warning: me/azr is an adapter on {adapters / 'base'}, "
-                    "which others have not: `azr.trainer.merge_adapter` writes both as one model"]
+                    "which others have not: `azr.models.merge_adapter` writes both as one model"]
 
 
 def test_a_hub_base_is_loaded_at_its_commit(tmp_path, monkeypatch):
@@ -763,10 +768,10 @@ def test_a_hub_base_is_loaded_at_its_commit(tmp_path, monkeypatch):
     asked = []
     (tmp_path / "adapter").mkdir()
     edited(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path="me/base", revision="1" * 40)
-    monkeypatch.setattr(azr.trainer, "find_adapter_config_file", lambda name: "there")
-    monkeypatch.setattr(azr.trainer, "snapshot_download", lambda name: tmp_path / "adapter")
+    monkeypatch.setattr(azr.models, "find_adapter_config_file", lambda name: "there")
+    monkeypatch.setattr(azr.models, "snapshot_download", lambda name: tmp_path / "adapter")
     def load(place, **how): asked.append((place, how.get("revision"))); raise OSError("enough")
-    monkeypatch.setattr(azr.trainer.AutoTokenizer, "from_pretrained", load)
+    monkeypatch.setattr(azr.models.AutoTokenizer, "from_pretrained", load)
     with pytest.raises(ValueError, match="me/adapter"): load_policy("me/adapter")
     assert asked == [("me/base", "1" * 40)]
 

@@ -11,7 +11,8 @@ import yaml
 from azr.browse import open_run, views
 from azr.evals import Exam, evaluate_models
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import config, train
+from azr.run import train
+from azr.settings import config
 from conftest import ROOT
 
 OLD = ROOT / "tests" / "old_run"

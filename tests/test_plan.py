@@ -44,8 +44,10 @@ from azr.plan import (
     _tuned,
     _widths,
 )
-from azr.run import config, presets
-from azr.trainer import Config, chunks, four_bits, load_policy
+from azr.settings import config, presets
+from azr.azr import Config
+from azr.models import four_bits, load_policy
+from azr.sampler import chunks
 
 KINDS = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
 REGIMES = {
@@ -172,7 +174,7 @@ def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
     look, trainer = Look(), make(tmp_path, steps=1, **changes)
     trainer.add_callback(look)
     trainer.train()
-    c, s = trainer.config, from_config(trainer.model.config)
+    c, s = trainer.settings, from_config(trainer.model.config)
     states = sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")
     planned = _state_bytes(c, s)
     assert (

@@ -21,11 +21,13 @@ from hypothesis import given, strategies as st
 from ranks_script import told_run
 from toy import toy_tokenizer
 
-import azr.trainer
+import azr.rows
 from azr.core import Prompt, Role
 from azr.executor import Call, Executor
-from azr.run import presets
-from azr.trainer import PolicySampler, Row, SelfPlayTrainer, SharedExecutor, chunks, cut_alike, deal
+from azr.settings import presets
+from azr.rows import Row, SharedExecutor, cut_alike, deal
+from azr.sampler import PolicySampler, chunks
+from azr.trainer import SelfPlayTrainer
 
 ACCELERATE = sorted((Path(azr.__file__).parent / "configs" / "accelerate").glob("*.yaml"))
 
@@ -105,7 +107,7 @@ def test_there_are_configurations_for_fsdp_and_both_stages_of_zero():
 
 def test_the_gradients_of_the_shares_add_up_to_that_of_the_whole(tmp_path, monkeypatch):
     whole, parts = told_run(tmp_path / "whole"), []
-    monkeypatch.setattr(azr.trainer, "process_state", lambda: SimpleNamespace(num_processes=2, is_main_process=True))
+    monkeypatch.setattr(azr.rows, "process_state", lambda: SimpleNamespace(num_processes=2, is_main_process=True))
     monkeypatch.setattr(SelfPlayTrainer, "_ranks", 2)
     for rank in (0, 1):
         monkeypatch.setattr(SelfPlayTrainer, "_rank", rank)

@@ -14,7 +14,8 @@ from azr.core import Status, Task, Verdict
 from azr.metrics import read_rollouts
 from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, learnability, propose_rewards, reward_setting,
                          solve_rate, solve_reward)
-from azr.run import config, train
+from azr.run import train
+from azr.settings import config
 from azr.safety import ProgramStatus
 from azr.tasks import cognitive_complexity, complexity, diversity, intrinsic
 

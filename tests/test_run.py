@@ -21,24 +21,15 @@ from pages import papermill
 from azr.cli import main
 from azr.core import alone_in
 from azr.metrics import read_metrics, read_rollouts
-from azr.run import (
-    CHANGEABLE,
-    Interrupt,
-    Records,
-    check_folder,
-    compact,
-    config,
-    folder_for,
-    open_folder,
-    read_compacts,
-    recorded,
-    surroundings,
-    summary_of,
-    sweep,
-    train,
-    write_compact,
-)
-from azr.trainer import Config, last_checkpoint
+from azr.records import (
+    CHANGEABLE, Records, check_folder, compact, open_folder, read_compacts, recorded, surroundings, summary_of,
+    write_compact)
+from azr.run import folder_for, train
+from azr.settings import config
+from azr.sweep import sweep
+from azr.watch import Interrupt
+from azr.azr import Config
+from azr.checkpoints import last_checkpoint
 
 SMALL = dict(toy.SMALL, steps=4, save_every=2, rollouts_every=2)
 
@@ -460,7 +451,7 @@ def test_a_sweep_leaves_out_a_summary_of_other_settings_and_a_damaged_run(done, 
 
 def test_a_settings_own_duplicate_reward_stands(tmp_path):
     from azr.rewards import reward_setting
-    from azr.trainer import azr_recipe, environment
+    from azr.azr import azr_recipe, environment
     from azr.executor import Executor
     own = config("demo", rewards=reward_setting("paper", duplicate=-0.25))
     with Executor(workers=1) as executor: recipe = azr_recipe(own, environment(own, executor))
@@ -472,7 +463,7 @@ def test_prompts_name_the_modules_that_the_executor_lets_through(tmp_path):
     from azr.buffers import Buffers
     from azr.executor import Executor
     from azr.safety import Safety
-    from azr.trainer import azr_recipe, environment
+    from azr.azr import azr_recipe, environment
     for style, policy, said in (
         ("r1", Safety(imports=("math", "re")), "Only these modules can be imported: math, re."),
         ("chat", Safety(), Safety().imports[-1] + "."),

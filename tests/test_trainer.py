@@ -17,23 +17,15 @@ from trl import GRPOTrainer
 
 from azr.core import Prompt, Role, Rollout, Status, Verdict, Completion
 from azr.metrics import step_metrics
-from azr.run import Watch
+from azr.watch import Watch
 from azr.sampling import GREEDY, Sampling
 from azr.selfplay import Phase, SelfPlay
-from azr.trainer import (
-    Config,
-    PolicySampler,
-    SelfPlayTrainer,
-    generator,
-    last_checkpoint,
-    load_policy,
-    merge,
-    merge_adapter,
-    room_for,
-    row,
-    rows_of,
-    whole_checkpoints,
-)
+from azr.azr import Config
+from azr.checkpoints import last_checkpoint, whole_checkpoints
+from azr.models import load_policy, merge_adapter
+from azr.rows import merge, room_for, row, rows_of
+from azr.sampler import PolicySampler, generator
+from azr.trainer import SelfPlayTrainer
 
 class Sometimes(Sums):
     "Sums whose verdicts depend on the text alone, so that a random model earns different rewards."
@@ -193,7 +185,7 @@ def test_tokens_that_the_policy_did_not_write_change_neither_the_loss_nor_the_co
         )
         trainer.train()
         watch = Watch(
-            trainer.config,
+            trainer.settings,
             SimpleNamespace(writes=False, append_rollouts=lambda step: None),
             lambda step: {},
             print,
@@ -414,7 +406,7 @@ def test_a_setting_of_the_wrong_kind_is_refused_with_the_remedy(field, value, sa
 def test_a_missing_package_is_named_with_its_line(tmp_path, monkeypatch):
     toy_tokenizer().save_pretrained(tmp_path)
     toy_model().save_pretrained(tmp_path)
-    monkeypatch.setattr("azr.trainer.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("azr.models.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="needs the package bitsandbytes: pip install bitsandbytes"):
         load_policy(str(tmp_path), quantization="nf4")
     with pytest.raises(ValueError, match="needs the package trackio: pip install trackio"):
@@ -422,7 +414,11 @@ def test_a_missing_package_is_named_with_its_line(tmp_path, monkeypatch):
 
 
 def test_chat_style_needs_a_chat_template(tmp_path):
-    with pytest.raises(ValueError, match="has no chat template"): make(tmp_path, style="chat")
+    class Talks(Sometimes):
+        def solve_prompt(self, task):
+            words = ({"role": "user", "content": task.given["sum"]},)
+            return Prompt(self.name, Role.SOLVE, messages=words, task_id=task.id)
+    with pytest.raises(ValueError, match="has no chat template"): make(tmp_path, recipe=sums_recipe(Talks(), 4, 2))
 
 
 @pytest.mark.parametrize("keep", [1, 3])
