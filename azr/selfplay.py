@@ -90,7 +90,8 @@ def judge(
             if task.id in seen or known(task.id):
                 verdict = Verdict(Status.DUPLICATE, detail=f"task {task.id} is known")
             elif not fits(types[task.task_type].solve_prompt(task)):
-                task, verdict = None, Verdict(Status.TOO_LARGE, detail="its solve prompt does not fit the model's context")
+                why = "its solve prompt does not fit the model's context"
+                task, verdict = None, Verdict(Status.TOO_LARGE, detail=why)
         if task is not None: seen.add(task.id)
         judged.append(_Judged(prompt, completion, verdict, task))
     return judged
@@ -229,7 +230,7 @@ def _with_advantages(
     estimator: str | Callable = "trr++",
     key_of: Callable[[Rollout], Hashable] = _role_and_type,
 ) -> list[Rollout]:
-    "The advantage of each rollout. GRPO compares the answers to a task, and the proposals to one prompt."
+    "The advantage of each rollout."
     if not rollouts: return []
     groups = [one.task_id if one.prompt.role is Role.SOLVE else prompt_key(one.prompt) for one in rollouts]
     rewards = np.array([one.reward for one in rollouts], dtype=float)
@@ -390,7 +391,8 @@ class _Clock:
 # %% ../nbs/05_selfplay.ipynb #c076
 def _saved(rng: random.Random, memories: Mapping[str, Any]) -> dict: # JSON
     version, numbers, gauss = rng.getstate()
-    return {"random": [version, list(numbers), gauss], "memories": {name: one.state() for name, one in memories.items()}}
+    states = {name: memory.state() for name, memory in memories.items()}
+    return {"random": [version, list(numbers), gauss], "memories": states}
 
 def _restored(rng: random.Random, memories: Mapping[str, Any], state: dict):
     version, numbers, gauss = state["random"]
