@@ -58,16 +58,14 @@ class Prompt:
     role: Role                           # which hat
     text: str = ""                       # the raw text, continued by the model
     ids: tuple[int, ...] = ()            # token ids to go on from exactly, in place of the text's: a later turn
-    messages: tuple[
-        dict, ...
-    ] = ()  # chat messages {"role": ..., "content": ...}, rendered by the tokenizer's chat template
+    messages: tuple[dict, ...] = ()      # {"role": ..., "content": ...}, rendered by the tokenizer's chat template
     references: tuple[str, ...] = ()     # ids of the buffer tasks that it shows
     stop: tuple[str, ...] = ()           # texts that end the completion: it is cut before the first of them
     task_id: str | None = None           # the task to be solved (role solve)
     context: dict = field(default_factory=dict)  # for the task type alone
 
     @property
-    def slot(self) -> str:               # "propose/deduction"
+    def slot(self) -> str:               # "propose/sums"
         "The metric prefix."
         return f"{self.role}/{self.task_type}"
 
@@ -106,7 +104,7 @@ class Task:
     given: dict            # shown to the solver
     hidden: dict           # never shown: the gold, the hidden pairs
     id: str                # hash of the canonical content: equal tasks have equal ids
-    parent: str | None = None  # id of the task whose program it reuses (induction)
+    parent: str | None = None  # id of the task that lent it a part
     step: int = 0          # the step that proposed it; 0: the seeding phase
     info: dict = field(default_factory=dict)  # facts worth recording: seconds, program lines
 
@@ -200,9 +198,8 @@ def from_dict(kind: type, data: dict) -> Any: # a `kind`
     data = {name: value for name, value in data.items() if name not in GONE}
     if extra := set(data) - set(known):
         raise ValueError(f"{kind.__name__} has no field {sorted(extra)}: was this written by another version?")
-    if lacking := [
-        f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING and f.name not in data
-    ]:
+    needed = [name for name, one in known.items() if one.default is MISSING and one.default_factory is MISSING]
+    if lacking := [name for name in needed if name not in data]:
         raise ValueError(f"{kind.__name__} lacks the field {lacking}: was this written by another version?")
     def build(key, value):
         if key in _NESTED and isinstance(value, dict): return from_dict(_NESTED[key], value)

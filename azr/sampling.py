@@ -37,8 +37,7 @@ class Sampler(Protocol):
     "Where completions come from."
     def __call__(
         self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
-    ) -> list[Completion]:
-        ...
+    ) -> list[Completion]: ...
 
 # %% ../nbs/01_sampling.ipynb #c009
 @dataclass(frozen=True)
@@ -73,16 +72,11 @@ def _joined(said: Completion, observation: str, more: Completion) -> Completion:
     logprobs = None
     if said.logprobs is not None and more.logprobs is not None:
         logprobs = said.logprobs + (0.0,) * len(between) + more.logprobs
-    return Completion(
-        said.text + observation + more.text,
-        said.prompt_ids,
-        said.completion_ids + between + more.completion_ids,
-        logprobs,
-        more.finished,
-        mask,
-        said.turns + 1,
-    )
+    ids = said.completion_ids + between + more.completion_ids
+    text = said.text + observation + more.text
+    return Completion(text, said.prompt_ids, ids, logprobs, more.finished, mask, said.turns + 1)
 
+# %% ../nbs/01_sampling.ipynb #c017
 @dataclass
 class _Talk:
     "A conversation that goes on."
@@ -92,6 +86,39 @@ class _Talk:
     state: Any
     going: bool = True
 
+def _observe(
+    kind: TaskType, talks: Sequence[_Talk], sampler: Sampler, env: Any, more: bool
+) -> list[tuple[_Talk, str, Prompt]]: # the talk, what it is told, its next prompt
+    "Which conversations go on. Without `more` turns none does; one that has no room for its next turn is cut off."
+    fits = getattr(sampler, "fits", lambda prompt: True)
+    observations = kind.step([talk.state for talk in talks], [talk.last for talk in talks], env)
+    going = []
+    for talk, observation in zip(talks, observations, strict=True):
+        talk.going = observation is not None and more
+        if not talk.going: continue
+        following = _continued(talk.prompt, talk.said, observation, sampler)
+        if fits(following): going.append((talk, observation, following))
+        else: talk.going, talk.said = False, replace(talk.said, finished=False)
+    return going
+
+def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Completion, str]]:
+    "The turns after the first of one type's conversations."
+    states = kind.open(prompts, env)
+    talks = [_Talk(prompt, said, said.text, state) for prompt, said, state in zip(prompts, first, states, strict=True)]
+    try:
+        for turn in range(kind.turns):
+            open_ones = [talk for talk in talks if talk.going and talk.said.finished]
+            if not open_ones: break
+            going = _observe(kind, open_ones, sampler, env, turn + 1 < kind.turns)
+            if not going: break
+            written = sampler([following for _, _, following in going], sampling, policy)
+            for (talk, observation, _), more in zip(going, written, strict=True):
+                talk.said, talk.last = _joined(talk.said, observation, more), more.text
+        return [(talk.said, kind.submission(talk.state, talk.last)) for talk in talks]
+    finally:
+        kind.close(states)
+
+# %% ../nbs/01_sampling.ipynb #c018
 def converse(
     sampler: Sampler,
     prompts: Sequence[Prompt],
@@ -103,43 +130,13 @@ def converse(
     "Every conversation to its end, all that are open in one call of the sampler a turn."
     if not prompts: return []
     types = {kind.name: kind for kind in kinds if hasattr(kind, "open")}
-    talks = [prompt.task_type in types for prompt in prompts]
-    asked = [
-        replace(prompt, stop=types[prompt.task_type].stop) if talk else prompt for prompt, talk in zip(prompts, talks)
-    ]
+    asked = [replace(one, stop=types[one.task_type].stop) if one.task_type in types else one for one in prompts]
     first = sampler(asked, sampling, policy)
     spoken = [(completion, completion.text) for completion in first]
     for name, kind in types.items():
         places = [i for i, prompt in enumerate(prompts) if prompt.task_type == name]
-        results = (
-            _play(kind, [asked[i] for i in places], [first[i] for i in places], sampler, env, sampling, policy)
-            if places
-            else []
-        )
+        if not places: continue
+        own = [asked[i] for i in places], [first[i] for i in places]
+        results = _play(kind, *own, sampler, env, sampling, policy)
         for i, result in zip(places, results, strict=True): spoken[i] = result
     return spoken
-
-def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Completion, str]]:
-    "The turns after the first of one type's conversations."
-    fits, states = getattr(sampler, "fits", lambda prompt: True), kind.open(prompts, env)
-    talks = [_Talk(prompt, said, said.text, state) for prompt, said, state in zip(prompts, first, states, strict=True)]
-    try:
-        for turn in range(kind.turns):
-            open_ones = [talk for talk in talks if talk.going and talk.said.finished]
-            if not open_ones: break
-            observations = kind.step([talk.state for talk in open_ones], [talk.last for talk in open_ones], env)
-            going = []
-            for talk, observation in zip(open_ones, observations, strict=True):
-                talk.going = observation is not None and turn + 1 < kind.turns
-                if not talk.going: continue
-                following = _continued(talk.prompt, talk.said, observation, sampler)
-                if fits(following):going.append((talk, observation, following))
-                else: talk.going, talk.said = False, replace(talk.said, finished=False)
-            if not going: break
-            for (talk, observation, _), more in zip(
-                going, sampler([following for _, _, following in going], sampling, policy), strict=True
-            ):
-                talk.said, talk.last = _joined(talk.said, observation, more), more.text
-        return [(talk.said, kind.submission(talk.state, talk.last)) for talk in talks]
-    finally:
-        kind.close(states)

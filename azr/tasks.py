@@ -446,13 +446,15 @@ def leaks(message: str, program: str) -> bool:
     return bool(quoted) and not _shapes(program).isdisjoint(set().union(*map(_shapes, quoted)))
 
 # %% ../nbs/16_tasks.ipynb #c044
+_WITH_PROGRAM = ("deduction", "abduction", "error")   # task types whose tasks show a whole program, to be borrowed
+
 @dataclass(frozen=True)
 class Induction(ProgramTasks):
     "Some input/output pairs and a message are given; the program and the other pairs are hidden."
     name: ClassVar[str] = "induction"
 
     def propose_prompt(self, buffers, rng: Random) -> Prompt | None: # None: no program is known yet
-        source = buffers.program(rng)
+        source = buffers.one_of(_WITH_PROGRAM, rng)
         if not source: return None
         return propose_prompt(self.name, [source], self.style, self.inputs, self.banned, self.allowed, self.sizes)
 

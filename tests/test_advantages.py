@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.advantages import ADVANTAGES, advantage_function, standardise
+from azr.advantages import _ADVANTAGES, _standardise, advantage_function
 
 SLOTS = [(role, task) for role in ("propose", "solve") for task in ("deduction", "abduction", "induction")]
-NAMES = sorted(ADVANTAGES)
+NAMES = sorted(_ADVANTAGES)
 
 
 def batch(seed=0, size=48):
@@ -68,7 +68,7 @@ def test_one_key_never_moves_another(name, seed, scale, shift):
 
 def test_trr_is_centred_and_scaled_in_every_key():
     rewards, keys, groups, lengths = batch(3, 400)
-    advantages = ADVANTAGES["trr++"](rewards, keys, groups, lengths)
+    advantages = _ADVANTAGES["trr++"](rewards, keys, groups, lengths)
     for slot in SLOTS:
         rows = [i for i, key in enumerate(keys) if key == slot]
         assert abs(advantages[rows].mean()) < 1e-12 and abs(advantages[rows].std() - 1) < 1e-12
@@ -82,7 +82,7 @@ def test_trl_group_normalisation_is_trr_but_for_bessel(size, seed):
 With one group per (role, task type) that is TRR++ times sqrt((B-1)/B)."""
     rng = np.random.default_rng(seed)
     rewards, keys = rng.choice([-1., -.5, 0, .875], size * 6), [slot for slot in SLOTS for _ in range(size)]
-    ours = ADVANTAGES["trr++"](rewards, keys, range(size * 6), np.ones(size * 6))
+    ours = _ADVANTAGES["trr++"](rewards, keys, range(size * 6), np.ones(size * 6))
     by_slot = rewards.reshape(6, size)
     trl = (by_slot - by_slot.mean(1, keepdims=True)) / (by_slot.std(1, ddof=1, keepdims=True) + 1e-4)
     assert np.allclose(ours * np.sqrt((size - 1) / size), trl.ravel(), atol=3e-3)
@@ -90,7 +90,7 @@ With one group per (role, task type) that is TRR++ times sqrt((B-1)/B)."""
 
 def test_token_whitening_is_the_whitening_of_tokens():
     rewards, keys, groups, lengths = batch(5)
-    ours = ADVANTAGES["trr++_token"](rewards, keys, groups, lengths)
+    ours = _ADVANTAGES["trr++_token"](rewards, keys, groups, lengths)
     for slot in SLOTS:
         rows = [i for i, key in enumerate(keys) if key == slot]
         tokens = np.repeat(rewards[rows], lengths[rows])          # each token has its completion's reward
@@ -100,20 +100,20 @@ def test_token_whitening_is_the_whitening_of_tokens():
 
 def test_groups_of_different_slots_are_different_groups():
     keys = [("propose", "deduction")] * 2 + [("solve", "deduction")] * 2
-    assert ADVANTAGES["grpo"]([0, 1, 5, 7], keys, ["x"] * 4, [1] * 4).tolist() == [-1, 1, -1, 1]
-    assert ADVANTAGES["grpo_no_std"]([0, 1, 5, 7], keys, ["x"] * 4, [1] * 4).tolist() == [-.5, .5, -1, 1]
+    assert _ADVANTAGES["grpo"]([0, 1, 5, 7], keys, ["x"] * 4, [1] * 4).tolist() == [-1, 1, -1, 1]
+    assert _ADVANTAGES["grpo_no_std"]([0, 1, 5, 7], keys, ["x"] * 4, [1] * 4).tolist() == [-.5, .5, -1, 1]
 
 
 def test_rewards_are_not_changed_in_place():
     rewards, keys, groups, lengths = batch()
     copy = rewards.copy()
-    for estimate in ADVANTAGES.values(): estimate(rewards, keys, groups, lengths)
-    assert (rewards == copy).all() and ADVANTAGES["none"](rewards, keys, groups, lengths) is not rewards
+    for estimate in _ADVANTAGES.values(): estimate(rewards, keys, groups, lengths)
+    assert (rewards == copy).all() and _ADVANTAGES["none"](rewards, keys, groups, lengths) is not rewards
 
 
 def test_hashable_keys_of_any_kind():
-    assert standardise([1, 3], [None, None]).tolist() == [-1, 1]
-    assert standardise([1, 3], [("a", 1), ("a", 2)]).tolist() == [0, 0]
+    assert _standardise([1, 3], [None, None]).tolist() == [-1, 1]
+    assert _standardise([1, 3], [("a", 1), ("a", 2)]).tolist() == [0, 0]
 
 
 def test_bad_input_is_one_clear_sentence():

@@ -12,8 +12,8 @@ from toy import SMALL
 
 from azr.core import Status, Task, Verdict
 from azr.metrics import read_rollouts
-from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, learnability, propose_rewards, reward_setting,
-                         solve_rate, solve_reward)
+from azr.rewards import (REWARDS, Proposed, RewardSetting, _CURVES, _learnability, propose_rewards, reward_setting,
+                         solve_rate)
 from azr.run import train
 from azr.settings import config
 from azr.safety import ProgramStatus
@@ -37,7 +37,7 @@ def test_every_refusal_pays_the_same(status):
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.OK, Status.MALFORMED)])
 def test_every_wrong_answer_pays_the_same(status):
-    for setting in REWARDS.values(): assert solve_reward(Verdict(status), setting).total == -.5
+    for setting in REWARDS.values(): assert setting.solve(Verdict(status)).total == -.5
 
 
 @given(st.integers(1, 64), st.data())
@@ -49,19 +49,19 @@ def test_equation_4(n, data):
     assert earns(Status.OK, REWARDS["reference"], p, TASK).total == (-.5 if k in (0, n) else expected)
 
 
-@given(st.sampled_from(sorted(CURVES)), st.floats(0, 1))
+@given(st.sampled_from(sorted(_CURVES)), st.floats(0, 1))
 def test_curves_are_bounded_and_defined_everywhere(name, p):
-    assert -1 <= CURVES[name](p) <= 8 / 7
+    assert -1 <= _CURVES[name](p) <= 8 / 7
     assert (
         earns(Status.OK, RewardSetting(curve=name), p, TASK).total
-        == learnability(p, RewardSetting(curve=name))
-        == CURVES[name](p)
+        == _learnability(p, RewardSetting(curve=name))
+        == _CURVES[name](p)
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(CURVES) - {"inverse", "ssr", "spice"}))
+@pytest.mark.parametrize("name", sorted(set(_CURVES) - {"inverse", "ssr", "spice"}))
 def test_nothing_to_learn_at_both_ends(name):
-    assert CURVES[name](0.0) == CURVES[name](1.0) == 0
+    assert _CURVES[name](0.0) == _CURVES[name](1.0) == 0
 
 
 @given(
@@ -182,8 +182,8 @@ def test_a_function_pays_all_proposals_and_answers_earn_what_the_paper_says():
     rewards = propose_rewards(batch, setting)
     assert [r.total for r in rewards] == [4.25, -2, 4, 4] and rewards[0].parts == {"by_size": 4.25, "solve_rate": .25}
     assert (
-        solve_reward(Verdict(Status.WRONG), setting).total == -0.5
-        and solve_reward(Verdict(Status.MALFORMED), setting).total == -1
+        setting.solve(Verdict(Status.WRONG)).total == -0.5
+        and setting.solve(Verdict(Status.MALFORMED)).total == -1
     )
     assert (
         propose_rewards(batch, reward_setting(by_size, terms=(one_more,)))[0].total == 5.25

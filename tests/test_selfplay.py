@@ -13,7 +13,7 @@ from azr.evals import EXAMS, Exam, judge_batch
 from azr.executor import Executor
 from azr.exams import evaluate, verdicts_on
 from azr.sampling import Script
-from azr.selfplay import SelfPlay, check_phase, deal_rewards, judge_attempts, seed_buffers
+from azr.selfplay import SelfPlay, _deal_rewards, _judge_attempts, check_phase, seed_buffers
 
 
 def writer(seed=0, skill=0.5):
@@ -120,7 +120,7 @@ def test_same_seed_same_steps_and_state_goes_on():
 
 def test_shuffled_rewards_keep_their_distribution():
     plain = loop().step(writer(), 1)
-    dealt = deal_rewards(list(plain.rollouts), [r.key for r in plain.rollouts], random.Random(0))
+    dealt = _deal_rewards(list(plain.rollouts), [r.key for r in plain.rollouts], random.Random(0))
     for slot in ("propose/sums", "solve/sums"):
         rewards = [[r.reward for r in group if r.slot == slot] for group in (plain.rollouts, dealt)]
         assert sorted(rewards[0]) == sorted(rewards[1]) and rewards[0] != rewards[1]
@@ -242,9 +242,9 @@ def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
     assert groups and set(groups.values()) == {3}
     def cut(text): return Completion(text, (1,), (2,), finished=False)
     completions = said(Completion("5"), cut("2"), Completion("5"), Completion("2"))
-    four, = judge_attempts([(ZERO, completions)], (Votes(),), None)
+    four, = _judge_attempts([(ZERO, completions)], (Votes(),), None)
     assert [v.status for v in four] == [Status.OK, Status.MALFORMED, Status.OK, Status.WRONG]
-    two, none = judge_attempts(
+    two, none = _judge_attempts(
         [(ZERO, said(Completion("2"), cut("2"), Completion("2"))), (ZERO, said(*[cut("2")] * 3))], (Votes(),), None
     )
     assert (
