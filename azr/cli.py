@@ -23,7 +23,7 @@ from typing import get_args
 
 import yaml
 
-from .core import alone_in, default_of, tell
+from .core import alone_in, checkout, default_of, tell
 
 # %% ../nbs/3c_cli.ipynb #c004
 def setting(text: str) -> tuple[str, object]: # ("batch", 16)
@@ -86,12 +86,10 @@ def _field(field: Field, value: object) -> object:
 # %% ../nbs/3c_cli.ipynb #c013
 def run_notebook(name: str, start: str | Path = ".") -> Path:
     "The notebook `nbs/runs/<name>.ipynb` of the checkout that holds `start`. Raises ValueError outside of one."
-    for folder in (Path(start).resolve(), *Path(start).resolve().parents):
-        if (path := folder / "nbs" / "runs" / f"{name}.ipynb").exists(): return path
-    raise ValueError(
-        f"no nbs/runs/{name}.ipynb above {Path(start).resolve()}: start this in a checkout of azr (azr train needs "
-        "none)"
-    )
+    path = checkout(start) / "nbs" / "runs" / f"{name}.ipynb"
+    if path.exists(): return path
+    why = f"no nbs/runs/{name}.ipynb above {Path(start).resolve()}"
+    raise ValueError(f"{why}: start this in a checkout of azr (azr train needs none)")
 
 def execute(notebook: Path, output: Path, parameters: dict):
     "Run a notebook by papermill, its lines shown as they come; the executed copy is the lab record. Raises ValueError."
