@@ -37,12 +37,17 @@ def setting(text: str) -> tuple[str, object]: # ("batch", 16)
     except ValueError: return name, value
 
 # %% ../nbs/3c_cli.ipynb #c007
-def parameters(given: dict, nullable: Collection[str] = (), **defaults) -> dict: # name -> value
-    "A run page's parameters, each of the kind of its default. None and an empty text: not given. Raises ValueError."
-    def read(name, default):
-        if name in nullable and given[name] in _NOTHING[1:]: return None   # here it means something
-        return parameter(name, given[name], default)
-    return {name: read(name, default) for name, default in defaults.items()}
+def parameters(
+    given: dict,                        # the page's variables after papermill's cell
+    defaults: dict,                     # and before it, at the end of its own parameters cell
+    nullable: Collection[str] = (),     # where None means something of its own
+) -> dict: # name -> value
+    "What papermill has set, each of the kind of its default. None and an empty text: not given. Raises ValueError."
+    def read(name):
+        if name in nullable and given[name] in _NOTHING[1:]: return None
+        return parameter(name, given[name], defaults[name])
+    changed = (name for name, default in defaults.items() if given[name] is not default)
+    return {name: read(name) for name in changed if name[0] != "_"}   # _ and _1 are the notebook's own
 
 _NOTHING = ("", None, "None", "null")
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text",

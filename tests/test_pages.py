@@ -85,7 +85,7 @@ def read_by(page, given: dict) -> dict:
     at, = [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])]
     own, shared = {}, {}
     exec(code[at].source, own)
-    names = [name for name in own if not name.startswith("__")]
+    names = [name for name in own if not name.startswith("__") and name != "defaults"]
     exec(code[at].source, shared)
     shared.update(given)
     exec(code[at + 1].source, shared)
@@ -128,7 +128,7 @@ OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH"}   
 @pytest.mark.parametrize("path", sorted((ROOT / "nbs" / "runs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_file_of_parameters_sets_parameters_that_exist(path):
     cell, = [c for c in notebooks.read(path.with_suffix(".ipynb")).cells if "parameters" in c.metadata.get("tags", [])]
-    names = {name.id for node in ast.parse(cell.source).body for name in node.targets}
+    names = {name.id for node in ast.parse(cell.source).body for name in node.targets} - {"defaults"}
     assert path.stem in TARGETS.values() and set(yaml.safe_load(path.read_text(encoding="utf-8"))) <= names
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make on PATH")
@@ -184,8 +184,12 @@ def test_a_parameter_that_cannot_be_meant_is_refused(value, default, said):
     with pytest.raises(ValueError, match=said): parameter("it", value, default)
 
 def test_a_browser_may_ask_for_the_last_step():
-    given = {"step": None, "role": None}
-    assert parameters(given, nullable=("step",), step=60, role="propose") == {"step": None, "role": "propose"}
+    given, defaults = {"step": None, "role": None}, {"step": 60, "role": "propose"}
+    assert parameters(given, defaults, nullable=("step",)) == {"step": None, "role": "propose"}
+
+def test_what_papermill_leaves_alone_is_not_read():
+    defaults = {"place": ROOT, "jobs": 2, "_": 1}   # of a second run in one kernel: whatever else it knows
+    assert parameters({"place": ROOT, "jobs": "3", "_": "many"}, defaults) == {"jobs": 3}
 
 
 @pytest.mark.parametrize(
