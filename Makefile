@@ -18,7 +18,8 @@ PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
 DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
-.PHONY: help setup setup-dev setup-lab demo test test-slow lab check measure refresh figures bench bench-training bench-gpu climb ablations scaling tiny clean
+RUN_PAGES = figures bench bench-training bench-gpu climb ablations scaling
+.PHONY: help setup setup-dev setup-lab demo test test-slow lab check measure refresh $(RUN_PAGES) tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -51,27 +52,29 @@ measure: setup-dev  ## counts of the house style beside their goals; MEASURE=--l
 refresh: setup-dev  ## re-runs the pages in place and stores their outputs; PAGES="nbs/03_rewards.ipynb ..." for some of them
 	@$(PY) .ci/refresh.py $(PAGES)
 
+# ---- run pages: nbs/runs/<page>.ipynb, by the parameters in <page>.yaml beside it, executed into runs/<page>.ipynb
 figures: setup  ## redraws figures/ from data/
-	@test -f nbs/runs/figures.ipynb || { echo "nbs/runs/figures.ipynb is missing: it is the notebook that draws figures/"; exit 1; }
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/figures.ipynb runs/figures.ipynb
-
 bench: setup-dev  ## what the executor's safety costs: 10 minutes; BENCH="-p endurance 0" for less, BENCH="-p measure False" redraws its figure
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_executor.ipynb runs/bench_executor.ipynb -p calls 800 -p copies 2 -p rounds 7 -p repeated 9 -p endurance 100000 -p tasks 378 -p record data/bench/executor.json -p figures figures $(BENCH)
-
 bench-training: setup-dev  ## whether a step's cost grows, the trainer's tax, a run killed 20 times: an hour on two cores, goes on where it was stopped
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_training.ipynb runs/bench_training.ipynb -p flat_steps 1000 -p flat_batch 8 -p flat_cap 256 -p tax_rounds 12 -p tax_batch 32 -p kills 20 -p kill_steps 3 -p work runs/bench_training -p record data/bench/training.json -p figures figures $(BENCH)
-
 bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU, 10 minutes; BENCH="-p long_steps 1000 -p work runs/bench_gpu" adds a long run with CRUXEval-O before and after
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/bench_gpu.ipynb runs/bench_gpu.ipynb -y 'shapes: ["0.5B", "1.5B", "7B"]' -p batch 16 -p attempts 4 -p prompt_tokens 512 -p completion_tokens 256 -p micro_batches 8 -p matmul 8192 -p limit 150 -p record data/bench/gpu.json -p figures figures $(BENCH)
-
 climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/climb.ipynb runs/climb.ipynb -f nbs/runs/climb.yaml -p base data/climb/base -p records data/climb -p measure True -p figures figures $(CLIMB)
-
 ablations: setup  ## what makes it work? a night on two cores, goes on where it was stopped; ABLATIONS="-p quick True" for a look in minutes
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/ablations.ipynb runs/ablations.ipynb -y 'seeds: [0, 1, 2, 3, 4]' $(ABLATIONS)
-
 scaling: setup  ## does a larger model gain more? a night on two cores, goes on where it was stopped; SCALING="-p quick True" for a look in minutes
-	@mkdir -p runs && $(PY) -m papermill --log-output --no-progress-bar -k python3 nbs/runs/scaling.ipynb runs/scaling.ipynb -y 'seeds: [0, 1, 2]' $(SCALING)
+
+# More of papermill's options: what they say goes before what the file says.
+bench bench-training bench-gpu: OPTIONS = $(BENCH)
+climb: OPTIONS = $(CLIMB)
+ablations: OPTIONS = $(ABLATIONS)
+scaling: OPTIONS = $(SCALING)
+
+OPTIONS =
+PAGE = nbs/runs/$(subst -,_,$(patsubst bench,bench_executor,$@))
+PARAMETERS = $(addprefix -f ,$(wildcard $(PAGE).yaml))
+PAPERMILL = $(PY) -m papermill --log-output --no-progress-bar -k python3
+
+$(RUN_PAGES):
+	@test -f $(PAGE).ipynb || { echo "$(PAGE).ipynb is missing: run pages are part of a checkout"; exit 1; }
+	@mkdir -p runs && $(PAPERMILL) $(PAGE).ipynb runs/$(notdir $(PAGE)).ipynb $(PARAMETERS) $(OPTIONS)
 
 tiny: setup  ## rebuilds the embedded base model from nothing, on a CPU, into runs/tiny
 	@$(TINY)

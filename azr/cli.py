@@ -21,7 +21,7 @@ from typing import get_args
 
 import yaml
 
-from .core import alone_in, default_of, tell
+from .core import alone_in, checkout, default_of, tell
 from .settings import (
     SYSTEMS, Settings, Training, Watching, config, field_help, presets, read_preset, system_named)
 
@@ -37,12 +37,17 @@ def setting(text: str) -> tuple[str, object]: # ("batch", 16)
     except ValueError: return name, value
 
 # %% ../nbs/3c_cli.ipynb #c007
-def parameters(given: dict, nullable: Collection[str] = (), **defaults) -> dict: # name -> value
-    "A run page's parameters, each of the kind of its default. None and an empty text: not given. Raises ValueError."
-    def read(name, default):
-        if name in nullable and given[name] in _NOTHING[1:]: return None   # here it means something
-        return parameter(name, given[name], default)
-    return {name: read(name, default) for name, default in defaults.items()}
+def parameters(
+    given: dict,                        # the page's variables after papermill's cell
+    defaults: dict,                     # and before it, at the end of its own parameters cell
+    nullable: Collection[str] = (),     # where None means something of its own
+) -> dict: # name -> value
+    "What papermill has set, each of the kind of its default. None and an empty text: not given. Raises ValueError."
+    def read(name):
+        if name in nullable and given[name] in _NOTHING[1:]: return None
+        return parameter(name, given[name], defaults[name])
+    changed = (name for name, default in defaults.items() if given[name] is not default)
+    return {name: read(name) for name in changed if name[0] != "_"}   # _ and _1 are the notebook's own
 
 _NOTHING = ("", None, "None", "null")
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text",
@@ -76,7 +81,8 @@ def page_settings(given: dict, preset: str, changes: dict) -> tuple[str, dict]: 
     "What a run page was told: settings among `given`, then `changes`. Raises ValueError for no YAML."
     name = given.get("system") or changes.get("system") or read_preset(preset).get("system", "azr")
     single = {f.name: _field(f, given[f.name]) for f in fields(system_named(name).settings) if f.name in given}
-    return preset or ("paper" if "model" in single else "demo"), single | changes
+    default = "" if name != "azr" else "paper" if "model" in single else "demo"
+    return preset or default, single | changes
 
 def _field(field: Field, value: object) -> object:
     "A field's value; a text is read where the field holds none."
@@ -86,12 +92,10 @@ def _field(field: Field, value: object) -> object:
 # %% ../nbs/3c_cli.ipynb #c013
 def run_notebook(name: str, start: str | Path = ".") -> Path:
     "The notebook `nbs/runs/<name>.ipynb` of the checkout that holds `start`. Raises ValueError outside of one."
-    for folder in (Path(start).resolve(), *Path(start).resolve().parents):
-        if (path := folder / "nbs" / "runs" / f"{name}.ipynb").exists(): return path
-    raise ValueError(
-        f"no nbs/runs/{name}.ipynb above {Path(start).resolve()}: start this in a checkout of azr (azr train needs "
-        "none)"
-    )
+    path = checkout(start) / "nbs" / "runs" / f"{name}.ipynb"
+    if path.exists(): return path
+    why = f"no nbs/runs/{name}.ipynb above {Path(start).resolve()}"
+    raise ValueError(f"{why}: start this in a checkout of azr (azr train needs none)")
 
 def execute(notebook: Path, output: Path, parameters: dict):
     "Run a notebook by papermill, its lines shown as they come; the executed copy is the lab record. Raises ValueError."

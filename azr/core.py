@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GONE', 'WEIGHTS', 'Role', 'Status', 'Prompt', 'Completion', 'Proposal', 'Task', 'Attempt', 'Verdict', 'Rollout',
            'TaskType', 'by_type', 'to_json', 'default_of', 'from_dict', 'from_json', 'written_aside', 'write_json',
-           'alone_in', 'tell']
+           'alone_in', 'tell', 'checkout', 'is_checkout']
 
 # %% ../nbs/00_core.ipynb #c002
 import errno
@@ -291,4 +291,17 @@ def tell(line: str, file: TextIO | None = None, end: str = "\n"):
         if error.errno != errno.EIO: raise   # a reader that went away (EPIPE) ends the program, as everywhere
 
 # %% ../nbs/00_core.ipynb #c036
+def checkout(start: str | Path = ".") -> Path:
+    "The checkout of azr that holds `start`; where there is none, `start` itself."
+    start = Path(start).resolve()
+    return next((folder for folder in (start, *start.parents) if is_checkout(folder)), start)
+
+def is_checkout(folder: Path) -> bool:
+    "Whether a folder is a checkout of azr: somebody else's project has a settings.ini, too."
+    settings = folder / "settings.ini"
+    if not settings.is_file(): return False
+    text = settings.read_text(encoding="utf-8", errors="replace")
+    return any("".join(line.split()) == "lib_name=azr" for line in text.splitlines())
+
+# %% ../nbs/00_core.ipynb #c039
 WEIGHTS = {name: Path(azr.__file__).parent / "weights" / name for name in ("tiny", "tiny_clean")}  # name -> folder

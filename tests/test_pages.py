@@ -1,8 +1,9 @@
 "Every page runs from top to bottom, and says what it has stored."
-import difflib, json, re, shutil
+import ast, difflib, json, re, shutil, subprocess
 
 import nbformat
 import pytest
+import yaml
 from nbclient.exceptions import CellExecutionError
 
 from azr.cli import page_settings, parameter, parameters
@@ -84,7 +85,7 @@ def read_by(page, given: dict) -> dict:
     at, = [i for i, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", [])]
     own, shared = {}, {}
     exec(code[at].source, own)
-    names = [name for name in own if not name.startswith("__")]
+    names = [name for name in own if not name.startswith("__") and name != "defaults"]
     exec(code[at].source, shared)
     shared.update(given)
     exec(code[at + 1].source, shared)
@@ -111,6 +112,38 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
 def test_every_run_page_with_parameters_reads_them():
     assert len(RUN_PAGES) == 16
 
+
+# target of the Makefile -> page
+TARGETS = {
+    "bench": "bench_executor",
+    "bench-training": "bench_training",
+    "bench-gpu": "bench_gpu",
+    "figures": "figures",
+    "climb": "climb",
+    "ablations": "ablations",
+    "scaling": "scaling",
+}
+OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH"}   # of the others: their names
+
+@pytest.mark.parametrize("path", sorted((ROOT / "nbs" / "runs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_file_of_parameters_sets_parameters_that_exist(path):
+    cell, = [c for c in notebooks.read(path.with_suffix(".ipynb")).cells if "parameters" in c.metadata.get("tags", [])]
+    names = {name.id for node in ast.parse(cell.source).body for name in node.targets} - {"defaults"}
+    assert path.stem in TARGETS.values() and set(yaml.safe_load(path.read_text(encoding="utf-8"))) <= names
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make on PATH")
+@pytest.mark.parametrize("target, page", TARGETS.items(), ids=[*TARGETS])
+def test_make_executes_a_run_page_by_its_file(target, page):
+    extra = [f"{OPTIONS.get(target, target.upper())}=-p name value"] if target != "figures" else []
+    done = subprocess.run(["make", "-n", target, *extra], cwd=ROOT, capture_output=True, text=True, check=True)
+    words = done.stdout.splitlines()[-1].split("-m papermill ")[1].split()
+    given = [] if target == "figures" else ["-f", f"nbs/runs/{page}.yaml", "-p", "name", "value"]
+    assert words[-2 - len(given):] == [f"nbs/runs/{page}.ipynb", f"runs/{page}.ipynb", *given]
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make on PATH")
+def test_make_help_names_every_run_page():
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(TARGETS) < {name for _, name, words in (line.split(maxsplit=2) for line in listed.splitlines()) if words}
 
 @pytest.mark.parametrize(
     "value, default, wanted",
@@ -151,8 +184,12 @@ def test_a_parameter_that_cannot_be_meant_is_refused(value, default, said):
     with pytest.raises(ValueError, match=said): parameter("it", value, default)
 
 def test_a_browser_may_ask_for_the_last_step():
-    given = {"step": None, "role": None}
-    assert parameters(given, nullable=("step",), step=60, role="propose") == {"step": None, "role": "propose"}
+    given, defaults = {"step": None, "role": None}, {"step": 60, "role": "propose"}
+    assert parameters(given, defaults, nullable=("step",)) == {"step": None, "role": "propose"}
+
+def test_what_papermill_leaves_alone_is_not_read():
+    defaults = {"place": ROOT, "jobs": 2, "_": 1}   # of a second run in one kernel: whatever else it knows
+    assert parameters({"place": ROOT, "jobs": "3", "_": "many"}, defaults) == {"jobs": 3}
 
 
 @pytest.mark.parametrize(
