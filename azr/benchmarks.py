@@ -64,8 +64,7 @@ def optional(module: str): # the module
     except ImportError as error:
         raise Unavailable(
             f"{module.split('.')[0]} is not installed: type `pip install -c constraints.txt -e '.[evals]'` in the "
-            f"checkout ({error})"
-        ) from error
+            f"checkout ({error})") from error
 
 def read_lines(path: Path) -> list: # rows
     "The rows of a .jsonl or .jsonl.gz file, or of a .json list. Raises ValueError naming the line that is none."
@@ -89,18 +88,14 @@ def _checked(benchmark: Benchmark, rows: Sequence[dict], origin: str) -> list[di
     found = []
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise ValueError(
-                f"{origin}, row {number} is a {type(row).__name__}: {benchmark.name} needs objects with "
-                f"{', '.join(benchmark.fields)}"
-            )
+            raise ValueError(f"{origin}, row {number} is a {type(row).__name__}: {benchmark.name} needs objects with "
+                             f"{', '.join(benchmark.fields)}")
         names = {
             name: next((n for n in others if row.get(n) is not None), None) for name, others in benchmark.fields.items()
         }
         if missing := [name for name, n in names.items() if n is None]:
-            raise ValueError(
-                f"{origin}, row {number} has no field {missing[0]!r}: {benchmark.name} needs "
-                f"{', '.join(benchmark.fields)}, and the row has {', '.join(sorted(row))[:200]}"
-            )
+            raise ValueError(f"{origin}, row {number} has no field {missing[0]!r}: {benchmark.name} needs "
+                             f"{', '.join(benchmark.fields)}, and the row has {', '.join(sorted(row))[:200]}")
         found.append(row | {name: row[n] for name, n in names.items()})
     return found
 
@@ -118,8 +113,7 @@ def _from_hub(benchmark: Benchmark) -> tuple[list[dict], dict]: # rows, source a
         said = (str(error) or "no reason given").splitlines()[0][:150]
         raise Unavailable(
             f"{benchmark.name}: the hub gave no {name} ({type(error).__name__}: {said}): download it from "
-            f"{benchmark.get} and put it as {benchmark.files[0]} into the data folder"
-        ) from error
+            f"{benchmark.get} and put it as {benchmark.files[0]} into the data folder") from error
     return rows, {"source": f"hub {name}", "sha256": _digest(json.dumps(rows, sort_keys=True, default=str))}
 
 # %% ../nbs/19_benchmarks.ipynb #c009
@@ -178,13 +172,8 @@ def _judge_crux(pairs: Sequence[tuple[dict, str]], style: str, executor: Executo
 
 # %% ../nbs/19_benchmarks.ipynb #c016
 _WIDE = Limits(characters=20_000_000, size=20_000_000)
-_WIDE_EXECUTOR = {
-    "max_output": _WIDE.characters,
-    "timeout": 60.0,
-    "memory_mb": 4096,
-    "policy": None,
-    "isolation": "jail",
-}
+_WIDE_EXECUTOR = {"max_output": _WIDE.characters, "timeout": 60.0, "memory_mb": 4096, "policy": None,
+                  "isolation": "jail"}
 
 @dataclass(frozen=True)
 class _Check:
@@ -234,8 +223,7 @@ def _value_like(text: str, expected) -> object:
     return parse_literal(text, _WIDE)
 
 def _worker_said(
-    outcome: Outcome,
-) -> tuple[str | None, list]:  # what ended it early, and what each test before that gave
+    outcome: Outcome) -> tuple[str | None, list]:  # what ended it early, and what each test before that gave
     "The value of a call of the worker; a program that speaks in its place has given nothing."
     try:
         error, given = parse_literal(outcome.value, _WIDE)
@@ -566,12 +554,8 @@ def _evalplus_right(row: dict, inputs: Sequence, expected, atol: float | None = 
     def same_set(out): return set(out) == set(expected)
     if not _mbpp(row): return is_zero if entry == "find_zero" else plain
     if entry in rules.MBPP_OUTPUT_SET_EQ_TASKS: return same_set
-    special = {
-        "are_equivalent": any_value,
-        "sum_div": zero_too,
-        "surface_Area": surface,
-        "digit_distance_nums": distance,
-    }
+    special = {"are_equivalent": any_value, "sum_div": zero_too, "surface_Area": surface,
+               "digit_distance_nums": distance}
     return special.get(entry, plain)
 
 # %% ../nbs/19_benchmarks.ipynb #c042
@@ -609,8 +593,7 @@ def _judge_code(pairs: Sequence[tuple[dict, str]], style: str, executor: Executo
     "Every test whose reference has a value."
     gold = _references(list({row["id"]: row for row, _ in pairs}.values()), tests, executor)
     answers = [
-        _read_program(text, style, _bare_prompt(row), row["entry_point"], _code_stop(row)) for row, text in pairs
-    ]
+        _read_program(text, style, _bare_prompt(row), row["entry_point"], _code_stop(row)) for row, text in pairs]
     def checks(row, program):
         for name in tests if isinstance(program, str) else ():
             expected, inputs = gold[row["id"], name], evalplus_inputs(row, [name])
@@ -660,8 +643,7 @@ def _live_tests(row: dict) -> list[_LiveTest]:
     ) as error:
         raise ValueError(
             f"livecodebench, row {row['id']}: its tests cannot be read ({type(error).__name__}: {str(error)[:150]}): "
-            "download the file again"
-        ) from error
+            "download the file again") from error
 
 # %% ../nbs/19_benchmarks.ipynb #c046
 _SECONDS, _TOGETHER = 6.0, 5_000_000   # CPU time of a test; characters of input that one process takes
@@ -774,14 +756,10 @@ _PLUS = {
     "fields": _same("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol"),
     "executor": _WIDE_EXECUTOR,
 }
-_HUMAN = _PLUS | {
-    "files": ("HumanEvalPlus.jsonl", "HumanEvalPlus.jsonl.gz"),
-    "get": "https://github.com/evalplus/humanevalplus_release/releases",
-}
-_MBPP = _PLUS | {
-    "files": ("MbppPlus.jsonl", "MbppPlus.jsonl.gz"),
-    "get": "https://github.com/evalplus/mbppplus_release/releases",
-}
+_HUMAN = _PLUS | {"files": ("HumanEvalPlus.jsonl", "HumanEvalPlus.jsonl.gz"),
+                  "get": "https://github.com/evalplus/humanevalplus_release/releases"}
+_MBPP = _PLUS | {"files": ("MbppPlus.jsonl", "MbppPlus.jsonl.gz"),
+                 "get": "https://github.com/evalplus/mbppplus_release/releases"}
 _MATHS = {
     "ask": _ask_maths,
     "judge": _judge_maths,
@@ -790,13 +768,8 @@ _MATHS = {
 }
 
 def _maths(name: str, hub: str, configuration: str | None = None, split: str = "test") -> Benchmark:
-    return Benchmark(
-        name,
-        files=(f"{name}.jsonl",),
-        hub=(hub, configuration, split),
-        get=f"https://huggingface.co/datasets/{hub}",
-        **_MATHS,
-    )
+    return Benchmark(name, files=(f"{name}.jsonl",), hub=(hub, configuration, split),
+                     get=f"https://huggingface.co/datasets/{hub}", **_MATHS)
 
 # %% ../nbs/19_benchmarks.ipynb #c058
 BENCHMARKS = {
@@ -808,20 +781,13 @@ BENCHMARKS = {
             )
             for hidden in ("input", "output")
         ),
-        *(
-            Benchmark(name, judge=partial(_judge_code, tests=tests), **family)
-            for family, base in ((_HUMAN, "humaneval"), (_MBPP, "mbpp"))
-            for name, tests in ((base, ("base_input",)), (f"{base}+", ("base_input", "plus_input")))
-        ),
-        Benchmark(
-            "livecodebench",
-            _ask_live,
-            _judge_live,
-            fields=_same("question_content", "public_test_cases", "private_test_cases"),
-            files=("livecodebench.jsonl", "test6.jsonl", "test.jsonl"),
-            get="https://huggingface.co/datasets/livecodebench/code_generation_lite",
-            executor=_WIDE_EXECUTOR,
-        ),
+        *(Benchmark(name, judge=partial(_judge_code, tests=tests), **family)
+          for family, base in ((_HUMAN, "humaneval"), (_MBPP, "mbpp"))
+          for name, tests in ((base, ("base_input",)), (f"{base}+", ("base_input", "plus_input")))),
+        Benchmark("livecodebench", _ask_live, _judge_live,
+                  fields=_same("question_content", "public_test_cases", "private_test_cases"),
+                  files=("livecodebench.jsonl", "test6.jsonl", "test.jsonl"),
+                  get="https://huggingface.co/datasets/livecodebench/code_generation_lite", executor=_WIDE_EXECUTOR),
         _maths("aime24", "Maxwell-Jia/AIME_2024", split="train"),
         _maths("aime25", "math-ai/aime25"),
         _maths("amc23", "math-ai/amc23"),

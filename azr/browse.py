@@ -187,8 +187,7 @@ def open_run(folder: str | Path) -> _Run:
         raise ValueError(f"no run folder {folder}: give one that `azr train` or `make demo` made, such as runs/demo-s0")
     if not any((folder / name).exists() for name in known):
         raise ValueError(
-            f"{folder} holds no file of a run ({', '.join(known)}): give the folder of one run, such as runs/demo-s0"
-        )
+            f"{folder} holds no file of a run ({', '.join(known)}): give the folder of one run, such as runs/demo-s0")
     params, *why = _read_yaml(folder / "params.yaml")
     metrics, wrong = _whole_lines(folder / "metrics.jsonl")
     members, torn = _read_members(folder / "rollouts.jsonl.gz")
@@ -211,17 +210,14 @@ def _rollouts_of(run: _Run, step: int) -> list[dict]: # "use" among the keys of 
     "The rollouts of one recorded step. Raises ValueError for another one."
     if step not in run.members:
         raise ValueError(
-            f"step {step} is not recorded: choose one of {', '.join(map(str, sorted(run.members))) or 'none'}"
-        )
+            f"step {step} is not recorded: choose one of {', '.join(map(str, sorted(run.members))) or 'none'}")
     lines = [line for member in run.members[step] for line in _member_lines(member)]
     def task_id(line):   # a text, or missing
         name = _at(line, "rollout", "task_id")
         return name if isinstance(name, str) else None
-    return [
-        {"use": _at(line, "use"), **line["rollout"], "task_id": task_id(line)}
-        for line in lines
-        if isinstance(_at(line, "rollout"), dict)
-    ]
+    return [{"use": _at(line, "use"), **line["rollout"], "task_id": task_id(line)}
+            for line in lines
+            if isinstance(_at(line, "rollout"), dict)]
 
 def _slot_of(rollout: dict) -> tuple[str, str]: # (role, task type)
     "Where a rollout belongs."
@@ -244,10 +240,8 @@ def _entries(rollouts: Sequence[dict], role: str, task_type: str) -> list[_Entry
     proposals, attempts = of(str(Role.PROPOSE)), {}
     for r in of("solve" if role == Role.PROPOSE else role): attempts.setdefault(r.get("task_id"), []).append(r)
     if role == Role.PROPOSE:
-        return [
-            _Entry(r.get("task_id"), r, tuple(attempts.get(r.get("task_id"), ())) if r.get("task_id") else ())
-            for r in proposals
-        ]
+        return [_Entry(r.get("task_id"), r, tuple(attempts.get(r.get("task_id"), ())) if r.get("task_id") else ())
+                for r in proposals]
     first = {r.get("task_id"): r for r in reversed(proposals)}
     return [_Entry(task_id, first.get(task_id), tuple(group)) for task_id, group in attempts.items()]
 
@@ -256,8 +250,7 @@ def _as_text(value: object) -> str:
     "A field of a task: a text as it is, anything else as JSON, one line for each member of a list."
     if isinstance(value, (list, tuple)):
         return "\n".join(
-            _as_text(one) if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in value
-        )
+            _as_text(one) if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 def _prompt_text(rollout: dict) -> str:
@@ -282,12 +275,10 @@ def _task_texts(run: _Run, entry: _Entry) -> dict[str, str]: # title -> text
     def first(part):   # the program first: a record's keys are in alphabetical order
         return sorted(part.items(), key=lambda item: (item[0] != "program", item[0]))
     if task:
-        return {
-            f"{name} ({who})": _as_text(value)
-            for who, part in (("given", task.given), ("hidden from the solver", task.hidden))
-            for name, value in first(part)
-            if value not in ("", [])
-        }
+        return {f"{name} ({who})": _as_text(value)
+                for who, part in (("given", task.given), ("hidden from the solver", task.hidden))
+                for name, value in first(part)
+                if value not in ("", [])}
     if entry.proposal is None: return {"prompt": _prompt_text(entry.attempts[0])}
     claim, lent = _parsed(entry.proposal, style), _at(entry.proposal, "prompt", "context", "program")
     if not isinstance(claim, dict): claim = {"completion": claim}
@@ -304,40 +295,29 @@ def _amount(value: object) -> object: # a float, or a text
 # %% ../nbs/3b_browse.ipynb #c040
 def run_view(run: _Run) -> View:
     "The run, and what was recorded at which step."
-    chosen = {
-        name: run.settings[name]
-        for name in ("model", "seed", "steps", "batch", "attempts", "style", "advantage", "rewards", "control")
-        if name in run.settings
-    }
+    chosen = {name: run.settings[name]
+              for name in ("model", "seed", "steps", "batch", "attempts", "style", "advantage", "rewards", "control")
+              if name in run.settings}
     shown = (("propose", "valid_rate", "valid"), ("solve", "accuracy", "solved"))
     kinds = {kind for record in run.metrics for role, name, _ in shown for kind in select(record, role, name)}
-    measures = {
-        f"{kind}: {words}": f"{role}/{kind}/{name}" for kind in sorted(kinds) for role, name, words in shown
-    }
+    measures = {f"{kind}: {words}": f"{role}/{kind}/{name}" for kind in sorted(kinds) for role, name, words in shown}
     by_step = {record.get("step"): record for record in run.metrics}
     def share(step, key):
         value = by_step.get(step, {}).get(key)
         return f"{value:.0%}" if isinstance(value, float) else None
     rows = tuple((step, *(share(step, key) for key in measures.values())) for step in sorted(run.members))
     last = max((step for step in by_step if isinstance(step, int)), default=None)
-    return View(
-        f"run {run.folder.name}",
-        chosen | {"last step": last},
-        columns=("recorded step", *measures),
-        rows=rows,
-        notes=run.notes,
-    )
+    return View(f"run {run.folder.name}", chosen | {"last step": last}, columns=("recorded step", *measures), rows=rows,
+                notes=run.notes)
 
 # %% ../nbs/3b_browse.ipynb #c043
 def _version_notes(rollouts: Sequence[dict]) -> tuple[str, ...]:
     "Which fields a record lacks, or has beyond what this version knows."
     ours, theirs = {f.name for f in fields(Rollout)} | {"use"} | GONE, [set(r) for r in rollouts]
     missing, extra = ours - GONE - set().union(*theirs), set().union(*theirs) - ours
-    return tuple(
-        f"the rollouts have {words} {', '.join(sorted(names))}: they were written by another version"
-        for words, names in (("no", missing), ("fields that are not shown:", extra))
-        if names and theirs
-    )
+    return tuple(f"the rollouts have {words} {', '.join(sorted(names))}: they were written by another version"
+                 for words, names in (("no", missing), ("fields that are not shown:", extra))
+                 if names and theirs)
 
 def _label(entry: _Entry) -> tuple: # verdict, solved, attempts, reward, advantage, beginning
     "An entry in one row."
@@ -346,22 +326,15 @@ def _label(entry: _Entry) -> tuple: # verdict, solved, attempts, reward, advanta
     if entry.proposal: begins = _at(lead, "completion", "text")
     else: begins = _at(lead, "prompt", "text") or _at(lead, "prompt", "messages")
     text = " ".join(str(begins).split())
-    return (
-        _at(entry.proposal, "verdict", "status"),
-        f"{right}/{len(entry.attempts)}" if entry.attempts else None,
-        _amount(_at(entry.proposal, "reward")),
-        _amount(_at(entry.proposal, "advantage")),
-        text[:80],
-    )
+    return (_at(entry.proposal, "verdict", "status"), f"{right}/{len(entry.attempts)}" if entry.attempts else None,
+            _amount(_at(entry.proposal, "reward")), _amount(_at(entry.proposal, "advantage")), text[:80])
 
 def _slot_view(run: _Run, step: int, role: str, task_type: str, chosen: int = 0) -> View: # chosen: 0 for none
     "All entries of one step, role and task type. Raises ValueError where none was recorded."
     rollouts = _rollouts_of(run, step)
     if (role, task_type) not in _recorded_slots(rollouts):
-        raise ValueError(
-            f"step {step} has no {role}/{task_type}: it has "
-            f"{', '.join('/'.join(slot) for slot in _recorded_slots(rollouts)) or 'nothing'}"
-        )
+        raise ValueError(f"step {step} has no {role}/{task_type}: it has "
+                         f"{', '.join('/'.join(slot) for slot in _recorded_slots(rollouts)) or 'nothing'}")
     own, found = [r for r in rollouts if _slot_of(r) == (role, task_type)], _entries(rollouts, role, task_type)
     funnel = Counter(str(_at(r, "verdict", "status")) for r in own)
     facts = {
@@ -369,26 +342,18 @@ def _slot_view(run: _Run, step: int, role: str, task_type: str, chosen: int = 0)
         "verdicts": ", ".join(f"{status} {count}" for status, count in funnel.most_common()),
     }
     rows = tuple((f"{'> ' * (number == chosen)}{number}", *_label(entry)) for number, entry in enumerate(found, 1))
-    return View(
-        f"step {step}, {role}, {task_type}",
-        facts,
-        columns=("", "proposal", "solved", "reward", "advantage", "begins"),
-        rows=rows,
-        notes=_version_notes(own),
-    )
+    return View(f"step {step}, {role}, {task_type}", facts,
+                columns=("", "proposal", "solved", "reward", "advantage", "begins"), rows=rows,
+                notes=_version_notes(own))
 
 # %% ../nbs/3b_browse.ipynb #c046
 def _attempt_row(run: _Run, rollout: dict) -> tuple:
     "An attempt in one row."
     said = _at(rollout, "verdict", "status"), _at(rollout, "verdict", "detail")
     verdict = " ".join(str(part) for part in said if part)
-    return (
-        _parsed(rollout, str(run.settings.get("style"))),
-        verdict,
-        _amount(rollout.get("reward")),
-        _amount(rollout.get("advantage")),
-        "yes" if rollout.get("use") == "trained" and rollout.get("weight", 1) else "no",
-    )
+    return (_parsed(rollout, str(run.settings.get("style"))), verdict, _amount(rollout.get("reward")),
+            _amount(rollout.get("advantage")),
+            "yes" if rollout.get("use") == "trained" and rollout.get("weight", 1) else "no")
 
 def _proposal_facts(proposal: dict) -> dict: # name -> value, None: not recorded
     "What is known of a proposal beside its texts."
@@ -410,10 +375,8 @@ def _entry_view(run: _Run, step: int, role: str, task_type: str, number: int = 1
     "One proposal or task, with everything that is known of it. Raises ValueError where there is none of this number."
     found = _entries(_rollouts_of(run, step), role, task_type)
     if not 1 <= number <= len(found):
-        raise ValueError(
-            f"step {step}, {role}/{task_type} has no number {number}: it has "
-            f"{f'1 to {len(found)}' if found else 'none'}"
-        )
+        raise ValueError(f"step {step}, {role}/{task_type} has no number {number}: it has "
+                         f"{f'1 to {len(found)}' if found else 'none'}")
     entry = found[number - 1]
     proposal, lead = entry.proposal, entry.proposal or entry.attempts[0]
     facts = {"task": entry.task_id} | (_proposal_facts(proposal) if proposal else {"proposed": "in an earlier step"})
@@ -421,15 +384,11 @@ def _entry_view(run: _Run, step: int, role: str, task_type: str, number: int = 1
         "prompt, as the model saw it": _prompt_text(lead),
         "completion, as it was written": _as_text(_at(lead, "completion", "text")),
     }
-    return View(
-        f"step {step}, {role}, {task_type}, {number} of {len(found)}",
-        {name: value for name, value in facts.items() if value is not None},
-        _task_texts(run, entry),
-        ("answer", "verdict", "reward", "advantage", "trained on"),
-        tuple(_attempt_row(run, r) for r in entry.attempts),
-        _reference_texts(run, proposal) | folded,
-        _version_notes([*filter(None, [proposal]), *entry.attempts]),
-    )
+    return View(f"step {step}, {role}, {task_type}, {number} of {len(found)}",
+                {name: value for name, value in facts.items() if value is not None}, _task_texts(run, entry),
+                ("answer", "verdict", "reward", "advantage", "trained on"),
+                tuple(_attempt_row(run, r) for r in entry.attempts), _reference_texts(run, proposal) | folded,
+                _version_notes([*filter(None, [proposal]), *entry.attempts]))
 
 def views(
     run: _Run, step: int | None = None, role: str = "propose", task_type: str | None = None, number: int = 1

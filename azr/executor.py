@@ -153,9 +153,7 @@ def _warn_without_jail():
     warnings.warn(
         f"Programs run without a jail: {_jail_trouble()}. The safety rule, the limits and the audit hook hold. "
         "A program that breaks out of the Python interpreter could read your files and use the network. "
-        "Executor(isolation='process') says that this is meant.",
-        stacklevel=4,
-    )
+        "Executor(isolation='process') says that this is meant.", stacklevel=4)
 
 def _isolation(asked: str) -> str:
     "The layer to use. Raises ValueError for an unknown one, RuntimeError if the jail is demanded and cannot be had."
@@ -390,17 +388,10 @@ class _Process:
     def start(self, settings, seed, isolation) -> int: # the worker's end of the pipe to its supervisor
         control, self.control = os.pipe()
         command = _python(_BOOT, json.dumps(asdict(settings)), str(control))
-        self.process = subprocess.Popen(
-            ISOLATIONS[isolation](command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd="/",
-            pass_fds=(control,),
-            env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8", **_loading()},
-            start_new_session=True,
-        )
+        self.process = subprocess.Popen(ISOLATIONS[isolation](command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, bufsize=0, cwd="/", pass_fds=(control,),
+                                        env={"PYTHONHASHSEED": str(seed), "LC_ALL": "C.UTF-8", **_loading()},
+                                        start_new_session=True)
         return control
 
     def kill(self):
@@ -450,10 +441,8 @@ class _Worker(_Posting):
     "One worker, which can be asked what it does, and told to leave calls to others."
     def drop(self) -> list[list]: # calls for a runner; calls for single-call processes
         "The calls that it has not begun while it is busy. Others take them over."
-        plain, single = (
-            [] if self.busy.isdisjoint(names) else [name for name in names if name not in self.busy]
-            for names in (self.plain, self.single)
-        )
+        plain, single = ([] if self.busy.isdisjoint(names) else [name for name in names if name not in self.busy]
+                         for names in (self.plain, self.single))
         if plain: self.send_frame({"drop": plain})
         if single: self.to_supervisor.send(json.dumps({"drop": single}).encode() + b"\n")
         for held, names in ((self.plain, plain), (self.single, single)):
@@ -779,13 +768,8 @@ class _Pools:
     def _count(self, outcomes: list, second_runs: int):
         statuses, lost = Counter(o.status for o in outcomes), [o.seconds for o in outcomes if o.status in _LIMITED]
         self._counts.update({str(status): count for status, count in statuses.items()})
-        self._counts.update(
-            calls=len(outcomes),
-            second_runs=second_runs,
-            seconds=sum(o.seconds for o in outcomes),
-            seconds_lost=sum(lost),
-            backstop=sum(o.backstop for o in outcomes),
-        )
+        self._counts.update(calls=len(outcomes), second_runs=second_runs, seconds=sum(o.seconds for o in outcomes),
+                            seconds_lost=sum(lost), backstop=sum(o.backstop for o in outcomes))
 
     def stats(self) -> dict:
         """Counts since the start: calls, second runs, each status, calls that met the back-stop, restarts of workers.
@@ -854,18 +838,9 @@ class Executor(_Batches):
         self.arguments, self.safety, self.max_output = arguments, policy, max_output
         self.isolation = _isolation(isolation)
         self.wall = 10 * timeout + 10  # seconds: far beyond what a crowded machine makes of `timeout`
-        settings = WorkerSettings(
-            timeout,
-            self.wall,
-            memory_mb,
-            max_output,
-            arguments,
-            policy and policy.imports,
-            (policy or Safety()).max_program,
-            self._check and policy is not None,
-            self._hook,
-            self._enforced,
-        )
+        settings = WorkerSettings(timeout, self.wall, memory_mb, max_output, arguments, policy and policy.imports,
+                                  (policy or Safety()).max_program, self._check and policy is not None, self._hook,
+                                  self._enforced)
         super().__init__(settings, self.isolation, self.workers)
 
     def describe(self) -> str:

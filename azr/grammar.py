@@ -23,47 +23,16 @@ from .values import canonical
 
 # %% ../nbs/17_grammar.ipynb #c005
 OPERATIONS = {  # kind of x -> (template, kind of the result)
-    "list": (
-        ("x[::-1]", "list"),
-        ("sorted(x)", "list"),
-        ("x[1:]", "list"),
-        ("x[:-1]", "list"),
-        ("x + [{digit}]", "list"),
-        ("[{digit}] + x", "list"),
-        ("[y + {small} for y in x]", "list"),
-        ("[y for y in x if y > {digit}]", "list"),
-        ("len(x)", "int"),
-        ("sum(x)", "int"),
-        ("max(x)", "int"),
-        ("min(x)", "int"),
-        ("x[0]", "int"),
-        ("x[-1]", "int"),
-        ("x.count({digit})", "int"),
-    ),
-    "int": (
-        ("x + {digit}", "int"),
-        ("x - {digit}", "int"),
-        ("x * {small}", "int"),
-        ("x // {small}", "int"),
-        ("x % {small}", "int"),
-        ("abs(x - {digit})", "int"),
-        ("12 // x", "int"),
-        ("[x, {digit}]", "list"),
-    ),
-    "str": (
-        ("x[::-1]", "str"),
-        ("x[1:]", "str"),
-        ("x[:-1]", "str"),
-        ("x[0]", "str"),
-        ("x[-1]", "str"),
-        ("x + '{letter}'", "str"),
-        ("'{letter}' + x", "str"),
-        ("x + x", "str"),
-        ("x.replace('{letter}', '{letter}')", "str"),
-        ("''.join(sorted(x))", "str"),
-        ("len(x)", "int"),
-        ("x.count('{letter}')", "int"),
-    ),
+    "list": (("x[::-1]", "list"), ("sorted(x)", "list"), ("x[1:]", "list"), ("x[:-1]", "list"),
+             ("x + [{digit}]", "list"), ("[{digit}] + x", "list"), ("[y + {small} for y in x]", "list"),
+             ("[y for y in x if y > {digit}]", "list"), ("len(x)", "int"), ("sum(x)", "int"), ("max(x)", "int"),
+             ("min(x)", "int"), ("x[0]", "int"), ("x[-1]", "int"), ("x.count({digit})", "int")),
+    "int": (("x + {digit}", "int"), ("x - {digit}", "int"), ("x * {small}", "int"), ("x // {small}", "int"),
+            ("x % {small}", "int"), ("abs(x - {digit})", "int"), ("12 // x", "int"), ("[x, {digit}]", "list")),
+    "str": (("x[::-1]", "str"), ("x[1:]", "str"), ("x[:-1]", "str"), ("x[0]", "str"), ("x[-1]", "str"),
+            ("x + '{letter}'", "str"), ("'{letter}' + x", "str"), ("x + x", "str"),
+            ("x.replace('{letter}', '{letter}')", "str"), ("''.join(sorted(x))", "str"), ("len(x)", "int"),
+            ("x.count('{letter}')", "int")),
 }
 
 # %% ../nbs/17_grammar.ipynb #c008
@@ -92,10 +61,8 @@ class Program:
 
     @property
     def source(self) -> str:
-        lines = [
-            f"    if {condition}:\n        x = {expression}" if condition else f"    x = {expression}"
-            for condition, expression in self.steps[:-1]
-        ]
+        lines = [f"    if {condition}:\n        x = {expression}" if condition else f"    x = {expression}"
+                 for condition, expression in self.steps[:-1]]
         return "\n".join(["def f(x):", *lines, f"    return {self.steps[-1][1]}"])
 
     def run(self, x, steps: int | None = None):
@@ -127,13 +94,8 @@ def generate_input(rng: Random, kind: str): # a value
     return "".join(items) if kind == "str" else items
 
 # %% ../nbs/17_grammar.ipynb #c017
-SPLITS = {
-    "train": range(10, 100),
-    "validation": range(5, 10),
-    "test": range(0, 5),
-    "distinct": range(0, 5),
-    "shifted": range(0, 5),
-}  # name -> buckets of program space
+SPLITS = {"train": range(10, 100), "validation": range(5, 10), "test": range(0, 5), "distinct": range(0, 5),
+          "shifted": range(0, 5)}  # name -> buckets of program space
 _SHIFTED_DEPTHS = (4, 5)  # longer than anything in pre-training
 
 def program_bucket(program: Program) -> int: # 0 to 99
@@ -179,8 +141,7 @@ def as_task(task_type: str, # "deduction", "abduction" or "induction"
             sample: Sample) -> Task:
     "A sample with something covered up."
     source, pairs = sample.program.source, [
-        (canonical(value), canonical(result)) for value, result in zip(sample.values, sample.results)
-    ]
+        (canonical(value), canonical(result)) for value, result in zip(sample.values, sample.results)]
     return induction_task(source, pairs) if task_type == "induction" else program_task(task_type, source, *pairs[0])
 
 @lru_cache(maxsize=None)
@@ -201,8 +162,7 @@ def held_out_tasks(split: str, # "validation", "test", "distinct" or "shifted"
     "Tasks over programs that no training has seen, all different; the same on every machine."
     if split not in SPLITS or split == "train":
         raise ValueError(
-            f"no held-out set {split!r}: there are {', '.join(name for name in SPLITS if name != 'train')}."
-        )
+            f"no held-out set {split!r}: there are {', '.join(name for name in SPLITS if name != 'train')}.")
     kinds = [kind for kind in task_types if kind in ("deduction", "abduction", "induction")]
     return [as_task(kind, sample) for kind in kinds for sample in held_out_samples(split, per_type, seed)]
 

@@ -70,10 +70,7 @@ def program_measures(
 _MOST_NODES = 2000      # nodes of a syntax tree that is measured
 _MOST_COMPARED = 150   # nodes of a tree that is compared with another: the work grows with their square
 
-def measurable(
-    program: str,
-    nodes: int = _MOST_NODES,
-) -> ast.Module | None:
+def measurable(program: str, nodes: int = _MOST_NODES) -> ast.Module | None:
     "The syntax tree; None for a text that does not parse, or is too large or too deep."
     tree = syntax_tree(program) if len(program) <= 10 * nodes else None
     if tree is None or depth(tree) > MOST_LEVELS or sum(1 for _ in ast.walk(tree)) > nodes: return None
@@ -82,9 +79,7 @@ def measurable(
     return None if endless else tree   # Python reads 0xff... of any length, and refuses to write it
 
 # %% ../nbs/1b_measures.ipynb #c013
-def code_measures(
-    program: str,
-) -> dict[str, float]:    # empty: not measurable
+def code_measures(program: str) -> dict[str, float]:    # empty: not measurable
     """
     Lines, cognitive complexity (complexipy), Halstead volume and effort (radon).
 
@@ -94,13 +89,8 @@ def code_measures(
     if tree is None or (cognitive := cognitive_complexity(program)) is None: return {}
     size, paths = h_visit_ast(tree).total, max((block.complexity for block in cc_visit_ast(tree)), default=1)
     parts = (0.5 * min(size.effort / 10_000, 1), 0.3 * min(paths / 10, 1), 0.2 * min(size.volume / 500, 1))
-    return {
-        "lines": sum(bool(line.strip()) and not line.strip().startswith("#") for line in program.splitlines()),
-        "complexity": cognitive,
-        "volume": size.volume,
-        "effort": size.effort,
-        "halstead": sum(parts),
-    }
+    return {"lines": sum(bool(line.strip()) and not line.strip().startswith("#") for line in program.splitlines()),
+            "complexity": cognitive, "volume": size.volume, "effort": size.effort, "halstead": sum(parts)}
 
 # %% ../nbs/1b_measures.ipynb #c016
 _UNSEEN = ("ctx", "type_comment", "type_ignores", "kind", "type_params")

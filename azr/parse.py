@@ -69,13 +69,8 @@ def _why_none(text: str, thought: bool) -> str:
     return "an </answer> that was never opened" if "</answer>" in text else "no <answer> block"
 
 # %% ../nbs/15_parse.ipynb #c016
-FIELD_TAGS = {
-    "python": ("python", "py", "python3"),
-    "input": ("input",),
-    "output": ("output",),
-    "error": ("error", "output"),
-    "message": ("message",),
-}
+FIELD_TAGS = {"python": ("python", "py", "python3"), "input": ("input",), "output": ("output",),
+              "error": ("error", "output"), "message": ("message",)}
 PLAIN = ("", "text", "txt", "plaintext", "plain")
 _FIELD = "python3?|py|input|output|error|message"
 _OPEN = re.compile(r"\s*(`{3,})[ \t]*([\w.+-]*)[ \t]*")

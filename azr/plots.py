@@ -38,11 +38,9 @@ def measure(
     name: str,                 # the last part of the metric's path
 ) -> pd.DataFrame:             # one column a task type
     "One measure of every task type."
-    paths = {
-        path: parts[1]
-        for path in frame.columns
-        if len(parts := path.split("/")) == 3 and (parts[0], parts[2]) == (prefix, name)
-    }
+    paths = {path: parts[1]
+             for path in frame.columns
+             if len(parts := path.split("/")) == 3 and (parts[0], parts[2]) == (prefix, name)}
     return frame[list(paths)].rename(columns=paths).dropna(how="all")
 
 # %% ../nbs/34_plots.ipynb #c010
@@ -50,23 +48,10 @@ BLACK, GREY = "#000000", "#999999"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 COLOURS = {Role.PROPOSE: BLUE, Role.SOLVE: ORANGE}
-_STYLE = {
-    "figure.dpi": 72,
-    "savefig.dpi": 150,
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 1,
-    "figure.constrained_layout.use": True,
-}
+_STYLE = {"figure.dpi": 72, "savefig.dpi": 150, "font.size": 9, "axes.titlesize": 9, "axes.titleweight": "bold",
+          "axes.titlelocation": "left", "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
+          "legend.fontsize": 8, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
+          "lines.linewidth": 1, "figure.constrained_layout.use": True}
 
 def figure(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     "Draw in the project's style, and hand the figure over without leaving it open: a notebook shows it once."
@@ -78,14 +63,8 @@ def figure(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return styled
 
 # %% ../nbs/34_plots.ipynb #c013
-_LINES = [
-    ("-", "o"),
-    ("--", "s"),
-    (":", "^"),
-    ("-.", "D"),
-    ((0, (4, 1, 1, 1, 1, 1)), "v"),
-    ((0, (6, 2)), "P"),
-]   # line style and marker, in the order of task types
+_LINES = [("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"), ((0, (4, 1, 1, 1, 1, 1)), "v"),
+          ((0, (6, 2)), "P")]   # line style and marker, in the order of task types
 
 def _lines(
     names: Iterable[str],        # task types that are drawn
@@ -110,17 +89,8 @@ def _draw_measure(
     "Thin lines by task type, a thick one for their mean."
     for name, (line, marker) in _lines(values.columns, kinds).items():
         column = values[name].dropna().rolling(window, min_periods=1).mean()
-        axes.plot(
-            column.index,
-            column,
-            linestyle=line,
-            color=colour,
-            lw=1,
-            marker=marker if marked else None,
-            ms=3,
-            alpha=0.8,
-            label=name,
-        )
+        axes.plot(column.index, column, linestyle=line, color=colour, lw=1, marker=marker if marked else None, ms=3,
+                  alpha=0.8, label=name)
     middle = values.mean(axis=1).rolling(window, min_periods=1).mean()
     point = "o" if marked and len(middle) == 1 else None
     axes.plot(middle.index, middle, color=colour, lw=2.8, marker=point, label=label)

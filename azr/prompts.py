@@ -14,21 +14,8 @@ from typing import NamedTuple
 from .core import Prompt, Role, Task
 
 # %% ../nbs/14_prompts.ipynb #c006
-SPECIAL_TOKENS = (
-    "<pad>",
-    "<end>",
-    "<ded>",
-    "<abd>",
-    "<ind>",
-    "<err>",
-    "<pded>",
-    "<pabd>",
-    "<pind>",
-    "<perr>",
-    "<in>",
-    "<out>",
-    "<prog>",
-)
+SPECIAL_TOKENS = ("<pad>", "<end>", "<ded>", "<abd>", "<ind>", "<err>", "<pded>", "<pabd>", "<pind>", "<perr>", "<in>",
+                  "<out>", "<prog>")
 _SOLVE_MARKS = {"deduction": "<ded>", "abduction": "<abd>", "induction": "<ind>", "error": "<err>"}
 _PROPOSE_MARKS = {"deduction": "<pded>", "abduction": "<pabd>", "induction": "<pind>", "error": "<perr>"}
 
@@ -88,10 +75,8 @@ def _program_rules(banned: Sequence[str] = (), # words that no import may hold
         "Helper functions, nested functions and classes are welcome. Imports and classes stand first.",
         "Equal arguments give equal results in every run: use no randomness, clock, file, network or hash, "
         "print and log nothing, keep nothing between calls, do not depend on the order of a set.",
-        (
-            "Arguments and results are plain data: numbers, strings, booleans, None, and lists, tuples, dicts and sets "
-            "of these."
-        ),
+        ("Arguments and results are plain data: numbers, strings, booleans, None, and lists, tuples, dicts and sets "
+         "of these."),
         f"The program has at most {sizes.program:,} characters; the arguments of a call, and its result, "
         f"at most {sizes.value:,} each, written as Python literals.",
         "A call takes well under a second.",
@@ -166,33 +151,29 @@ def _ask_inputs(program: str, # from the buffers
     "The body of a propose prompt for N inputs and a message."
     form = "\n".join([fence("input", EXAMPLES["abduction"]), fence("input", "'Bo', {'age': 7, 'city': 'Oslo'}"), "...",
                       fence("message", "Say in one line who lives where, and how old they are.")])
-    return "\n\n".join(
-        [
-            f"# Write {inputs} inputs and a message\n"
-            f"Below is a program. Choose {inputs} inputs for it and write a message. A reader will be shown the "
-            "message and some of the inputs with their outputs, and has to "
-            "write a program that does the same on the other inputs. The reader never sees this program.",
-            f"## The program\n{fence('python', program.strip())}\nIt will be called as `f(<one of your inputs>)`.",
-            "## The inputs\n- Each is one list of arguments for `f`, as it stands between the parentheses of a call: "
-            "separated by commas, strings in quotes, plain values only.\n"
-            "- No two are equal, no call raises an exception, and together they reach every branch of the program: "
-            "enough to tell what it does.\n"
-            f"- Each input has at most {sizes.value:,} characters, and so has what the program returns for it.",
-            "## The message\n- It says in words what the reader needs to know, as an instruction, a question or a "
-            "riddle.\n"
-            f"- It does not contain the program or a part of it.\n- It has at most {sizes.value:,} characters.",
-            (
-                f"## The form\n{inputs} blocks for the inputs, one for the message, in this form and nothing after "
-                f"them:\n{form}"
-            ),
-            (
-                "## How it is judged\n- Every call runs.\n"
-                "- The inputs differ from each other in kind, and so do the outputs.\n"
-                "- Writing the program from them is hard, but can be done."
-            ),
-            "First make a plan: what does the program do, and which inputs show it? Then write.",
-        ]
-    )
+    return "\n\n".join([
+        f"# Write {inputs} inputs and a message\n"
+        f"Below is a program. Choose {inputs} inputs for it and write a message. A reader will be shown the "
+        "message and some of the inputs with their outputs, and has to "
+        "write a program that does the same on the other inputs. The reader never sees this program.",
+        f"## The program\n{fence('python', program.strip())}\nIt will be called as `f(<one of your inputs>)`.",
+        "## The inputs\n- Each is one list of arguments for `f`, as it stands between the parentheses of a call: "
+        "separated by commas, strings in quotes, plain values only.\n"
+        "- No two are equal, no call raises an exception, and together they reach every branch of the program: "
+        "enough to tell what it does.\n"
+        f"- Each input has at most {sizes.value:,} characters, and so has what the program returns for it.",
+        "## The message\n- It says in words what the reader needs to know, as an instruction, a question or a "
+        "riddle.\n"
+        f"- It does not contain the program or a part of it.\n- It has at most {sizes.value:,} characters.",
+        (f"## The form\n{inputs} blocks for the inputs, one for the message, in this form and nothing after "
+         f"them:\n{form}"),
+        (
+            "## How it is judged\n- Every call runs.\n"
+            "- The inputs differ from each other in kind, and so do the outputs.\n"
+            "- Writing the program from them is hard, but can be done."
+        ),
+        "First make a plan: what does the program do, and which inputs show it? Then write.",
+    ])
 
 # %% ../nbs/14_prompts.ipynb #c036
 _ANSWERS = {  # task type -> the block that the answer stands in, and how to write it
@@ -211,36 +192,26 @@ _ANSWERS = {  # task type -> the block that the answer stands in, and how to wri
     ),
     "error": (
         "error",
-        (
-            "Work out what happens when `f` is called with this input, step by step. Answer with the class of the "
-            "exception that is raised, or with `NoError` if none is"
-        ),
+        ("Work out what happens when `f` is called with this input, step by step. Answer with the class of the "
+         "exception that is raised, or with `NoError` if none is"),
     ),
     "induction": (
         "python",
-        (
-            "Find the rule, and write a program that follows it. It is judged on other inputs too, so it must be "
-            "general: a table of the pairs above fails. Answer with the whole program"
-        ),
+        ("Find the rule, and write a program that follows it. It is judged on other inputs too, so it must be "
+         "general: a table of the pairs above fails. Answer with the whole program"),
     ),
 }
-_TITLES = {
-    "deduction": "Find the output",
-    "abduction": "Find an input",
-    "error": "Find the error",
-    "induction": "Find the program",
-}
+_TITLES = {"deduction": "Find the output", "abduction": "Find an input", "error": "Find the error",
+           "induction": "Find the program"}
 
 # %% ../nbs/14_prompts.ipynb #c037
 def _show_given(task: Task) -> str: # Markdown blocks
     "All that the solver may see, and nothing else: it reads `given` only."
     given = task.given
     if task.task_type != "induction":
-        return "\n".join(
-            fence("python" if name == "program" else name, given[name].strip())
-            for name in ("program", "input", "output")
-            if name in given
-        )
+        return "\n".join(fence("python" if name == "program" else name, given[name].strip())
+                         for name in ("program", "input", "output")
+                         if name in given)
     pairs = [f"{fence(f'input_{n}', i)}\n{fence(f'output_{n}', o)}" for n, (i, o) in enumerate(given["pairs"], 1)]
     return "\n".join(pairs + ([fence("message", given["message"])] if given["message"] else []))
 
@@ -288,8 +259,7 @@ def solve_prompt(task: Task, # its `hidden` is never looked at
     "The prompt that asks for an answer to `task`."
     check_names(task.task_type, style)
     fields = (
-        {"text": _terse_solve(task)} if style == "terse" else WRAPS[style](_ask_answer(task, banned, allowed, sizes))
-    )
+        {"text": _terse_solve(task)} if style == "terse" else WRAPS[style](_ask_answer(task, banned, allowed, sizes)))
     return Prompt(task.task_type, Role.SOLVE, task_id=task.id, **fields)
 
 # %% ../nbs/14_prompts.ipynb #c045
@@ -307,8 +277,7 @@ def propose_prompt(task_type: str, # a key of _SOLVE_MARKS
     if task_type == "induction":
         if len(references) != 1:
             raise ValueError(
-                f"an induction proposal is made for exactly one program, got {len(references)} references."
-            )
+                f"an induction proposal is made for exactly one program, got {len(references)} references.")
         context = {"program": facts(references[0])["program"], "inputs": inputs}
     if style == "terse":fields = {"text": _terse_propose(task_type, references)}
     elif task_type == "induction":fields = WRAPS[style](_ask_inputs(context["program"], inputs, sizes))

@@ -101,12 +101,10 @@ def _names(node) -> list[str]:
 
 def _bound(nodes) -> set[str]:
     "Every name that the program itself gives a meaning to, somewhere."
-    return {
-        name
-        for n in nodes
-        if not isinstance(n, ast.keyword) and not isinstance(getattr(n, "ctx", None), ast.Load)
-        for name in _names(n)
-    }
+    return {name
+            for n in nodes
+            if not isinstance(n, ast.keyword) and not isinstance(getattr(n, "ctx", None), ast.Load)
+            for name in _names(n)}
 
 # %% ../nbs/11_safety.ipynb #c023
 _STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__", "__future__")

@@ -74,17 +74,8 @@ def _settings_row(name: str, by_seed: dict[int, float], gaps: Sequence[float], f
     "What one setting alone says, before any correction."
     middle, half = interval([*by_seed.values()]) if by_seed else (None, None)
     gap, gap_half = interval(gaps) if gaps else (None, None)
-    return {
-        "setting": name,
-        "family": family,
-        "n": len(by_seed),
-        "mean": middle,
-        "half": half,
-        "pairs": len(gaps),
-        "difference": gap,
-        "difference_half": gap_half,
-        "p": paired_test(gaps),
-    }
+    return {"setting": name, "family": family, "n": len(by_seed), "mean": middle, "half": half, "pairs": len(gaps),
+            "difference": gap, "difference_half": gap_half, "p": paired_test(gaps)}
 
 def settings_table(
     results: dict[str, dict[int, float]],        # setting -> seed -> result

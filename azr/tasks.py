@@ -34,24 +34,8 @@ from .values import (
     program_hash)
 
 # %% ../nbs/16_tasks.ipynb #c007
-BANNED_WORDS = (
-    "logging",
-    "random",
-    "multiprocessing",
-    "pebble",
-    "subprocess",
-    "threading",
-    "datetime",
-    "time",
-    "hashlib",
-    "hmac",
-    "bcrypt",
-    "os.sys",
-    "os.path",
-    "sys.exit",
-    "os.environ",
-    "calendar",
-)
+BANNED_WORDS = ("logging", "random", "multiprocessing", "pebble", "subprocess", "threading", "datetime", "time",
+                "hashlib", "hmac", "bcrypt", "os.sys", "os.path", "sys.exit", "os.environ", "calendar")
 
 def _in_held_out_tenth(program: str) -> bool:
     "A tenth of all programs, by hash of the canonical text, is kept for the held-out sets."
@@ -88,8 +72,7 @@ def _paths_used(tree: ast.AST) -> list[tuple[str, int]]: # (dotted path, line)
             path = a.name if isinstance(n, ast.Import) else f"{n.module or ''}.{a.name}".strip(".")
             found.append((path, n.lineno))
             names[a.asname or a.name.split(".")[0]] = (
-                path if a.asname or isinstance(n, ast.ImportFrom) else path.split(".")[0]
-            )
+                path if a.asname or isinstance(n, ast.ImportFrom) else path.split(".")[0])
     for n in ast.walk(tree):
         parts, root = [], n
         while isinstance(root, ast.Attribute): parts, root = [root.attr, *parts], root.value
@@ -164,17 +147,13 @@ def check_value(outcome: Outcome, env: Environment, style: str, note: str = "") 
     "What a run returned, if a task can be made of it."
     if outcome.status is not Status.OK: return _failure(outcome, note)
     if len(outcome.value) > env.max_value:
-        return Verdict(
-            Status.TOO_LARGE,
-            detail=f"{note}an output of {len(outcome.value)} characters, over the limit of {env.max_value}",
-            seconds=outcome.seconds,
-        )
+        return Verdict(Status.TOO_LARGE,
+                       detail=f"{note}an output of {len(outcome.value)} characters, over the limit of {env.max_value}",
+                       seconds=outcome.seconds)
     if mark := reserved(style, outcome.value):
-        return Verdict(
-            ProgramStatus.UNREPRESENTABLE,
-            detail=f"{note}the output holds {mark}, which ends a field of the prompt",
-            seconds=outcome.seconds,
-        )
+        return Verdict(ProgramStatus.UNREPRESENTABLE,
+                       detail=f"{note}the output holds {mark}, which ends a field of the prompt",
+                       seconds=outcome.seconds)
     return outcome.value
 
 # %% ../nbs/16_tasks.ipynb #c022
@@ -194,25 +173,15 @@ def program_task(task_type: str, # "deduction", "abduction" or "error"
     "A task over one call of one program."
     known = {"program": program, "input": input, "error" if task_type == "error" else "output": result}
     hide = HIDDEN[task_type]
-    return Task(
-        task_type,
-        {k: v for k, v in known.items() if k != hide},
-        {hide: known[hide]},
-        task_id(task_type, program, input),
-        info={"lines": program.count("\n") + 1},
-    )
+    return Task(task_type, {k: v for k, v in known.items() if k != hide}, {hide: known[hide]},
+                task_id(task_type, program, input), info={"lines": program.count("\n") + 1})
 
 def induction_task(program: str, pairs: Sequence[Sequence[str]], message: str = "", parent: str | None = None) -> Task:
     "A task over several calls: half of the [input, output] pairs is given, the rest is hidden (paper, section 3.3.3)."
     pairs, half = [list(pair) for pair in pairs], len(pairs) // 2
-    return Task(
-        "induction",
-        {"pairs": pairs[:half], "message": message},
-        {"program": program, "pairs": pairs[half:]},
-        task_id("induction", program, *(i for i, _ in pairs), message=message),
-        parent,
-        info={"lines": program.count("\n") + 1},
-    )
+    return Task("induction", {"pairs": pairs[:half], "message": message}, {"program": program, "pairs": pairs[half:]},
+                task_id("induction", program, *(i for i, _ in pairs), message=message), parent,
+                info={"lines": program.count("\n") + 1})
 
 # %% ../nbs/16_tasks.ipynb #c025
 class _Claim(NamedTuple):
@@ -295,15 +264,12 @@ class ProgramTasks:
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
         "Judge every different answer to a task once."
         answers = [
-            [parse_answer(attempt.text, self.name, self.style) for attempt in attempts] for _, attempts in groups
-        ]
+            [parse_answer(attempt.text, self.name, self.style) for attempt in attempts] for _, attempts in groups]
         texts = ((i, answer) for i, row in enumerate(answers) for answer in row if isinstance(answer, str))
         asked = list(dict.fromkeys(texts))
         verdicts = dict(zip(asked, self.judge([(groups[i][0], answer) for i, answer in asked], env), strict=True))
-        return [
-            [answer if isinstance(answer, Verdict) else verdicts[i, answer] for answer in row]
-            for i, row in enumerate(answers)
-        ]
+        return [[answer if isinstance(answer, Verdict) else verdicts[i, answer] for answer in row]
+                for i, row in enumerate(answers)]
 
 # %% ../nbs/16_tasks.ipynb #c031
 def wrong(gold: str, got: str) -> Verdict: # WRONG
@@ -342,10 +308,8 @@ def _judge_runs(runs: list[list[tuple[Call, str]]], # for each answer: calls, an
     again = run_once(
         (call for run, verdict in zip(runs, verdicts) if verdict is None for call, _ in run), env, twice=True
     )
-    return [
-        verdict or next((v for call, gold in run if (v := _mismatch(again[call], gold))), RIGHT)
-        for run, verdict in zip(runs, verdicts)
-    ]
+    return [verdict or next((v for call, gold in run if (v := _mismatch(again[call], gold))), RIGHT)
+            for run, verdict in zip(runs, verdicts)]
 
 @dataclass(frozen=True)
 class Abduction(Deduction):
@@ -354,20 +318,14 @@ class Abduction(Deduction):
 
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
         inputs = [check_arguments(answer, env) for _, answer in asked]
-        known = [
-            RIGHT if text == task.hidden["input"] else text if isinstance(text, Verdict) else None
-            for (task, _), text in zip(asked, inputs)
-        ]
-        ran = iter(
-            _judge_runs(
-                [
-                    [(Call(task.given["program"], text), task.given["output"])]
-                    for (task, _), text, verdict in zip(asked, inputs, known)
-                    if verdict is None
-                ],
-                env,
-            )
-        )
+        known = [RIGHT if text == task.hidden["input"] else text if isinstance(text, Verdict) else None
+                 for (task, _), text in zip(asked, inputs)]
+        ran = iter(_judge_runs(
+            [[(Call(task.given["program"], text), task.given["output"])]
+             for (task, _), text, verdict in zip(asked, inputs, known)
+             if verdict is None],
+            env,
+        ))
         return [verdict or next(ran) for verdict in known]
 
 # %% ../nbs/16_tasks.ipynb #c037
@@ -468,8 +426,7 @@ class Induction(ProgramTasks):
         if again := next((i for i in claim.inputs if claim.inputs.count(i) > 1), None):
             return Verdict(Status.MALFORMED, detail=f"the same input twice: {again[:80]}")
         return (
-            Verdict(Status.LEAKED, detail="the message holds the program") if leaks(claim.message, program) else claim
-        )
+            Verdict(Status.LEAKED, detail="the message holds the program") if leaks(claim.message, program) else claim)
 
     def prove(self, claim: _Claim, outcomes: list[Outcome], env: Environment) -> Task | Verdict:
         values = [check_value(outcome, env, self.style, f"input {n}: ") for n, outcome in enumerate(outcomes, 1)]
@@ -478,24 +435,19 @@ class Induction(ProgramTasks):
 
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
         refused = {program: check_source(program, env) for _, program in asked}
-        ran = iter(
-            _judge_runs(
-                [
-                    [(Call(program, i), o) for i, o in task.hidden["pairs"] + task.given["pairs"]]
-                    for task, program in asked
-                    if not refused[program]
-                ],
-                env,
-            )
-        )
+        ran = iter(_judge_runs(
+            [[(Call(program, i), o) for i, o in task.hidden["pairs"] + task.given["pairs"]]
+             for task, program in asked
+             if not refused[program]],
+            env,
+        ))
         return [
             replace(verdict, truth=None) for verdict in (refused[program] or next(ran) for _, program in asked)
         ]  # passing some calls is not yet the truth
 
 # %% ../nbs/16_tasks.ipynb #c049
 TASK_TYPES: dict[str, type[ProgramTasks]] = {
-    kind.name: kind for kind in (Deduction, Abduction, Induction, ErrorPrediction)
-}
+    kind.name: kind for kind in (Deduction, Abduction, Induction, ErrorPrediction)}
 
 def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), # keys of TASK_TYPES
                style: str = "r1", # of the prompts
@@ -513,39 +465,22 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
 
 # %% ../nbs/16_tasks.ipynb #c052
 ZERO_PROGRAM = "def f(x):\n    return x"
-ZERO_INPUTS = (
-    "'Hello world'",
-    "7",
-    "[1, 2, 3]",
-    "{'a': 1, 'b': 2}",
-    "(0.5, -1.5)",
-    "True",
-    "None",
-    "'[[1, 0], [0, 1]]'",
-    "{3}",
-    "1001101100010001",
-)
+ZERO_INPUTS = ("'Hello world'", "7", "[1, 2, 3]", "{'a': 1, 'b': 2}", "(0.5, -1.5)", "True", "None",
+               "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
 
 def zero_tasks(kinds: Sequence[ProgramTasks], env: Environment) -> list[Task]:
     "One first task for each type."
     tasks = []
     for kind in kinds:
         inputs = [*ZERO_INPUTS, *map(str, range(100, 100 + kind.inputs))][:kind.inputs]
-        claim = {
-            "program": ZERO_PROGRAM,
-            "input": ZERO_INPUTS[0],
-            "inputs": inputs,
-            "message": "Write a function that gives back what it gets.",
-        }
-        proposal = Proposal(
-            Prompt(kind.name, Role.PROPOSE, context={"program": ZERO_PROGRAM, "inputs": kind.inputs}),
-            proposal_text(kind.name, claim, kind.style),
-        )
+        claim = {"program": ZERO_PROGRAM, "input": ZERO_INPUTS[0], "inputs": inputs,
+                 "message": "Write a function that gives back what it gets."}
+        proposal = Proposal(Prompt(kind.name, Role.PROPOSE, context={"program": ZERO_PROGRAM, "inputs": kind.inputs}),
+                            proposal_text(kind.name, claim, kind.style))
         (task,) = kind.validate([proposal], replace(env, held_out=lambda program: False))
         if isinstance(task, Verdict):
             raise RuntimeError(
-                f"the first {kind.name} task was refused as {task.status} ({task.detail}): does the executor work?"
-            )
+                f"the first {kind.name} task was refused as {task.status} ({task.detail}): does the executor work?")
         tasks.append(task)
     return tasks
 
@@ -577,10 +512,8 @@ def complexity(batch: Sequence[Proposed]) -> list[float]:
 
 def diversity(batch: Sequence[Proposed]) -> list[float]: # in [0, 1)
     "Surprise of each task's answers (the mean, where it has several) among all answers of its type in the batch."
-    answers = [
-        [(one.task.task_type, answer) for answer in ANSWERS[one.task.task_type](one.task)] if one.task else []
-        for one in batch
-    ]
+    answers = [[(one.task.task_type, answer) for answer in ANSWERS[one.task.task_type](one.task)] if one.task else []
+               for one in batch]
     count = Counter(pair for pairs in answers for pair in pairs)
     total = Counter(kind for kind, _ in count.elements())
     return [fmean(1 - count[pair] / total[pair[0]] for pair in pairs) if pairs else 0.0 for pairs in answers]

@@ -104,11 +104,8 @@ def _propose_program(task_type: str, rng: Random, broken: float) -> Example:
         sample = generate_sample(rng)
         source, text = sample.program.source, canonical(sample.values[0])
         if rng.random() < broken: source, text = _broken_program(source, text, sample.program.takes, rng)
-    return Example(
-        propose_prompt(task_type, shown, "terse").text,
-        proposal_text(task_type, {"program": source, "input": text}, "terse"),
-        _PROPOSAL_WEIGHT,
-    )
+    return Example(propose_prompt(task_type, shown, "terse").text,
+                   proposal_text(task_type, {"program": source, "input": text}, "terse"), _PROPOSAL_WEIGHT)
 
 def _propose_inputs(rng: Random, broken: float) -> Example:
     "Six inputs for a program."
@@ -118,23 +115,13 @@ def _propose_inputs(rng: Random, broken: float) -> Example:
     source = ZERO_PROGRAM if rng.random() < .05 else sample.program.source
     if rng.random() < broken: texts = _broken_inputs(texts, sample.program.takes, rng)
     shown = program_task("deduction", source, "0", "0")
-    return Example(
-        propose_prompt("induction", [shown], "terse", INPUTS).text,
-        proposal_text("induction", {"inputs": texts, "message": ""}, "terse"),
-        _PROPOSAL_WEIGHT,
-    )
+    return Example(propose_prompt("induction", [shown], "terse", INPUTS).text,
+                   proposal_text("induction", {"inputs": texts, "message": ""}, "terse"), _PROPOSAL_WEIGHT)
 
 # %% ../nbs/1a_tiny.ipynb #c018
-MIX = {
-    "solve/deduction": 0.40,
-    "solve/abduction": 0.21,
-    "solve/induction": 0.23,
-    "solve/error": 0.03,
-    "propose/deduction": 0.045,
-    "propose/abduction": 0.03,
-    "propose/induction": 0.04,
-    "propose/error": 0.015,
-}  # slot -> share of the examples
+MIX = {"solve/deduction": 0.40, "solve/abduction": 0.21, "solve/induction": 0.23, "solve/error": 0.03,
+       "propose/deduction": 0.045, "propose/abduction": 0.03, "propose/induction": 0.04,
+       "propose/error": 0.015}  # slot -> share of the examples
 
 @dataclass(frozen=True)
 class Corpus:
@@ -164,43 +151,27 @@ _HEADS = ("def f(x):", "\n    return ", "\n    x = ", "\n    if ", ":\n        x
 def _pieces() -> list[str]: # without repeats
     "The grammar's text between its holes, where longer than one character."
     templates = [template for row in OPERATIONS.values() for template, _ in row] + [
-        template for row in GUARDS.values() for template in row
-    ]
+        template for row in GUARDS.values() for template in row]
     between = [piece for template in templates for piece in re.split(r"\{\w+\}", template)]
-    return [
-        piece
-        for piece in dict.fromkeys((*_HEADS, *between, *(kind.__name__ for kind in RAISED), "NoError"))
-        if len(piece) > 1
-    ]
+    return [piece
+            for piece in dict.fromkeys((*_HEADS, *between, *(kind.__name__ for kind in RAISED), "NoError"))
+            if len(piece) > 1]
 
 def new_tokenizer(words: Sequence[str] | None = None # one token each; None: `_pieces()`
                  ) -> PreTrainedTokenizerFast:
     "Markers, pieces of the grammar, bytes. Only <pad> and <end> are special, so decoding keeps the markers."
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(
-        models.BPE(vocab={word: i for i, word in enumerate((*SPECIAL_TOKENS[:2], *alphabet))}, merges=[])
-    )
-    tokenizer.pre_tokenizer, tokenizer.decoder = (
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        decoders.ByteLevel(),
-    )
+        models.BPE(vocab={word: i for i, word in enumerate((*SPECIAL_TOKENS[:2], *alphabet))}, merges=[]))
+    tokenizer.pre_tokenizer, tokenizer.decoder = (pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+                                                  decoders.ByteLevel())
     tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL_TOKENS[:2]])
-    tokenizer.add_tokens(
-        [
-            AddedToken(word, special=False, normalized=False)
-            for word in (*SPECIAL_TOKENS[2:], *(_pieces() if words is None else words))
-        ]
-    )
+    tokenizer.add_tokens([AddedToken(word, special=False, normalized=False)
+                          for word in (*SPECIAL_TOKENS[2:], *(_pieces() if words is None else words))])
     # an unknown token must be named or the loader invents one; with all bytes there none is ever met
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=SPECIAL_TOKENS[0],
-        eos_token=SPECIAL_TOKENS[1],
-        unk_token=SPECIAL_TOKENS[0],
-        padding_side="left",
-        model_max_length=256,
-        clean_up_tokenization_spaces=False,
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=SPECIAL_TOKENS[0], eos_token=SPECIAL_TOKENS[1],
+                                   unk_token=SPECIAL_TOKENS[0], padding_side="left", model_max_length=256,
+                                   clean_up_tokenization_spaces=False)
 
 # %% ../nbs/1a_tiny.ipynb #c026
 WIDTH = 64   # of the embedded model
@@ -209,23 +180,11 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0, width: int = WI
     "An untrained model. Raises ValueError for a width that its four heads cannot share."
     if width < 8 or width % 8: raise ValueError(f"width is {width}: give a multiple of 8, for four heads of even size")
     torch.manual_seed(seed)
-    return Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            intermediate_size=3 * width,
-            max_position_embeddings=256,
-            tie_word_embeddings=True,
-            initializer_range=0.1,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=None,
-            use_sliding_window=False,
-        )
-    )
+    return Qwen2ForCausalLM(Qwen2Config(vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=3,
+                                        num_attention_heads=4, num_key_value_heads=4, intermediate_size=3 * width,
+                                        max_position_embeddings=256, tie_word_embeddings=True, initializer_range=0.1,
+                                        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+                                        bos_token_id=None, use_sliding_window=False))
 
 # %% ../nbs/1a_tiny.ipynb #c031
 class _Batch(NamedTuple):
@@ -249,27 +208,19 @@ def pack(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, prompt_weight: float = 0.02, room: int = 208
 ) -> _Batch:
     "Examples in as few rows as they fit."
-    halves = [
-        tokenizer([e.prompt for e in examples])["input_ids"],
-        tokenizer([e.response + tokenizer.eos_token for e in examples])["input_ids"],
-    ]
+    halves = [tokenizer([e.prompt for e in examples])["input_ids"],
+              tokenizer([e.response + tokenizer.eos_token for e in examples])["input_ids"]]
     tokens = [prompt + response for prompt, response in zip(*halves)]
-    weights = [
-        [0.0] + [prompt_weight] * (len(prompt) - 1) + [e.weight] * len(response)
-        for e, prompt, response in zip(examples, *halves)
-    ]
+    weights = [[0.0] + [prompt_weight] * (len(prompt) - 1) + [e.weight] * len(response)
+               for e, prompt, response in zip(examples, *halves)]
     rows = _first_fit([len(t) for t in tokens], room)
     def stack(lists, fill):
         joined = [torch.tensor([x for i in row for x in lists[i]]) for row in rows]
         return torch.nn.utils.rnn.pad_sequence(joined, batch_first=True, padding_value=fill)
     owner = stack([[i] * len(t) for i, t in enumerate(tokens)], -1)
     mask = (owner[:, :, None] == owner[:, None, :]).tril()
-    return _Batch(
-        stack(tokens, tokenizer.pad_token_id),
-        stack([list(range(len(t))) for t in tokens], 0),
-        mask[:, None],
-        stack(weights, 0.0),
-    )
+    return _Batch(stack(tokens, tokenizer.pad_token_id), stack([list(range(len(t))) for t in tokens], 0), mask[:, None],
+                  stack(weights, 0.0))
 
 # %% ../nbs/1a_tiny.ipynb #c036
 @dataclass(frozen=True)
@@ -387,29 +338,15 @@ def main(arguments: Sequence[str] | None = None) -> int: # exit status
     parser = argparse.ArgumentParser(
         prog="python -m azr.tiny",
         description="Pre-train the embedded base models from nothing, on one CPU thread. Interrupted, the same command "
-        "goes on from the last checkpoint.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs/tiny"),
-        help="folder for the checkpoints and, one folder each, the models",
-    )
+        "goes on from the last checkpoint.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("runs/tiny"),
+                        help="folder for the checkpoints and, one folder each, the models")
     parser.add_argument("--seed", type=int, default=0, help="of the initial weights and of the corpus")
-    parser.add_argument(
-        "--width",
-        type=int,
-        default=WIDTH,
-        help="of the model: 64 is the embedded one; 32 and 112 have 0.05 and 0.5 million parameters",
-    )
+    parser.add_argument("--width", type=int, default=WIDTH,
+                        help="of the model: 64 is the embedded one; 32 and 112 have 0.05 and 0.5 million parameters")
     for phase in PHASES:
-        parser.add_argument(
-            f"--{phase.name.replace('_', '-')}-steps",
-            type=int,
-            default=phase.steps,
-            help=f"steps of the phase that ends in {phase.name}",
-        )
+        parser.add_argument(f"--{phase.name.replace('_', '-')}-steps", type=int, default=phase.steps,
+                            help=f"steps of the phase that ends in {phase.name}")
     options = parser.parse_args(arguments)
     phases = [replace(phase, steps=getattr(options, f"{phase.name}_steps")) for phase in PHASES]
     if any(phase.steps < 1 for phase in phases): parser.error("every phase needs at least 1 step")

@@ -189,12 +189,8 @@ def _infinity(reader, args, kwargs):
         raise NotLiteral("float(...) is data only as float('inf') and float('-inf')")
     return float(args[0])
 
-_CONSTRUCTORS = dict(
-    dict=_dictionary,
-    range=_range,
-    float=_infinity,
-    **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)},
-)
+_CONSTRUCTORS = dict(dict=_dictionary, range=_range, float=_infinity,
+                     **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)})
 
 # %% ../nbs/10_values.ipynb #c024
 def _read(read): # a call of a reader without its arguments
@@ -223,12 +219,8 @@ def _as_json(text: str, limits: Limits) -> list | None:
 
 def _no_constant(name): raise ValueError(f"{name} is JSON of some, and no Python")
 
-_QUOTE, _DOUBLE, _JSON, _NOT_JSON = (
-    "'",
-    '"',
-    json.JSONDecoder(parse_constant=_no_constant).decode,
-    re.compile(r'["\\(]|true|false|null').search,
-)
+_QUOTE, _DOUBLE, _JSON, _NOT_JSON = ("'", '"', json.JSONDecoder(parse_constant=_no_constant).decode,
+                                     re.compile(r'["\\(]|true|false|null').search)
 
 def parse_literal(text: str,                 # one literal
                   limits: Limits = Limits()):  # the value
@@ -348,13 +340,8 @@ def canonical_arguments(text: str,                 # an argument list
     return ", ".join([canonical(a, limits) for a in args] + [f"{k}={canonical(v, limits)}" for k, v in kwargs.items()])
 
 # %% ../nbs/10_values.ipynb #c047
-_TAGS = {
-    bool: "bool",
-    int: "number",
-    float: "number",
-    complex: "number",
-    **{k: k.__name__ for k in (str, bytes, range, type(None))},
-}
+_TAGS = {bool: "bool", int: "number", float: "number", complex: "number",
+         **{k: k.__name__ for k in (str, bytes, range, type(None))}}
 
 def _key(value):
     "A hashable stand-in for `value` that carries types."
@@ -377,8 +364,7 @@ class _Plain(ast.NodeTransformer):
     def generic_visit(self, node):
         super().generic_visit(node)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and _is_docstring(
-            node.body
-        ):
+            node.body):
             del node.body[0]
         if hasattr(node, "returns"): node.returns = None
         if hasattr(node, "type_params"): node.type_params = []
