@@ -207,20 +207,16 @@ def _parse(text: str, limits: Limits, around: str = "{}") -> ast.AST:
 
 def _as_json(text: str, limits: Limits) -> list | None:
     "The values of a text that is JSON but for its quotes, twenty times as fast. None: it must be read as Python."
-    if (
-        len(text) > limits.characters
-        or not text.isascii()
-        or text.count("[") + text.count("{") > limits.depth
-        or _NOT_JSON(text)
-    ):
-        return None
+    if len(text) > limits.characters or not text.isascii() or _NOT_JSON(text): return None
+    if text.count("[") + text.count("{") > limits.depth: return None
     try: return _JSON(f"[{text.replace(_QUOTE, _DOUBLE)}]")
     except (ValueError, RecursionError): return None
 
 def _no_constant(name): raise ValueError(f"{name} is JSON of some, and no Python")
 
-_QUOTE, _DOUBLE, _JSON, _NOT_JSON = ("'", '"', json.JSONDecoder(parse_constant=_no_constant).decode,
-                                     re.compile(r'["\\(]|true|false|null').search)
+_QUOTE, _DOUBLE = "'", '"'
+_JSON = json.JSONDecoder(parse_constant=_no_constant).decode
+_NOT_JSON = re.compile(r'["\\(]|true|false|null').search
 
 def parse_literal(text: str,                 # one literal
                   limits: Limits = Limits()):  # the value
@@ -542,8 +538,8 @@ def _of_class(node: ast.ClassDef, known: dict): # a constructor for the reader; 
     bases = [_last_name(base) for base in node.bases]
     fields = next(filter(None, map(_field_names, node.bases)), None)
     if "NamedTuple" in bases:
-        fields = tuple(s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target,
-            ast.Name))
+        annotated = (s.target for s in node.body if isinstance(s, ast.AnnAssign))
+        fields = tuple(target.id for target in annotated if isinstance(target, ast.Name))
     if fields is not None: return _named_tuple(fields)
     mixed = "Enum" in bases or "Flag" in bases or "ReprEnum" in bases
     if _NUMBERED & set(bases) or (mixed and {"int", "str", "float"} & set(bases)): return _member

@@ -29,7 +29,7 @@ from types import CodeType, FunctionType, ModuleType
 from .core import Status
 from .safety import (PROGRAM_FILE, ProgramStatus, Safety, check_expression, examined, guarded_builtins, is_plain,
                         prepared, seal)
-from .values import (Limits, NotLiteral, TooLarge, Unrepresentable, canonical, parse_arguments, parse_literal)
+from .values import Limits, NotLiteral, TooLarge, Unrepresentable, canonical, parse_arguments, parse_literal
 
 try: import resource
 except ImportError: resource = None  # native Windows: the Executor says so
