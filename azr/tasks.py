@@ -6,7 +6,7 @@
 __all__ = ['HIDDEN', 'RIGHT', 'TASK_TYPES', 'ZERO_PROGRAM', 'ZERO_INPUTS', 'MOST_LEVELS', 'ANSWERS', 'Environment', 'depth',
            'check_source', 'check_arguments', 'run_once', 'check_value', 'task_id', 'program_task', 'induction_task',
            'ProgramTasks', 'wrong', 'Deduction', 'Abduction', 'ErrorPrediction', 'Induction', 'task_types',
-           'zero_tasks', 'cognitive_complexity', 'complexity', 'diversity', 'intrinsic']
+           'zero_tasks', 'cognitive_complexity', 'complexity', 'diversity']
 
 # %% ../nbs/16_tasks.ipynb #c002
 import ast
@@ -482,7 +482,7 @@ def diversity(batch: Sequence[Proposed]) -> list[float]: # in [0, 1)
     total = Counter(kind for kind, _ in count.elements())
     return [fmean(1 - count[pair] / total[pair[0]] for pair in pairs) if pairs else 0.0 for pairs in answers]
 
-def intrinsic(
+def _intrinsic(
     measure: Callable[[Sequence[Proposed]], list[float]],  # one number v for each proposal
     weight: float,                                         # c
     most: float = .5,                                      # m
@@ -495,6 +495,6 @@ def intrinsic(
     return term
 
 REWARDS.update({
-    "complexity": RewardSetting(terms=(intrinsic(complexity, 5.0),)),
-    "diversity": RewardSetting(terms=(intrinsic(diversity, 0.5),)),
+    "complexity": RewardSetting(terms=(_intrinsic(complexity, 5.0),)),
+    "diversity": RewardSetting(terms=(_intrinsic(diversity, 0.5),)),
 })

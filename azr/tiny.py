@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WIDTH', 'PHASES', 'TINY', 'Example', 'Corpus', 'new_tokenizer', 'new_model', 'pack', 'Phase', 'learning_rate',
-           'token_loss', 'save_pretrained', 'build', 'load_tiny', 'main']
+           'token_loss', 'save_pretrained', 'build', 'load_tiny']
 
 # %% ../nbs/1a_tiny.ipynb #c002
 import argparse
@@ -327,7 +327,7 @@ def load_tiny(name: str = "tiny") -> tuple[Qwen2ForCausalLM, PreTrainedTokenizer
     return model, AutoTokenizer.from_pretrained(WEIGHTS[name])
 
 # %% ../nbs/1a_tiny.ipynb #c054
-def main(arguments: Sequence[str] | None = None) -> int: # exit status
+def _main(arguments: Sequence[str] | None = None) -> int: # exit status
     "Rebuild the embedded models."
     parser = argparse.ArgumentParser(
         prog="python -m azr.tiny",
@@ -352,4 +352,4 @@ def main(arguments: Sequence[str] | None = None) -> int: # exit status
         return 130
     return 0
 
-if __name__ == "__main__" and "__file__" in globals(): sys.exit(main())
+if __name__ == "__main__" and "__file__" in globals(): sys.exit(_main())

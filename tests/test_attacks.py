@@ -13,7 +13,7 @@ import pytest
 
 from conftest import ROOT
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor
+from azr.executor import _ISOLATIONS, Call, Executor
 from azr.safety import ProgramStatus, check_expression, check_program
 
 OK, TOO_LARGE = Status.OK, Status.TOO_LARGE
@@ -33,7 +33,7 @@ def open_door(hook: bool = True, **settings) -> Executor:
 def jail_starts() -> bool:
     command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
     return (
-        "jail" in ISOLATIONS
+        "jail" in _ISOLATIONS
         and bool(shutil.which("bwrap"))
         and subprocess.run(command, capture_output=True).returncode == 0
     )
@@ -1371,7 +1371,7 @@ def inside(tmp_path_factory):
             python = [
                 os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-P", "-s", "-S", "-c", INSIDE
             ]
-            yield results(python, JAILED), results(ISOLATIONS["jail"](python), JAILED | ROOTS)
+            yield results(python, JAILED), results(_ISOLATIONS["jail"](python), JAILED | ROOTS)
     finally: ctypes.CDLL(None).shmctl(shared, 0, None)
 
 @NO_JAIL

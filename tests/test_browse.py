@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import papermill
 
-from azr.browse import (View, browser, _entries, _entry_view, main, open_run, _recorded_slots, _rollouts_of, run_view,
+from azr.browse import (View, browser, _entries, _entry_view, _main, open_run, _recorded_slots, _rollouts_of, run_view,
                         _slot_view, views, _visible)
 from conftest import ROOT
 
@@ -253,8 +253,8 @@ def test_another_version_and_another_recipe(tmp_path):
     assert notes == ("the rollouts have no policy, reward_parts, weight: they were written by another version",
                      "the rollouts have fields that are not shown: mood: they were written by another version")
     check(_entry_view(run, 1, "propose", "deduction"))
-    other = write_run(tmp_path / "other",
-                      [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")], style="mine")
+    members = [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")]
+    other = write_run(tmp_path / "other", members, style="mine")
     assert (
         _entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
         and _entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
@@ -313,9 +313,9 @@ def test_no_menus_without_rollouts_or_widgets(tmp_path, monkeypatch):
 
 
 def test_the_terminal_says_the_same(capsys, tmp_path):
-    assert main([str(SAMPLE), "--step", "1", "--role", "solve", "--type", "induction"]) == 0
+    assert _main([str(SAMPLE), "--step", "1", "--role", "solve", "--type", "induction"]) == 0
     assert repr(_entry_view(open_run(SAMPLE), 1, "solve", "induction")) in capsys.readouterr().out
-    assert main([str(tmp_path)]) == 2 and capsys.readouterr().err.startswith("azr.browse: ")
+    assert _main([str(tmp_path)]) == 2 and capsys.readouterr().err.startswith("azr.browse: ")
 
 
 def test_the_notebook_opens_a_run(tmp_path):

@@ -28,11 +28,8 @@ def test_controls():
              for name, program in (("copy", EXAM["a"]), ("respelt", RESPELT), ("unrelated", UNRELATED))}
     assert [one["equal"] for one in found.values()] == [1, 1, 0] and found["copy"]["ngram_share"] == found["respelt"][
         "ngram_share"] == pytest.approx(1 / 3, abs=0.05)
-    assert (
-        found["unrelated"]["ngram_share"] < 0.1
-        and found["unrelated"]["mostly_seen"] == 0
-        and found["copy"]["mostly_seen"] == 1
-    )
+    assert found["unrelated"]["ngram_share"] < 0.1 and found["unrelated"]["mostly_seen"] == 0
+    assert found["copy"]["mostly_seen"] == 1
     assert equal_rows([RESPELT, UNRELATED], EXAM) == {"a": RESPELT}
     assert (
         _overlap([EXAM["a"].replace("* 2", "* 3")], EXAM.values())["equal"] == 0)  # another constant is another program
@@ -132,10 +129,8 @@ def test_a_planted_exam_shows_in_the_summary():
     ]
     harmless = Task("deduction", {"program": UNRELATED, "input": "'a'"}, {"output": "{'a': 1}"}, "u")
     clean, leaked = overlap_record([harmless], [], settings), overlap_record([*exam, harmless], answers, settings)
-    assert (
-        clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"]
-        and leaked["proposals"]["test"]["equal"] == 10
-    )
+    assert clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"]
+    assert leaked["proposals"]["test"]["equal"] == 10
     asked = [task.given["program"] for task in exam]
     assert leaked["answers"]["test"]["equal"] == sum(program in asked[:4] for program in asked)
     assert leaked["proposals"]["test"]["asked"] == 10 and set(leaked["skipped"]) == {"CRUXEval", "MBPP+", "HumanEval+"}
@@ -156,11 +151,8 @@ def test_committed_records_hold_counts_and_names_only():
     for name in ("demo", "azr_seeds"):
         path = ROOT / "data" / "contamination" / f"{name}.json"
         found = json.loads(path.read_text())
-        assert (
-            path.stat().st_size < 30_000
-            and "def " not in path.read_text()
-            and {"CRUXEval", "MBPP+", "test"} <= set(next(iter(found["overlap"]["proposals"].values())))
-        )
+        assert path.stat().st_size < 30_000 and "def " not in path.read_text()
+        assert {"CRUXEval", "MBPP+", "test"} <= set(next(iter(found["overlap"]["proposals"].values())))
     assert all(
         sets[split]["equal"] == 0
         for sets in json.loads((ROOT / "data/contamination/demo.json").read_text())["overlap"]["proposals"].values()
@@ -183,8 +175,6 @@ def test_the_notebook_finds_what_is_planted(tmp_path):
         cwd=ROOT,
     )
     found = json.loads((tmp_path / "found.json").read_text())
-    assert (
-        found["overlap"]["proposals"]["mine"]["test"]["equal"] >= 1
-        and found["equal_rows"]["proposals"]["CRUXEval"] == ["planted"]
-        and found["skipped"] == ["HumanEval+", "MBPP+"]
-    )
+    assert found["overlap"]["proposals"]["mine"]["test"]["equal"] >= 1
+    assert found["equal_rows"]["proposals"]["CRUXEval"] == ["planted"]
+    assert found["skipped"] == ["HumanEval+", "MBPP+"]

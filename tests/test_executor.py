@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor, _jail_trouble, _warn_without_jail
+from azr.executor import _ISOLATIONS, Call, Executor, _jail_trouble, _warn_without_jail
 from azr.safety import ProgramStatus, Safety, check_expression, check_program
 from azr.values import equal, parse_literal
 
@@ -665,7 +665,7 @@ def test_a_worker_that_cannot_start_says_why():
         with pytest.raises(RuntimeError, match="no_such_module"): e.run([INC])
 
 def test_description_and_counts(executor):
-    assert f"isolation {executor.isolation!r}" in executor.describe() and executor.isolation in ISOLATIONS
+    assert f"isolation {executor.isolation!r}" in executor.describe() and executor.isolation in _ISOLATIONS
     before = executor.stats().get("timeout", 0)
     executor.run([LOOP])
     assert (

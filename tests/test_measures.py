@@ -93,10 +93,8 @@ def task(number, name, step, output="1", program=PROGRAMS[1]):
 def test_undefined_is_undefined():
     assert _surprise("a", Counter()) is None and _surprise("a", Counter("ab")) == .5
     first = _proposal_metrics([task(0, "deduction", 0)], {}, [0, 7])
-    assert (
-        not {"answer_diversity", "novel_rate", "tree_distance"} & {k.split("/")[-1] for k in first[0]}
-        and first[7] == {}
-    )
+    assert not {"answer_diversity", "novel_rate", "tree_distance"} & {k.split("/")[-1] for k in first[0]}
+    assert first[7] == {}
     assert (
         "propose/induction/complexity" not in _proposal_metrics([task(0, "induction", 1)], {}, [1])[1]
     )  # it borrows its program
@@ -110,11 +108,9 @@ def test_the_past_is_what_came_before_the_step():
              task(3, "abduction", 2, "'b'", PROGRAMS[2])]
     found = _proposal_metrics(tasks, {}, [1, 2])
     assert found[1]["propose/abduction/answer_diversity"] == .5 and found[1]["propose/abduction/novel_rate"] == .5
-    assert (
-        found[2]["propose/abduction/answer_diversity"] == 1
-        and found[2]["propose/abduction/novel_rate"] == 0
-        and found[2]["propose/abduction/type_diversity"] == pytest.approx(2 / 3)
-    )
+    assert found[2]["propose/abduction/answer_diversity"] == 1
+    assert found[2]["propose/abduction/novel_rate"] == 0
+    assert found[2]["propose/abduction/type_diversity"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +150,10 @@ def test_only_programs_that_a_task_brings_are_measured():
                 for name in ("deduction", "abduction", "induction")
                 for role in Role]
     metrics = step_metrics(rollouts, tasks, measures=program_measures)
-    assert (
-        metrics["propose/deduction/statements"] == 1
-        and "solve/deduction/statements" not in metrics
-        and "propose/induction/statements" not in metrics
-        and "propose/abduction/statements" not in metrics
-    )
+    assert metrics["propose/deduction/statements"] == 1
+    assert "solve/deduction/statements" not in metrics
+    assert "propose/induction/statements" not in metrics
+    assert "propose/abduction/statements" not in metrics
 
 
 def test_records_hold_measures_and_the_first_short_programs():

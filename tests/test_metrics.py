@@ -124,11 +124,8 @@ def test_reading_many_members_is_linear(monkeypatch):
 
     monkeypatch.setattr("azr.metrics.zlib", SimpleNamespace(decompressobj=Counting, error=zlib.error))
     parts = list(gzip_parts(data, 1000))
-    assert (
-        [text for _, text, _ in parts] == texts == list(gzip_members(data))
-        and all(whole for *_, whole in parts)
-        and b"".join(part for part, *_ in parts) == data
-    )
+    assert [text for _, text, _ in parts] == texts == list(gzip_members(data))
+    assert all(whole for *_, whole in parts) and b"".join(part for part, *_ in parts) == data
     assert sum(fed) < len(texts) * (1000 + 2**14) + 2 * len(data)   # whole rests would be near 4000 * len(data) / 2
     assert [whole for *_, whole in gzip_parts(data[:-1], 1000)] == [True] * 4000 + [False]
 

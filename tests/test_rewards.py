@@ -16,7 +16,7 @@ from azr.rewards import (CURVES, REWARDS, Proposed, RewardSetting, learnability,
                          solve_rate, solve_reward)
 from azr.run import config, train
 from azr.safety import ProgramStatus
-from azr.tasks import cognitive_complexity, complexity, diversity, intrinsic
+from azr.tasks import cognitive_complexity, complexity, diversity, _intrinsic
 
 TASK = Task("deduction", {}, {}, "t")
 VALID = Verdict(Status.OK, score=1.0)
@@ -138,7 +138,7 @@ def test_a_term_adds_nothing_to_what_learnability_does_not_pay(name, one):
 def test_a_term_is_weighted_and_capped(weight, paid):
     (reward,) = propose_rewards(
         [asked("def f(x):\n    if x:\n        return 1\n    return 2", "1")],
-        RewardSetting(terms=(intrinsic(complexity, weight),)),
+        RewardSetting(terms=(_intrinsic(complexity, weight),)),
     )
     assert reward.parts["complexity"] == pytest.approx(paid) and reward.total == pytest.approx(.5 + paid)
 

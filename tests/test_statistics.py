@@ -109,11 +109,8 @@ def test_interval_covers_what_it_says():
         middle, half = interval([rng.gauss(0, 1) for _ in range(5)])
         hits += abs(middle) <= half
     assert abs(hits / 4000 - .95) < .015
-    assert (
-        interval([2.0]) == (2.0, None)
-        and interval([1.0] * 3) == (1.0, 0.0)
-        and interval([0, 1] * 30)[1] == pytest.approx(0.13, abs=0.01)
-    )
+    assert interval([2.0]) == (2.0, None) and interval([1.0] * 3) == (1.0, 0.0)
+    assert interval([0, 1] * 30)[1] == pytest.approx(0.13, abs=0.01)
 
 
 # ---- scores of many tasks

@@ -18,7 +18,7 @@ from azr.tasks import ZERO_PROGRAM
 from azr.grammar import INPUTS, SPLITS, as_task, error_task, _generate_program, generate_sample, held_out_tasks
 from azr.safety import ProgramStatus
 from azr.tiny import (
-    _MIX, TINY, WEIGHTS, Corpus, Phase, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, main,
+    _MIX, TINY, WEIGHTS, Corpus, Phase, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, _main,
     _mistake, new_model, new_tokenizer, pack)
 from azr.values import bucket
 from conftest import ROOT
@@ -244,7 +244,7 @@ def test_the_command_can_be_interrupted(tmp_path):
     assert "the same command goes on" in process.communicate(timeout=30)[1] and process.returncode == 130
 
 def test_the_command_refuses_no_steps(capsys):
-    with pytest.raises(SystemExit): main(["--tiny-steps", "0"])
+    with pytest.raises(SystemExit): _main(["--tiny-steps", "0"])
     assert "every phase needs at least 1 step" in capsys.readouterr().err
 
 
@@ -259,5 +259,5 @@ def test_another_width_is_another_model_and_its_checkpoint_is_not_taken_for_the_
 
 
 def test_a_bad_width_is_one_sentence_on_the_command_line(capsys, tmp_path):
-    with pytest.raises(SystemExit): main(["--output", str(tmp_path), "--width", "50"])
+    with pytest.raises(SystemExit): _main(["--output", str(tmp_path), "--width", "50"])
     assert "width is 50: give a multiple of 8" in capsys.readouterr().err
