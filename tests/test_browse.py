@@ -117,10 +117,8 @@ def test_any_text_is_visible_and_stays_in_its_box(text):
 
 def test_what_is_harmless_stays_as_it_is():
     assert _visible("def f(x):\n\treturn 'é 漢字 🙂'") == "def f(x):\n\treturn 'é 漢字 🙂'"
-    assert (
-        _visible("\u202ea\x00") == "\\u202ea\\x00"
-        and _visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
-    )
+    assert _visible("\u202ea\x00") == "\\u202ea\\x00"
+    assert _visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
     assert "1 &lt; 2" in View("t", texts={"p": "1 < 2"})._repr_html_() and "1 < 2" in repr(
         View("t", texts={"p": "1 < 2"}))
 
@@ -138,11 +136,8 @@ def test_the_sample_reads_as_it_was_played():
             rate = sum(r["verdict"]["status"] == "ok" for r in entry.attempts) / 8
             assert rate == entry.proposal["reward_parts"]["solve_rate"]
     view = _entry_view(run, 60, "propose", "deduction", 1)
-    assert (
-        view.texts["program (given)"].startswith("def f(x):")
-        and "output (hidden from the solver)" in view.texts
-        and len(view.rows) == 8
-    )
+    assert view.texts["program (given)"].startswith("def f(x):")
+    assert "output (hidden from the solver)" in view.texts and len(view.rows) == 8
     assert any(title.startswith("reference") for title in view.folded)
 
 
@@ -255,10 +250,8 @@ def test_another_version_and_another_recipe(tmp_path):
     check(_entry_view(run, 1, "propose", "deduction"))
     members = [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")]
     other = write_run(tmp_path / "other", members, style="mine")
-    assert (
-        _entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
-        and _entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
-    )
+    assert _entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
+    assert _entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
 
 
 JUNK = [None, 0, -1.5, "", "text", [], {}, [1, [2]], {"a": {"b": None}}, True, float("inf")]
@@ -329,8 +322,5 @@ def test_the_notebook_opens_a_run(tmp_path):
 def test_no_value_of_a_damaged_record_becomes_markup():
     evil = "<img src=x onerror=alert(1)>"
     view = View("t", {"a": [evil], "b": {evil: 1}, "c": 1.5}, columns=("d",), rows=(([evil],), (3,)))
-    assert (
-        "<img" not in view._repr_html_()
-        and "&lt;img" in view._repr_html_()
-        and "<td class='number'>1.500</td>" in view._repr_html_()
-    )
+    assert "<img" not in view._repr_html_() and "&lt;img" in view._repr_html_()
+    assert "<td class='number'>1.500</td>" in view._repr_html_()

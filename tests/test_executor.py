@@ -527,10 +527,8 @@ def test_an_expression_cannot_change_what_f_does(expressions):
         assert one(expressions, program, args).status is ProgramStatus.UNSAFE
     for args in ["limit.append(2)", "(lambda: limit.clear())()", "(decimal.setcontext(0), 1)[1]"]:
         assert one(expressions, program, args).error.startswith("NameError")  # nothing of the program is in sight
-    assert (
-        one(expressions, "limit = [1]\ndef f(x): return x, limit", "limit.append(2)").value == "(None, [1])"
-        and one(expressions, "data = [1, 2]\ndef f(x): return x", "data[:]").value == "[1, 2]"
-    )
+    assert one(expressions, "limit = [1]\ndef f(x): return x, limit", "limit.append(2)").value == "(None, [1])"
+    assert one(expressions, "data = [1, 2]\ndef f(x): return x", "data[:]").value == "[1, 2]"
     for args in ["1) or (True", "1), f(2", ""]:
         status = one(expressions, "def f(x): return x == 'gold'", args).status
         assert status in (ProgramStatus.BAD_ARGUMENTS, ProgramStatus.RAISED)
@@ -668,11 +666,8 @@ def test_description_and_counts(executor):
     assert f"isolation {executor.isolation!r}" in executor.describe() and executor.isolation in _ISOLATIONS
     before = executor.stats().get("timeout", 0)
     executor.run([LOOP])
-    assert (
-        executor.stats()["timeout"] == before + 1
-        and executor.stats()["backstop"] == 0
-        and executor.stats()["seconds_lost"] >= 0.3 * executor.stats()["timeout"]
-    )
+    assert executor.stats()["timeout"] == before + 1 and executor.stats()["backstop"] == 0
+    assert executor.stats()["seconds_lost"] >= 0.3 * executor.stats()["timeout"]
 
 @pytest.mark.slow
 def test_endurance():

@@ -260,11 +260,9 @@ def test_answers_nobody_can_read(inside, kind):
 
 
 def test_field_says_what_is_missing():
-    assert (
-        why(_field("x", "input")) == "no ```input block"
-        and "```python" in why(_field("x", "python"))
-        and why(_field("```input\n \n```", "input")) == "the input is empty"
-    )
+    assert why(_field("x", "input")) == "no ```input block"
+    assert "```python" in why(_field("x", "python"))
+    assert why(_field("```input\n \n```", "input")) == "the input is empty"
 
 
 @pytest.mark.parametrize(

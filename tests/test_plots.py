@@ -115,13 +115,8 @@ def test_funnel_shares_add_up_and_pool_the_rest():
         for name in ("deduction",)
     ]
     shares = _funnel_shares(run)
-    assert (
-        len(shares) <= 40
-        and shares.index[0] == 1
-        and list(shares)[:2] == ["ok", "duplicate"]
-        and list(shares)[-1] == "other"
-        and len(list(shares)) == 6
-    )
+    assert len(shares) <= 40 and shares.index[0] == 1 and list(shares)[:2] == ["ok", "duplicate"]
+    assert list(shares)[-1] == "other" and len(list(shares)) == 6
     assert (shares.sum(axis=1) - 1).abs().max() < 1e-12
     total = sum(range(1, len(statuses) + 1))
     assert shares["ok"].iloc[0] == pytest.approx((1 + statuses.index(Status.OK)) / total)
@@ -139,11 +134,8 @@ def test_histogram_bars_add_up(attempts):
     figure = learnability_histogram(rates, attempts, curve="ssr")
     for axes, name in zip([a for a in figure.axes if a.patches], rates):
         heights = [bar.get_height() for bar in axes.patches]
-        assert (
-            len(heights) == attempts + 1
-            and sum(heights) == pytest.approx(1)
-            and f"n = {len(rates[name])}" in axes.get_title(loc="left")
-        )
+        assert len(heights) == attempts + 1 and sum(heights) == pytest.approx(1)
+        assert f"n = {len(rates[name])}" in axes.get_title(loc="left")
     assert png(figure)
 
 
@@ -158,11 +150,9 @@ def test_arm_gains():
             for arm, gain in (("self-play", 0.1), ("other", 0))
             for s in (-1, 0, 1)]
     gains = arm_gains(runs, clean=.3)
-    assert (
-        list(gains.index) == ["self-play", "other"]
-        and gains.loc["self-play", "gain"] == pytest.approx(0.1)
-        and gains.loc["self-play", "regained"] == pytest.approx(1)
-    )
+    assert list(gains.index) == ["self-play", "other"]
+    assert gains.loc["self-play", "gain"] == pytest.approx(0.1)
+    assert gains.loc["self-play", "regained"] == pytest.approx(1)
     assert gains.loc["other", "half"] == pytest.approx(4.30265 * .01 / 3 ** .5)
     figure = headline(pd.DataFrame(runs), clean=.3, tasks=1500)
     words = " ".join(text.get_text() for text in figure.axes[0].texts) + figure.axes[0].get_title(loc="left")

@@ -364,11 +364,9 @@ def test_induction_proposals(env, change, status):
 def test_leaks_looks_at_bodies():
     program = (
         "def g(y):\n    return [v + 1 for v in y]\n\ndef f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)")
-    assert (
-        _leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program)
-        and _leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program)
-        and _leaks(program, program)
-    )
+    assert _leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program)
+    assert _leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program)
+    assert _leaks(program, program)
     assert _leaks("def f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)",
         program) and _leaks("return max(g(x), key=lambda v: v % 7)", program)
     assert not _leaks("Add one to each, and give the one with the largest rest by seven.", program) and not _leaks(
@@ -563,10 +561,8 @@ def test_propose_prompts_draw_from_the_buffers(env):
     assert prompts[2].references[0] in buffers
     for n in range(5): buffers.add(program_task("deduction", DOUBLE, str(n), str(2 * n)))
     assert len(kinds[0].propose_prompt(buffers, rng).references) == 2
-    assert (
-        "random" in kinds[0].propose_prompt(buffers, rng).text
-        and replace(kinds[0], allowed=("math",)).propose_prompt(buffers, rng).text.count("Only these modules") == 1
-    )
+    assert "random" in kinds[0].propose_prompt(buffers, rng).text
+    assert replace(kinds[0], allowed=("math",)).propose_prompt(buffers, rng).text.count("Only these modules") == 1
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):

@@ -64,11 +64,8 @@ def test_record_is_of_these_weights():
             record["models"][name]["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
         ), "run nbs/runs/tiny.ipynb again"
     base, clean = (record["models"][name]["scores"] for name in ("tiny", "tiny_clean"))
-    assert (
-        base["test/accuracy"] >= 0.20
-        and clean["test/accuracy"] > base["test/accuracy"]
-        and 0.55 < base["proposer/valid_rate"] < 0.80
-    )
+    assert base["test/accuracy"] >= 0.20 and clean["test/accuracy"] > base["test/accuracy"]
+    assert 0.55 < base["proposer/valid_rate"] < 0.80
 
 def test_base_answers_as_recorded(tiny):
     model, tok = tiny
@@ -92,10 +89,8 @@ def test_unknown_model_is_named():
 
 def test_markers_are_single_tokens(tokenizer):
     for marker in SPECIAL_TOKENS:
-        assert (
-            tokenizer.convert_tokens_to_ids(marker) == tokenizer(marker)["input_ids"][0]
-            and len(tokenizer(marker)["input_ids"]) == 1
-        )
+        assert tokenizer.convert_tokens_to_ids(marker) == tokenizer(marker)["input_ids"][0]
+        assert len(tokenizer(marker)["input_ids"]) == 1
     assert tokenizer.pad_token_id == 0 and tokenizer.eos_token_id == 1
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 3, 5]))
@@ -138,10 +133,8 @@ def test_runs_agree_with_the_executor():
 @pytest.mark.parametrize("split", HELD_OUT)
 def test_held_out_tasks(split):
     tasks = held_out_tasks(split)
-    assert (
-        Counter(task.task_type for task in tasks) == {"deduction": 500, "abduction": 500, "induction": 500}
-        and len({task.id for task in tasks}) == 1500
-    )
+    assert Counter(task.task_type for task in tasks) == {"deduction": 500, "abduction": 500, "induction": 500}
+    assert len({task.id for task in tasks}) == 1500
     programs = [task.given.get("program") or task.hidden["program"] for task in tasks]
     assert {bucket(program) for program in set(programs)} <= set(SPLITS[split]) and (len(set(programs)) == 500) == (
         split == "distinct")
