@@ -6,7 +6,7 @@
 __all__ = ['HIDDEN', 'RIGHT', 'TASK_TYPES', 'ZERO_PROGRAM', 'ZERO_INPUTS', 'MOST_LEVELS', 'ANSWERS', 'Environment', 'depth',
            'check_source', 'check_arguments', 'run_once', 'check_value', 'task_id', 'program_task', 'induction_task',
            'ProgramTasks', 'wrong', 'Deduction', 'Abduction', 'ErrorPrediction', 'Induction', 'task_types',
-           'zero_tasks', 'cognitive_complexity', 'complexity', 'diversity']
+           'zero_tasks', 'cognitive_complexity']
 
 # %% ../nbs/16_tasks.ipynb #c002
 import ast
@@ -469,12 +469,12 @@ ANSWERS: dict[str, Callable[[Task], list[str]]] = {  # task type -> what its sol
     "induction": _outputs}
 
 # %% ../nbs/16_tasks.ipynb #c066
-def complexity(batch: Sequence[Proposed]) -> list[float]:
+def _complexity(batch: Sequence[Proposed]) -> list[float]:
     "Cognitive complexity / 15 of each new program; an induction task brings none."
     programs = [one.task.given.get("program") if one.task else None for one in batch]
     return [(cognitive_complexity(program) or 0) / 15 if program is not None else 0.0 for program in programs]
 
-def diversity(batch: Sequence[Proposed]) -> list[float]: # in [0, 1)
+def _diversity(batch: Sequence[Proposed]) -> list[float]: # in [0, 1)
     "Surprise of each task's answers (the mean, where it has several) among all answers of its type in the batch."
     answers = [[(one.task.task_type, answer) for answer in ANSWERS[one.task.task_type](one.task)] if one.task else []
                for one in batch]
@@ -491,10 +491,10 @@ def _intrinsic(
     def term(batch):
         paid = [one.verdict.ok and one.solve_rate is not None and 0 < one.solve_rate < 1 for one in batch]
         return [min(weight * value, most) if ok else 0.0 for ok, value in zip(paid, measure(batch), strict=True)]
-    term.__name__ = measure.__name__
+    term.__name__ = measure.__name__.lstrip("_")   # what this part of a reward is called
     return term
 
 REWARDS.update({
-    "complexity": RewardSetting(terms=(_intrinsic(complexity, 5.0),)),
-    "diversity": RewardSetting(terms=(_intrinsic(diversity, 0.5),)),
+    "complexity": RewardSetting(terms=(_intrinsic(_complexity, 5.0),)),
+    "diversity": RewardSetting(terms=(_intrinsic(_diversity, 0.5),)),
 })
