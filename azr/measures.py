@@ -18,8 +18,7 @@ from radon.complexity import cc_visit_ast
 from radon.metrics import h_visit_ast
 
 from .core import Role, Rollout, Task
-from .parse import syntax_tree
-from .tasks import ANSWERS, MOST_LEVELS, cognitive_complexity, depth
+from .tasks import answers_of, cognitive_complexity, shallow_tree
 from .values import NotLiteral, parse_literal, program_hash
 
 # %% ../nbs/1b_measures.ipynb #c005
@@ -71,8 +70,8 @@ _MOST_COMPARED = 150   # nodes of a tree that is compared with another: the work
 
 def measurable(program: str, nodes: int = _MOST_NODES) -> ast.Module | None:
     "The syntax tree; None for a text that does not parse, or is too large or too deep."
-    tree = syntax_tree(program) if len(program) <= 10 * nodes else None
-    if tree is None or depth(tree) > MOST_LEVELS or sum(1 for _ in ast.walk(tree)) > nodes: return None
+    tree = shallow_tree(program) if len(program) <= 10 * nodes else None
+    if tree is None or sum(1 for _ in ast.walk(tree)) > nodes: return None
     numbers = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is int]
     endless = any(number.bit_length() > 10_000 for number in numbers)
     return None if endless else tree   # Python reads 0xff... of any length, and refuses to write it
@@ -141,10 +140,6 @@ def _known_hash(program: str) -> str | None:
     try: return program_hash(program)
     except SyntaxError: return None
 
-def _answers(task: Task) -> list[str]:
-    "What a solver of this task must find; none for a type without answers to compare."
-    return ANSWERS[task.task_type](task) if task.task_type in ANSWERS else []
-
 # %% ../nbs/1b_measures.ipynb #c021
 _OF_CODE = ("lines", "complexity", "volume", "effort", "halstead")
 _Past = namedtuple("_Past", "answers kinds programs")   # counts of earlier answers, of their types, of program hashes
@@ -158,7 +153,7 @@ def _proposal_measures(
     "The paper's measures of one step's proposals of one type."
     written = [(task, program) for task in tasks[:most] if (program := program_of(task))]
     measured = [measures for _, program in written if (measures := _code_measures(program))]
-    answers = [answer for task in tasks for answer in _answers(task)]
+    answers = [answer for task in tasks for answer in answers_of(task)]
     shown = [(program, other) for task, program in written for other in references.get(task.id, [])]
     values = {name: [measures[name] for measures in measured] for name in _OF_CODE}
     values |= {
@@ -184,7 +179,7 @@ def _proposal_metrics(
         if step in result:
             measures = _proposal_measures(members, references, past)
             result[step] |= {f"{Role.PROPOSE}/{name}/{key}": value for key, value in measures.items()}
-        answers = [answer for task in members for answer in _answers(task)]
+        answers = [answer for task in members for answer in answers_of(task)]
         past.answers.update(answers)
         past.kinds.update(map(_value_type, answers))
         past.programs.update(_known_hash(program) for task in members if (program := program_of(task)))
