@@ -28,14 +28,10 @@ def _defined(measures: dict) -> dict:
     return {name: value for name, value in measures.items() if value is not None}
 
 # %% ../nbs/31_metrics.ipynb #c012
-def _funnel(
-    rollouts: Sequence[Rollout],
-) -> dict[str, int]:             # status/<status> -> completions
+def _funnel(rollouts: Sequence[Rollout]) -> dict[str, int]:             # status/<status> -> completions
     "What became of completions: the first thing to look at when a run does not learn."
-    return {
-        f"status/{status}": count
-        for status, count in sorted(Counter(rollout.verdict.status for rollout in rollouts).items())
-    }
+    return {f"status/{status}": count
+            for status, count in sorted(Counter(rollout.verdict.status for rollout in rollouts).items())}
 
 # %% ../nbs/31_metrics.ipynb #c015
 def _slot_metrics(
@@ -44,14 +40,12 @@ def _slot_metrics(
     "What is measured of proposals and answers alike."
     # of what the policy wrote, no observations
     lengths = [r.completion.written for r in rollouts if r.completion.completion_ids]
-    return _defined(
-        {
-            "count": len(rollouts),
-            "reward": mean(r.reward for r in rollouts),
-            "completion_length": mean(lengths),
-            "cut_rate": mean(not r.completion.finished for r in rollouts),
-        }
-    ) | _funnel(rollouts)
+    return _defined({
+        "count": len(rollouts),
+        "reward": mean(r.reward for r in rollouts),
+        "completion_length": mean(lengths),
+        "cut_rate": mean(not r.completion.finished for r in rollouts),
+    }) | _funnel(rollouts)
 
 # %% ../nbs/31_metrics.ipynb #c018
 def _propose_metrics(
@@ -60,30 +54,24 @@ def _propose_metrics(
     "Validity, novelty and learnability of what was proposed."
     valid = [r for r in rollouts if r.verdict.ok or r.verdict.status == Status.DUPLICATE and r.task_id is not None]
     distinct = {r.task_id for r in valid}
-    parts = {
-        name: mean(r.reward_parts[name] for r in valid if name in r.reward_parts)
-        for name in ("learnability", "solve_rate")
-    }
-    return _defined(
-        {
-            "valid_rate": len(valid) / len(rollouts) if rollouts else None,
-            "unique_rate": len(distinct) / len(valid) if valid else None,
-            "new_rate": mean(r.verdict.ok for r in valid),
-            **parts,
-        }
-    )
+    parts = {name: mean(r.reward_parts[name] for r in valid if name in r.reward_parts)
+             for name in ("learnability", "solve_rate")}
+    return _defined({
+        "valid_rate": len(valid) / len(rollouts) if rollouts else None,
+        "unique_rate": len(distinct) / len(valid) if valid else None,
+        "new_rate": mean(r.verdict.ok for r in valid),
+        **parts,
+    })
 
 # %% ../nbs/31_metrics.ipynb #c021
 def _solve_metrics(
     rollouts: Sequence[Rollout],  # of solvers, of one task type
 ) -> dict[str, float]:
     "The share of right answers, and of really right ones where the verdict knows."
-    return _defined(
-        {
-            "accuracy": mean(r.verdict.score for r in rollouts),
-            "truth": mean(r.verdict.truth for r in rollouts if r.verdict.truth is not None),
-        }
-    )
+    return _defined({
+        "accuracy": mean(r.verdict.score for r in rollouts),
+        "truth": mean(r.verdict.truth for r in rollouts if r.verdict.truth is not None),
+    })
 
 # %% ../nbs/31_metrics.ipynb #c024
 def step_metrics(
@@ -181,8 +169,7 @@ def run_tasks(
 
 # %% ../nbs/31_metrics.ipynb #c040
 def solve_rates(
-    rollouts: Iterable[Rollout],
-) -> dict[str, list[float]]:     # task type -> p of each proposal that was attempted
+    rollouts: Iterable[Rollout]) -> dict[str, list[float]]:     # task type -> p of each proposal that was attempted
     "The solve rate of each proposed task."
     rates = {}
     for rollout in rollouts:

@@ -101,12 +101,10 @@ def _names(node) -> list[str]:
 
 def _bound(nodes) -> set[str]:
     "Every name that the program itself gives a meaning to, somewhere."
-    return {
-        name
-        for n in nodes
-        if not isinstance(n, ast.keyword) and not isinstance(getattr(n, "ctx", None), ast.Load)
-        for name in _names(n)
-    }
+    return {name
+            for n in nodes
+            if not isinstance(n, ast.keyword) and not isinstance(getattr(n, "ctx", None), ast.Load)
+            for name in _names(n)}
 
 # %% ../nbs/11_safety.ipynb #c023
 _STORABLE = ("__name__", "__slots__", "__all__", "__hash__", "__version__", "__author__", "__future__")
@@ -129,9 +127,9 @@ def _dunder_offence(node) -> str | None:
 # %% ../nbs/11_safety.ipynb #c026
 def _import_offence(node, safety, bound):
     modules = [a.name for a in node.names] if isinstance(node, ast.Import) else ["." * node.level + (node.module or "")]
-    return next((f"imports {m}" for m in modules if m.split(".")[0] not in safety.imports), None) or next(
-        (f"imports {a.name}" for a in node.names if _forbidden_attribute(a.name)), None
-    )
+    refused = [m for m in modules if m.split(".")[0] not in safety.imports]
+    refused += [a.name for a in node.names if _forbidden_attribute(a.name)]
+    return f"imports {refused[0]}" if refused else None
 
 # modules whose import does nothing but define names
 _PURE = frozenset("""array base64 binascii calendar codecs contextlib datetime difflib hashlib hmac html inspect keyword

@@ -189,12 +189,8 @@ def _infinity(reader, args, kwargs):
         raise NotLiteral("float(...) is data only as float('inf') and float('-inf')")
     return float(args[0])
 
-_CONSTRUCTORS = dict(
-    dict=_dictionary,
-    range=_range,
-    float=_infinity,
-    **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)},
-)
+_CONSTRUCTORS = dict(dict=_dictionary, range=_range, float=_infinity,
+                     **{k.__name__: _container(k) for k in (list, tuple, set, frozenset)})
 
 # %% ../nbs/10_values.ipynb #c024
 def _read(read): # a call of a reader without its arguments
@@ -211,24 +207,16 @@ def _parse(text: str, limits: Limits, around: str = "{}") -> ast.AST:
 
 def _as_json(text: str, limits: Limits) -> list | None:
     "The values of a text that is JSON but for its quotes, twenty times as fast. None: it must be read as Python."
-    if (
-        len(text) > limits.characters
-        or not text.isascii()
-        or text.count("[") + text.count("{") > limits.depth
-        or _NOT_JSON(text)
-    ):
-        return None
+    if len(text) > limits.characters or not text.isascii() or _NOT_JSON(text): return None
+    if text.count("[") + text.count("{") > limits.depth: return None
     try: return _JSON(f"[{text.replace(_QUOTE, _DOUBLE)}]")
     except (ValueError, RecursionError): return None
 
 def _no_constant(name): raise ValueError(f"{name} is JSON of some, and no Python")
 
-_QUOTE, _DOUBLE, _JSON, _NOT_JSON = (
-    "'",
-    '"',
-    json.JSONDecoder(parse_constant=_no_constant).decode,
-    re.compile(r'["\\(]|true|false|null').search,
-)
+_QUOTE, _DOUBLE = "'", '"'
+_JSON = json.JSONDecoder(parse_constant=_no_constant).decode
+_NOT_JSON = re.compile(r'["\\(]|true|false|null').search
 
 def parse_literal(text: str,                 # one literal
                   limits: Limits = Limits()):  # the value
@@ -348,13 +336,8 @@ def canonical_arguments(text: str,                 # an argument list
     return ", ".join([canonical(a, limits) for a in args] + [f"{k}={canonical(v, limits)}" for k, v in kwargs.items()])
 
 # %% ../nbs/10_values.ipynb #c047
-_TAGS = {
-    bool: "bool",
-    int: "number",
-    float: "number",
-    complex: "number",
-    **{k: k.__name__ for k in (str, bytes, range, type(None))},
-}
+_TAGS = {bool: "bool", int: "number", float: "number", complex: "number",
+         **{k: k.__name__ for k in (str, bytes, range, type(None))}}
 
 def _key(value):
     "A hashable stand-in for `value` that carries types."
@@ -377,8 +360,7 @@ class _Plain(ast.NodeTransformer):
     def generic_visit(self, node):
         super().generic_visit(node)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and _is_docstring(
-            node.body
-        ):
+            node.body):
             del node.body[0]
         if hasattr(node, "returns"): node.returns = None
         if hasattr(node, "type_params"): node.type_params = []
@@ -556,8 +538,8 @@ def _of_class(node: ast.ClassDef, known: dict): # a constructor for the reader; 
     bases = [_last_name(base) for base in node.bases]
     fields = next(filter(None, map(_field_names, node.bases)), None)
     if "NamedTuple" in bases:
-        fields = tuple(s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target,
-            ast.Name))
+        annotated = (s.target for s in node.body if isinstance(s, ast.AnnAssign))
+        fields = tuple(target.id for target in annotated if isinstance(target, ast.Name))
     if fields is not None: return _named_tuple(fields)
     mixed = "Enum" in bases or "Flag" in bases or "ReprEnum" in bases
     if _NUMBERED & set(bases) or (mixed and {"int", "str", "float"} & set(bases)): return _member

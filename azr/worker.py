@@ -27,26 +27,9 @@ from queue import SimpleQueue
 from types import CodeType, FunctionType, ModuleType
 
 from .core import Status
-from azr.safety import (
-    PROGRAM_FILE,
-    ProgramStatus,
-    Safety,
-    check_expression,
-    examined,
-    guarded_builtins,
-    is_plain,
-    prepared,
-    seal,
-)
-from azr.values import (
-    Limits,
-    NotLiteral,
-    TooLarge,
-    Unrepresentable,
-    canonical,
-    parse_arguments,
-    parse_literal,
-)
+from .safety import (PROGRAM_FILE, ProgramStatus, Safety, check_expression, examined, guarded_builtins, is_plain,
+                        prepared, seal)
+from .values import Limits, NotLiteral, TooLarge, Unrepresentable, canonical, parse_arguments, parse_literal
 
 try: import resource
 except ImportError: resource = None  # native Windows: the Executor says so
@@ -351,19 +334,10 @@ class _Runner(_Frames):
 
 # %% ../nbs/12_worker.ipynb #c033
 # text -> member, of all ends that a worker may report
-ENDINGS = {str(s): s for s in (
-    Status.OK,
-    Status.TOO_LARGE,
-    ProgramStatus.SYNTAX,
-    ProgramStatus.NO_FUNCTION,
-    ProgramStatus.BAD_ARGUMENTS,
-    ProgramStatus.UNSAFE,
-    ProgramStatus.RAISED,
-    ProgramStatus.TIMEOUT,
-    ProgramStatus.MEMORY,
-    ProgramStatus.UNREPRESENTABLE,
-    ProgramStatus.CRASHED,
-)}
+ENDINGS = {str(s): s for s in (Status.OK, Status.TOO_LARGE, ProgramStatus.SYNTAX, ProgramStatus.NO_FUNCTION,
+                               ProgramStatus.BAD_ARGUMENTS, ProgramStatus.UNSAFE, ProgramStatus.RAISED,
+                               ProgramStatus.TIMEOUT, ProgramStatus.MEMORY, ProgramStatus.UNREPRESENTABLE,
+                               ProgramStatus.CRASHED)}
 _KILLED = {
     signal.SIGPROF: ("timeout", "over its CPU time"),
     signal.SIGXCPU: ("timeout", "over its CPU time"),

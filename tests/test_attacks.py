@@ -13,13 +13,12 @@ import pytest
 
 from conftest import ROOT
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor
+from azr.executor import _ISOLATIONS, Call, Executor
 from azr.safety import ProgramStatus, check_expression, check_program
 
 OK, TOO_LARGE = Status.OK, Status.TOO_LARGE
 UNSAFE, RAISED, TIMEOUT, MEMORY, CRASHED, SYNTAX, UNREPRESENTABLE = (
-    ProgramStatus[name] for name in "UNSAFE RAISED TIMEOUT MEMORY CRASHED SYNTAX UNREPRESENTABLE".split()
-)
+    ProgramStatus[name] for name in "UNSAFE RAISED TIMEOUT MEMORY CRASHED SYNTAX UNREPRESENTABLE".split())
 SETTINGS = dict(workers=2, timeout=.3, memory_mb=128)
 
 # ---- the tools of this page
@@ -34,7 +33,7 @@ def open_door(hook: bool = True, **settings) -> Executor:
 def jail_starts() -> bool:
     command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
     return (
-        "jail" in ISOLATIONS
+        "jail" in _ISOLATIONS
         and bool(shutil.which("bwrap"))
         and subprocess.run(command, capture_output=True).returncode == 0
     )
@@ -94,10 +93,8 @@ def meet(executor: Executor, attacks: dict[str, Call], **kwargs) -> dict[str, Me
     for n, call in enumerate(attacks.values(), 1): calls += [call, honest(n)[0]]; right += [None, honest(n)[1]]
     outcomes = executor.run(calls, **kwargs)
     assert executor.run([honest(7)[0]])[0].value == honest(7)[1]  # usable afterwards
-    return {
-        name: Met(outcomes[2 * n + 1], [(outcomes[m], right[m]) for m in (2 * n, 2 * n + 2)])
-        for n, name in enumerate(attacks)
-    }
+    return {name: Met(outcomes[2 * n + 1], [(outcomes[m], right[m]) for m in (2 * n, 2 * n + 2)])
+            for n, name in enumerate(attacks)}
 
 def source(text: str) -> str: return textwrap.dedent(text).strip() + "\n"
 
@@ -121,14 +118,10 @@ REACHED = source("""
     """)
 WAYS_OUT = {
     # walking from object to object
-    "subclasses": (
-        "def f(x): return next(c for c in ().__class__.__base__.__subclasses__() if c.__name__ == "
-        "'_wrap_close').__init__.__globals__['getpid']()"
-    ),
-    "mro": (
-        "def f(x): return next(c for c in x.__class__.__mro__[-1].__subclasses__() if c.__name__ == "
-        "'_wrap_close').__init__.__globals__['getpid']()"
-    ),
+    "subclasses": ("def f(x): return next(c for c in ().__class__.__base__.__subclasses__() if c.__name__ == "
+                   "'_wrap_close').__init__.__globals__['getpid']()"),
+    "mro": ("def f(x): return next(c for c in x.__class__.__mro__[-1].__subclasses__() if c.__name__ == "
+            "'_wrap_close').__init__.__globals__['getpid']()"),
     "reduce_ex": "def f(x): return globals_of(object().__reduce_ex__(2)[0].__globals__)",
     "function globals": "def f(x): return globals_of(f.__globals__)",
     "function builtins": "def f(x): return builtins_of(f.__builtins__)",
@@ -141,8 +134,7 @@ def f(x): return re.compile.__globals__['enum'].sys.modules['os'].getpid()""",
     "object.__getattribute__": f"def f(x): return globals_of(object.__getattribute__(f, '__globals__'))",
     "type.__getattribute__": (
         "def f(x): return next(c for c in type.__getattribute__(object, '__subclasses__')() if c.__name__ == "
-        "'_wrap_close').__init__.__globals__['getpid']()"
-    ),
+        "'_wrap_close').__init__.__globals__['getpid']()"),
     "super": f"""\
 class A:
     def m(self): return super().__getattribute__('m')
@@ -415,10 +407,8 @@ def f(x): return A.path.os.getpid()""",
     "vars by another name": "def f(x, v=vars): return globals_of(v(object)['__getattribute__'](f, '__glo' + 'bals__'))",
     "__dict__ by getattr": """\
 def f(x): return globals_of(getattr(object, '__dict__')['__getattribute__'](f, '__glo' + 'bals__'))""",
-    "__dict__ of type": (
-        "def f(x): return next(c for c in type.__dict__['__subclasses__'](object) if c.__name__ == "
-        "'_wrap_close').__init__.__globals__['getpid']()"
-    ),
+    "__dict__ of type": ("def f(x): return next(c for c in type.__dict__['__subclasses__'](object) if c.__name__ == "
+                         "'_wrap_close').__init__.__globals__['getpid']()"),
     "__dict__ of a class of functions": "def f(x): return globals_of(type(f).__dict__['__globals__'].__get__(f))",
     "__dict__ behind an alias": """\
 G = type('G', (type(list[int]),), {})
@@ -748,10 +738,8 @@ def f(x):
     "a frame by generator": """\
 def g(): yield
 def f(x): return [t for n in range(8) if (t := read('{0.gi_frame' + '.f_back' * n + '.f_locals}', g()))]""",
-    "the environment": (
-        "def f(x): return [read('{0.__builtins__[getattr].__globals__[os].environ}', f), "
-        "read('{0.__globals__[__builtins__][getattr].__globals__[sys].argv}', f)]"
-    ),
+    "the environment": ("def f(x): return [read('{0.__builtins__[getattr].__globals__[os].environ}', f), "
+                        "read('{0.__globals__[__builtins__][getattr].__globals__[sys].argv}', f)]"),
     "what the last program left": """\
 def f(x): return read('{0.__builtins__[getattr].__globals__[sys].modules[program].__dict__}', f)""",
 }
@@ -770,11 +758,8 @@ def test_format_strings_see_no_other_call(isolation):
 # ---- cross-talk: what one program does to another. (what it does, what the other looks at, what it must see)
 
 LEFT_BEHIND = {
-    "library constant": (
-        "import string\nstring.digits = 'x'\ndef f(x): return 1",
-        "import string\ndef f(x): return string.digits",
-        "'0123456789'",
-    ),
+    "library constant": ("import string\nstring.digits = 'x'\ndef f(x): return 1",
+                         "import string\ndef f(x): return string.digits", "'0123456789'"),
     "library function": ("""\
 import json
 json.dumps = lambda *a: 'x'
@@ -882,11 +867,8 @@ def f(x): return 1""", "import copy\ndef f(x): return copy.copy({1})", "{1}"),
 import builtins
 builtins.sum = lambda x: 7
 def f(x): return 1""", "def f(x): return sum([1])", "1"),
-    "modules": (
-        "import sys\nsys.modules['math'] = None\ndef f(x): return 1",
-        "import math\ndef f(x): return math.floor(1.5)",
-        "1",
-    ),
+    "modules": ("import sys\nsys.modules['math'] = None\ndef f(x): return 1",
+                "import math\ndef f(x): return math.floor(1.5)", "1"),
     "recursion limit": ("import sys\nsys.setrecursionlimit(120)\ndef f(x): return 1", """\
 def g(n): return n and 1 + g(n - 1)
 def f(x): return g(500)""", "500"),
@@ -932,8 +914,7 @@ def bare_pairs():
 
 def alternate(executor: Executor, dirty: str, probe: str, times: int = 4):
     return executor.run(
-        [Call(probe, "1")] + [call for _ in range(times) for call in (Call(dirty, "1"), Call(probe, "1"))]
-    )
+        [Call(probe, "1")] + [call for _ in range(times) for call in (Call(dirty, "1"), Call(probe, "1"))])
 
 @pytest.fixture(scope="module", params=BOTH)
 def guarded(request):
@@ -1224,8 +1205,7 @@ SOME = list(LIMITS)[::3]  # a jail has the same limits, so a third of them is en
 
 @pytest.mark.parametrize(
     "isolation, name",
-    [("process", name) for name in LIMITS] + [pytest.param("jail", name, marks=NO_JAIL) for name in SOME],
-)
+    [("process", name) for name in LIMITS] + [pytest.param("jail", name, marks=NO_JAIL) for name in SOME])
 def test_limits_hold(limited, isolation, name):
     one = limited(isolation, LIMITS if isolation == "process" else SOME)[name]
     one.stopped(*LIMITS[name][1:])
@@ -1307,11 +1287,9 @@ def places(tmp_path_factory):
         yield root
 
 def state(root: str) -> dict:
-    return {
-        path: (os.lstat(path).st_mode, os.lstat(path).st_size)
-        for folder, folders, files in os.walk(root)
-        for path in [folder, *(os.path.join(folder, name) for name in folders + files)]
-    }
+    return {path: (os.lstat(path).st_mode, os.lstat(path).st_size)
+            for folder, folders, files in os.walk(root)
+            for path in [folder, *(os.path.join(folder, name) for name in folders + files)]}
 
 def at(place: str, name: str) -> str: return f"PLACE = {os.path.join(place, name)!r}\n{GOT_OS}{REACHES[name]}"
 
@@ -1393,7 +1371,7 @@ def inside(tmp_path_factory):
             python = [
                 os.path.realpath(getattr(sys, "_base_executable", sys.executable)), "-P", "-s", "-S", "-c", INSIDE
             ]
-            yield results(python, JAILED), results(ISOLATIONS["jail"](python), JAILED | ROOTS)
+            yield results(python, JAILED), results(_ISOLATIONS["jail"](python), JAILED | ROOTS)
     finally: ctypes.CDLL(None).shmctl(shared, 0, None)
 
 @NO_JAIL
@@ -1443,10 +1421,8 @@ PROTOCOL = {
     )
     for name, frame in FRAMES.items()
 }
-PROTOCOL |= {
-    f"frame and end, {name}": WRITE.format(frame=repr(FRAMES[name] + b"\n"), end="os._exit(0)")
-    for name in ("honest", "empty", "of another call", "ready", "no time")
-}
+PROTOCOL |= {f"frame and end, {name}": WRITE.format(frame=repr(FRAMES[name] + b"\n"), end="os._exit(0)")
+             for name in ("honest", "empty", "of another call", "ready", "no time")}
 PROTOCOL |= {
     "exit": GOT_OS + "def f(x): os._exit(0)", "exit, as if killed": GOT_OS + "def f(x): os._exit(137)",
     "abort": GOT_OS + "def f(x): os.abort()", "exit while defining": GOT_OS + "os._exit(0)\ndef f(x): return x",

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from azr.benchmarks import (
-    BENCHMARKS, HUMANEVAL_STOP, MATHS_STOP, Unavailable, _ask_worker, _Check, _cut, _evalplus_passes, _live_passes,
+    BENCHMARKS, _HUMANEVAL_STOP, _MATHS_STOP, Unavailable, _ask_worker, _Check, _cut, _evalplus_passes, _live_passes,
     _LiveTest, _longest_code, _read_program, _run_checks, _same_print, _value_like, _WIDE_EXECUTOR, _worker_said)
 from azr.core import Status
 from azr.executor import Executor, Outcome, _jail_trouble
@@ -177,7 +177,7 @@ def test_what_follows_a_bare_continuation_changes_nothing(after):
     row = row_of("following", "    return x + 1\n", [[1], [5]], "HumanEval/999")
     row |= {"prompt": "\ndef following(x):\n    \"\"\"The next number.\"\"\"\n"}
     asked = BENCHMARKS["humaneval"].ask(row, "plain")
-    assert asked.stop == HUMANEVAL_STOP and asked.text.startswith("def following")
+    assert asked.stop == _HUMANEVAL_STOP and asked.text.startswith("def following")
     bodies = ("    return x + 1\n", "    return x + 2\n", "\tif x:\n\t\treturn x + 1\n")
     with BENCHMARKS["humaneval"].judging() as executor:
         verdicts = BENCHMARKS["humaneval"].judge([(row, body + after) for body in bodies], "plain", executor)
@@ -188,7 +188,7 @@ def test_what_follows_a_bare_continuation_changes_nothing(after):
                                    "\n\nQuestion: 6 + 7? Answer: \\boxed{13}", "\n\nProblem 2. \\boxed{13}"])
 def test_an_invented_next_problem_is_not_read(after):
     asked = BENCHMARKS["math500"].ask({"id": "0", "problem": "What is 6 times 7?"}, "plain")
-    assert asked.stop == MATHS_STOP and _cut(" \\boxed{42}" + after, asked.stop).strip() == "\\boxed{42}"
+    assert asked.stop == _MATHS_STOP and _cut(" \\boxed{42}" + after, asked.stop).strip() == "\\boxed{42}"
     pytest.importorskip("math_verify")
     said = (("42", " \\boxed{42}."), ("13", " \\boxed{42}."), ("42", " It is 42."))
     rows = [({"answer": gold}, text + after) for gold, text in said]
@@ -208,9 +208,8 @@ def test_the_longest_code_is_found_in_bounded_time():
 
 
 def test_lines_are_compared_one_by_one():
-    assert (
-        _same_print(" 1.0 \nYes\n", "1\nYes") and not _same_print("1\n\n2", "1\n2") and not _same_print("nan", "nan ok")
-    )
+    assert _same_print(" 1.0 \nYes\n", "1\nYes") and not _same_print("1\n\n2", "1\n2")
+    assert not _same_print("nan", "nan ok")
 
 
 # ---- the jail without the policy

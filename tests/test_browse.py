@@ -12,40 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pages import papermill
 
-from azr.browse import (
-    View,
-    browser,
-    _entries,
-    _entry_view,
-    main,
-    open_run,
-    _recorded_slots,
-    _rollouts_of,
-    run_view,
-    _slot_view,
-    views,
-    _visible,
-)
+from azr.browse import (View, browser, _entries, _entry_view, _main, open_run, _recorded_slots, _rollouts_of, run_view,
+                        _slot_view, views, _visible)
 from conftest import ROOT
 
 SAMPLE = ROOT / "data" / "browse" / "demo-s0"
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</pre></code></div><img src=x onerror=alert(1)>",
-    "\x1b[31mred\x1b[2J",
-    "\u202edesrever\u2066x\u2069\u200f",
-    "a\x00b\x07\x7f\x9b",
-    "x" * 200_000,
-    "\n" * 50_000,
-    "\ud800 \udfff",
-    "$\\href{javascript:alert(1)}{x}$ \\(x\\) $$y$$",
-    "'\"><svg/onload=alert(1)>",
-    "&lt;b&gt; &#60;script&#62;",
-    "]]><!-- -->",
-    "\u2028\u2029\x85\r\r\n",
-    "\U000e0041\ufeff\u200b",
-    "<style>*{display:none}</style>",
-]
+HOSTILE = ["<script>alert(1)</script>", "</pre></code></div><img src=x onerror=alert(1)>", "\x1b[31mred\x1b[2J",
+           "\u202edesrever\u2066x\u2069\u200f", "a\x00b\x07\x7f\x9b", "x" * 200_000, "\n" * 50_000, "\ud800 \udfff",
+           "$\\href{javascript:alert(1)}{x}$ \\(x\\) $$y$$", "'\"><svg/onload=alert(1)>", "&lt;b&gt; &#60;script&#62;",
+           "]]><!-- -->", "\u2028\u2029\x85\r\r\n", "\U000e0041\ufeff\u200b", "<style>*{display:none}</style>"]
 ALLOWED = {"style", "div", "h4", "p", "table", "tr", "th", "td", "pre", "code", "details", "summary"}
 
 
@@ -84,15 +59,8 @@ def check(view, *texts):
 def rollout(role, text, task_id="t1", kind="deduction", **changes):
     "One line of a rollouts file."
     made = {
-        "prompt": {
-            "task_type": kind,
-            "role": role,
-            "text": text,
-            "messages": [],
-            "references": [text[:50]],
-            "task_id": None,
-            "context": {},
-        },
+        "prompt": {"task_type": kind, "role": role, "text": text, "messages": [], "references": [text[:50]],
+                   "task_id": None, "context": {}},
         "completion": {"text": text, "finished": True},
         "verdict": {"status": "ok", "score": 1.0, "truth": None, "detail": text, "seconds": 0.0},
         "reward": 0.5,
@@ -113,8 +81,7 @@ def write_run(folder, *members, style="terse"):
     (folder / "params.yaml").write_text(f"config: {{style: {style}, model: tiny}}\n")
     (folder / "metrics.jsonl").write_text('{"step": 0}\n{"step": 1, "propose/deduction/valid_rate": 0.5}\n')
     (folder / "rollouts.jsonl.gz").write_bytes(
-        b"".join(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()) for lines in members)
-    )
+        b"".join(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()) for lines in members))
     return open_run(folder)
 
 
@@ -135,12 +102,8 @@ def every_view(run):
 def test_hostile_text_stays_in_its_box(tmp_path, text):
     run = write_run(
         tmp_path / text[:0],
-        [
-            rollout("propose", text),
-            rollout("solve", text),
-            rollout("propose", text, None, "induction"),
-            rollout("propose", text, "t2", text[:60]),
-        ],
+        [rollout("propose", text), rollout("solve", text), rollout("propose", text, None, "induction"),
+         rollout("propose", text, "t2", text[:60])],
     )
     for view in every_view(run): check(view, text)
     check(View(text, {text: text}, {text: text}, (text,), ((text,),), {text: text}, (text,)))
@@ -154,13 +117,10 @@ def test_any_text_is_visible_and_stays_in_its_box(text):
 
 def test_what_is_harmless_stays_as_it_is():
     assert _visible("def f(x):\n\treturn 'é 漢字 🙂'") == "def f(x):\n\treturn 'é 漢字 🙂'"
-    assert (
-        _visible("\u202ea\x00") == "\\u202ea\\x00"
-        and _visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
-    )
+    assert _visible("\u202ea\x00") == "\\u202ea\\x00"
+    assert _visible("x" * 5000, 10) == "x" * 10 + " ... [4,990 more characters]"
     assert "1 &lt; 2" in View("t", texts={"p": "1 < 2"})._repr_html_() and "1 < 2" in repr(
-        View("t", texts={"p": "1 < 2"})
-    )
+        View("t", texts={"p": "1 < 2"}))
 
 
 # ---- what belongs together
@@ -176,11 +136,8 @@ def test_the_sample_reads_as_it_was_played():
             rate = sum(r["verdict"]["status"] == "ok" for r in entry.attempts) / 8
             assert rate == entry.proposal["reward_parts"]["solve_rate"]
     view = _entry_view(run, 60, "propose", "deduction", 1)
-    assert (
-        view.texts["program (given)"].startswith("def f(x):")
-        and "output (hidden from the solver)" in view.texts
-        and len(view.rows) == 8
-    )
+    assert view.texts["program (given)"].startswith("def f(x):")
+    assert "output (hidden from the solver)" in view.texts and len(view.rows) == 8
     assert any(title.startswith("reference") for title in view.folded)
 
 
@@ -189,18 +146,14 @@ def test_both_roles_show_the_same_group():
     rollouts = _rollouts_of(run, 120)
     for entry in _entries(rollouts, "solve", "abduction"):
         assert entry.proposal["task_id"] == entry.task_id and entry.attempts in [
-            e.attempts for e in _entries(rollouts, "propose", "abduction")
-        ]
+            e.attempts for e in _entries(rollouts, "propose", "abduction")]
 
 
 def test_attempts_that_only_measured_are_told_apart(tmp_path):
     run = write_run(
         tmp_path,
-        [
-            rollout("propose", "def f(x):\n    return x<in>1"),
-            rollout("solve", "1"),
-            {**rollout("solve", "2"), "use": "estimate"},
-        ],
+        [rollout("propose", "def f(x):\n    return x<in>1"), rollout("solve", "1"),
+         {**rollout("solve", "2"), "use": "estimate"}],
     )
     view = _entry_view(run, 1, "propose", "deduction")
     assert [row[-1] for row in view.rows] == ["yes", "no"] and view.texts == {
@@ -280,11 +233,9 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 def test_a_wrong_choice_names_the_right_ones():
     run = open_run(SAMPLE)
-    for choice, said in (
-        ({"step": 7}, "step 7 is not recorded: choose one of 1, 60, 120"),
-        ({"task_type": "bug"}, "no propose/bug: it has propose/abduction"),
-        ({"number": 9}, "no number 9: it has 1 to 4"),
-    ):
+    for choice, said in (({"step": 7}, "step 7 is not recorded: choose one of 1, 60, 120"),
+                         ({"task_type": "bug"}, "no propose/bug: it has propose/abduction"),
+                         ({"number": 9}, "no number 9: it has 1 to 4")):
         with pytest.raises(ValueError, match=said): views(run, **choice)
 
 
@@ -294,20 +245,13 @@ def test_another_version_and_another_recipe(tmp_path):
     old["rollout"]["mood"] = "good"
     run = write_run(tmp_path / "old", [old])
     notes = _slot_view(run, 1, "propose", "deduction").notes
-    assert notes == (
-        "the rollouts have no policy, reward_parts, weight: they were written by another version",
-        "the rollouts have fields that are not shown: mood: they were written by another version",
-    )
+    assert notes == ("the rollouts have no policy, reward_parts, weight: they were written by another version",
+                     "the rollouts have fields that are not shown: mood: they were written by another version")
     check(_entry_view(run, 1, "propose", "deduction"))
-    other = write_run(
-        tmp_path / "other",
-        [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")],
-        style="mine",
-    )
-    assert (
-        _entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
-        and _entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
-    )
+    members = [rollout("propose", "--- a.py", "b", "bug"), rollout("solve", "+++ a.py", "b", "bug")]
+    other = write_run(tmp_path / "other", members, style="mine")
+    assert _entry_view(other, 1, "propose", "bug").texts == {"completion": "--- a.py"}
+    assert _entry_view(other, 1, "solve", "bug").rows[0][0] == "+++ a.py"
 
 
 JUNK = [None, 0, -1.5, "", "text", [], {}, [1, [2]], {"a": {"b": None}}, True, float("inf")]
@@ -324,17 +268,11 @@ def mutated(value, rng):
 def test_records_of_any_shape_are_survived(tmp_path):
     rng = random.Random(1)
     for _ in range(25):
+        lines = [rollout("propose", "def f(x):\n    return x<in>1"), rollout("solve", "1"),
+                 rollout("propose", "'a'<in>'b'", "t2", "induction")]
         lines = [
-            rollout("propose", "def f(x):\n    return x<in>1"),
-            rollout("solve", "1"),
-            rollout("propose", "'a'<in>'b'", "t2", "induction"),
-        ]
-        lines = [
-            {
-                "step": 1,
-                "use": "trained",
-                "rollout": mutated(line["rollout"], rng) if rng.random() < 0.7 else line["rollout"],
-            }
+            {"step": 1, "use": "trained",
+             "rollout": mutated(line["rollout"], rng) if rng.random() < 0.7 else line["rollout"]}
             for line in lines * 4
         ]
         for view in every_view(write_run(tmp_path, lines)): check(view)
@@ -368,18 +306,15 @@ def test_no_menus_without_rollouts_or_widgets(tmp_path, monkeypatch):
 
 
 def test_the_terminal_says_the_same(capsys, tmp_path):
-    assert main([str(SAMPLE), "--step", "1", "--role", "solve", "--type", "induction"]) == 0
+    assert _main([str(SAMPLE), "--step", "1", "--role", "solve", "--type", "induction"]) == 0
     assert repr(_entry_view(open_run(SAMPLE), 1, "solve", "induction")) in capsys.readouterr().out
-    assert main([str(tmp_path)]) == 2 and capsys.readouterr().err.startswith("azr.browse: ")
+    assert _main([str(tmp_path)]) == 2 and capsys.readouterr().err.startswith("azr.browse: ")
 
 
 def test_the_notebook_opens_a_run(tmp_path):
     subprocess.run(
         papermill(ROOT / "nbs/runs/browse.ipynb", tmp_path / "out.ipynb", "-p", "step", "7", "-p", "role", "solve"),
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-    )
+        check=True, capture_output=True, cwd=ROOT)
     text = (tmp_path / "out.ipynb").read_text()
     assert "step 7 is not recorded; recorded are: 1, 60, 120" in text and "step 120, solve, deduction, 1 of" in text
 
@@ -387,8 +322,5 @@ def test_the_notebook_opens_a_run(tmp_path):
 def test_no_value_of_a_damaged_record_becomes_markup():
     evil = "<img src=x onerror=alert(1)>"
     view = View("t", {"a": [evil], "b": {evil: 1}, "c": 1.5}, columns=("d",), rows=(([evil],), (3,)))
-    assert (
-        "<img" not in view._repr_html_()
-        and "&lt;img" in view._repr_html_()
-        and "<td class='number'>1.500</td>" in view._repr_html_()
-    )
+    assert "<img" not in view._repr_html_() and "&lt;img" in view._repr_html_()
+    assert "<td class='number'>1.500</td>" in view._repr_html_()

@@ -7,7 +7,7 @@ import sys
 import pytest
 from pages import papermill
 
-from azr.contamination import answered_programs, _benchmark_programs, equal_rows, local_benchmarks, overlap, overlaps
+from azr.contamination import answered_programs, _benchmark_programs, equal_rows, local_benchmarks, _overlap, overlaps
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.azr import overlap_record
 from azr.settings import config
@@ -20,32 +20,24 @@ EXAM = {
     "c": "def f(x, y):\n    while y:\n        x, y = y, x % y\n    return x",
 }
 RESPELT = (
-    "def f(xs: list) -> int:\n    '''Twice the sum.'''\n    t=0\n    for x in xs: t += (x*2)   # twice\n    return t"
-)
+    "def f(xs: list) -> int:\n    '''Twice the sum.'''\n    t=0\n    for x in xs: t += (x*2)   # twice\n    return t")
 UNRELATED = "def f(s):\n    return {c: s.count(c) for c in set(s)}"
 
 
 def test_controls():
-    found = {
-        name: overlap([program], EXAM.values())
-        for name, program in (("copy", EXAM["a"]), ("respelt", RESPELT), ("unrelated", UNRELATED))
-    }
+    found = {name: _overlap([program], EXAM.values())
+             for name, program in (("copy", EXAM["a"]), ("respelt", RESPELT), ("unrelated", UNRELATED))}
     assert [one["equal"] for one in found.values()] == [1, 1, 0] and found["copy"]["ngram_share"] == found["respelt"][
-        "ngram_share"
-    ] == pytest.approx(1 / 3, abs=0.05)
-    assert (
-        found["unrelated"]["ngram_share"] < 0.1
-        and found["unrelated"]["mostly_seen"] == 0
-        and found["copy"]["mostly_seen"] == 1
-    )
+        "ngram_share"] == pytest.approx(1 / 3, abs=0.05)
+    assert found["unrelated"]["ngram_share"] < 0.1 and found["unrelated"]["mostly_seen"] == 0
+    assert found["copy"]["mostly_seen"] == 1
     assert equal_rows([RESPELT, UNRELATED], EXAM) == {"a": RESPELT}
     assert (
-        overlap([EXAM["a"].replace("* 2", "* 3")], EXAM.values())["equal"] == 0
-    )  # another constant is another program
+        _overlap([EXAM["a"].replace("* 2", "* 3")], EXAM.values())["equal"] == 0)  # another constant is another program
 
 
 def test_a_part_is_found_by_ngrams_alone():
-    found = overlap([EXAM["c"].replace("x % y", "x - y")], [EXAM["c"]])
+    found = _overlap([EXAM["c"].replace("x % y", "x - y")], [EXAM["c"]])
     assert found["equal"] == 0 and .5 < found["ngram_share"] < 1 and found["mostly_seen"] == 1
 
 
@@ -53,7 +45,7 @@ def test_each_question_counts():
     found = overlaps([EXAM["a"]], {"one": [EXAM["a"]] * 3 + [EXAM["b"]], "none": []})
     assert found["one"]["asked"] == 4 and found["one"]["equal"] == 3 and found["one"]["equal_share"] == .75
     assert found["none"]["equal_share"] is None and found["none"]["ngram_share"] is None
-    assert overlap([], EXAM.values())["ngram_share"] == 0
+    assert _overlap([], EXAM.values())["ngram_share"] == 0
 
 
 def test_overlap_sees_through_spelling():
@@ -64,25 +56,17 @@ def test_overlap_sees_through_spelling():
         "def f(xs):\n    t = 0\n    for x in xs:\n        t += x\n    return t",
     ]
     respelt = "def f(numbers):\n    'sum'\n    total = 0\n    for n in numbers: total += n\n    return total"
-    found = overlap([respelt], programs, 4)
+    found = _overlap([respelt], programs, 4)
     assert found["equal"] == 1 and found["equal_share"] == 1 / 4 and 1 / 4 <= found["ngram_share"] < 1
-    assert overlap(programs, programs, 4)["equal_share"] == 1 == overlap(programs, programs, 4)["ngram_share"]
+    assert _overlap(programs, programs, 4)["equal_share"] == 1 == _overlap(programs, programs, 4)["ngram_share"]
 
 
 def test_no_hash_seed_changes_a_digit():
-    program = (
-        "from azr.contamination import overlap\n"
-        f"print(overlap([{RESPELT!r}, {UNRELATED!r}], {list(EXAM.values())!r}, 4))"
-    )
+    program = ("from azr.contamination import _overlap\n"
+               f"print(_overlap([{RESPELT!r}, {UNRELATED!r}], {list(EXAM.values())!r}, 4))")
     said = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            check=True,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "PATH": ""},
-        ).stdout
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT,
+                       env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "PATH": ""}).stdout
         for seed in "12"
     }
     assert len(said) == 1
@@ -91,27 +75,22 @@ def test_no_hash_seed_changes_a_digit():
 # ---- benchmarks
 
 def test_programs_of_benchmarks_are_called_f(tmp_path):
-    rows = [
-        {
-            "task_id": "HumanEval/0",
-            "prompt": "import math\n\ndef area(f):\n    '''Of a circle.'''\n",
-            "canonical_solution": "    return math.pi * f * f\n",
-        }
-    ]
+    rows = [{
+        "task_id": "HumanEval/0",
+        "prompt": "import math\n\ndef area(f):\n    '''Of a circle.'''\n",
+        "canonical_solution": "    return math.pi * f * f\n",
+    }]
     (tmp_path / "HumanEvalPlus-v0.1.10.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rows = [
-        {
-            "task_id": "Mbpp/1",
-            "prompt": "\"\"\"\nWrite a function.\n\"\"\"",
-            "canonical_solution": "\ndef add_all(f):\n  return sum(f)\n",
-        }
-    ]
+    rows = [{
+        "task_id": "Mbpp/1",
+        "prompt": "\"\"\"\nWrite a function.\n\"\"\"",
+        "canonical_solution": "\ndef add_all(f):\n  return sum(f)\n",
+    }]
     (tmp_path / "MbppPlus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found, skipped = local_benchmarks(tmp_path)
     assert equal_rows(["def f(xs): return sum(xs)"], found["MBPP+"]) == {"Mbpp/1": "def f(xs): return sum(xs)"}
     assert list(equal_rows(["import math\ndef f(r):\n    return math.pi * r * r"], found["HumanEval+"])) == [
-        "HumanEval/0"
-    ]
+        "HumanEval/0"]
     assert list(skipped) == ["CRUXEval"] and "AZR_DATA" in skipped["CRUXEval"]
     assert local_benchmarks(None)[0] == {} and set(local_benchmarks(None)[1]) == {"CRUXEval", "MBPP+", "HumanEval+"}
 
@@ -145,19 +124,14 @@ def test_a_planted_exam_shows_in_the_summary():
     settings = config("demo", test_tasks=10, evaluate_tasks=10)
     exam = held_out_tasks("test", 500, ("deduction",))[:10]
     answers = [
-        Rollout(
-            Prompt("induction", Role.SOLVE, "..."),
-            Completion(task.given["program"].replace("x", "value")),
-            Verdict(Status.WRONG),
-        )
+        Rollout(Prompt("induction", Role.SOLVE, "..."), Completion(task.given["program"].replace("x", "value")),
+                Verdict(Status.WRONG))
         for task in exam[:4]
     ]
     harmless = Task("deduction", {"program": UNRELATED, "input": "'a'"}, {"output": "{'a': 1}"}, "u")
     clean, leaked = overlap_record([harmless], [], settings), overlap_record([*exam, harmless], answers, settings)
-    assert (
-        clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"]
-        and leaked["proposals"]["test"]["equal"] == 10
-    )
+    assert clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"]
+    assert leaked["proposals"]["test"]["equal"] == 10
     asked = [task.given["program"] for task in exam]
     assert leaked["answers"]["test"]["equal"] == sum(program in asked[:4] for program in asked)
     assert leaked["proposals"]["test"]["asked"] == 10 and set(leaked["skipped"]) == {"CRUXEval", "MBPP+", "HumanEval+"}
@@ -167,13 +141,8 @@ def test_answers_that_are_no_programs_do_not_count():
     def answer(text, kind="induction", role=Role.SOLVE, status=Status.OK):
         return Rollout(Prompt(kind, role, "..."), Completion(text), Verdict(status))
 
-    rollouts = [
-        answer(EXAM["a"]),
-        answer("1<in>2"),
-        answer(EXAM["b"], "abduction"),
-        answer(EXAM["b"], role=Role.PROPOSE),
-        answer(EXAM["c"], status=Status.WRONG),
-    ]
+    rollouts = [answer(EXAM["a"]), answer("1<in>2"), answer(EXAM["b"], "abduction"),
+                answer(EXAM["b"], role=Role.PROPOSE), answer(EXAM["c"], status=Status.WRONG)]
     assert answered_programs(rollouts, "terse") == {EXAM["a"], EXAM["c"]} and answered_programs(
         rollouts, "terse", right=True
     ) == {EXAM["a"]}
@@ -183,11 +152,8 @@ def test_committed_records_hold_counts_and_names_only():
     for name in ("demo", "azr_seeds"):
         path = ROOT / "data" / "contamination" / f"{name}.json"
         found = json.loads(path.read_text())
-        assert (
-            path.stat().st_size < 30_000
-            and "def " not in path.read_text()
-            and {"CRUXEval", "MBPP+", "test"} <= set(next(iter(found["overlap"]["proposals"].values())))
-        )
+        assert path.stat().st_size < 30_000 and "def " not in path.read_text()
+        assert {"CRUXEval", "MBPP+", "test"} <= set(next(iter(found["overlap"]["proposals"].values())))
     assert all(
         sets[split]["equal"] == 0
         for sets in json.loads((ROOT / "data/contamination/demo.json").read_text())["overlap"]["proposals"].values()
@@ -199,30 +165,17 @@ def test_committed_records_hold_counts_and_names_only():
 def test_the_notebook_finds_what_is_planted(tmp_path):
     exam = held_out_tasks("test", 500, ("deduction",))[:3]
     (tmp_path / "mine.jsonl").write_text(
-        "".join(json.dumps({"program": program}) + "\n" for program in (exam[0].given["program"], RESPELT))
-    )
+        "".join(json.dumps({"program": program}) + "\n" for program in (exam[0].given["program"], RESPELT)))
     (tmp_path / "cruxeval.jsonl").write_text(json.dumps({"id": "planted", "code": EXAM["a"]}) + "\n")
     subprocess.run(
-        papermill(
-            ROOT / "nbs/runs/contamination.ipynb",
-            tmp_path / "out.ipynb",
-            "-p",
-            "programs",
-            str(tmp_path / "mine.jsonl"),
-            "-p",
-            "data",
-            str(tmp_path),
-            "-p",
-            "record",
-            str(tmp_path / "found.json"),
-        ),
+        papermill(ROOT / "nbs/runs/contamination.ipynb", tmp_path / "out.ipynb", "-p", "programs",
+                  str(tmp_path / "mine.jsonl"), "-p", "data", str(tmp_path), "-p", "record",
+                  str(tmp_path / "found.json")),
         check=True,
         capture_output=True,
         cwd=ROOT,
     )
     found = json.loads((tmp_path / "found.json").read_text())
-    assert (
-        found["overlap"]["proposals"]["mine"]["test"]["equal"] >= 1
-        and found["equal_rows"]["proposals"]["CRUXEval"] == ["planted"]
-        and found["skipped"] == ["HumanEval+", "MBPP+"]
-    )
+    assert found["overlap"]["proposals"]["mine"]["test"]["equal"] >= 1
+    assert found["equal_rows"]["proposals"]["CRUXEval"] == ["planted"]
+    assert found["skipped"] == ["HumanEval+", "MBPP+"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from azr.core import Status
-from azr.executor import ISOLATIONS, Call, Executor, _jail_trouble, _warn_without_jail
+from azr.executor import _ISOLATIONS, Call, Executor, _jail_trouble, _warn_without_jail
 from azr.safety import ProgramStatus, Safety, check_expression, check_program
 from azr.values import equal, parse_literal
 
@@ -100,19 +100,12 @@ def test_the_safety_rule_lets_ordinary_programs_pass(program): assert check_prog
 
 def test_check_program_names_each_failure():
     for program, status in [
-        ("def f(:", ProgramStatus.SYNTAX),
-        ("return 1", ProgramStatus.SYNTAX),
-        ("def f(x):\n    nonlocal y", ProgramStatus.SYNTAX),
-        ("x = " + "(" * 500, ProgramStatus.SYNTAX),
-        ("x = " + "-" * 15_000 + "1", ProgramStatus.SYNTAX),
-        ("\0", ProgramStatus.SYNTAX),
-        ("\ud800", ProgramStatus.SYNTAX),
-        ("def g(x): pass", ProgramStatus.NO_FUNCTION),
-        ("class A:\n    def f(self): pass", ProgramStatus.NO_FUNCTION),
-        ("def f(): pass", ProgramStatus.NO_PARAMETER),
-        ("#" * 20_001, Status.TOO_LARGE),
-        ("", ProgramStatus.NO_FUNCTION),
-    ]:
+        ("def f(:", ProgramStatus.SYNTAX), ("return 1", ProgramStatus.SYNTAX),
+        ("def f(x):\n    nonlocal y", ProgramStatus.SYNTAX), ("x = " + "(" * 500, ProgramStatus.SYNTAX),
+        ("x = " + "-" * 15_000 + "1", ProgramStatus.SYNTAX), ("\0", ProgramStatus.SYNTAX),
+        ("\ud800", ProgramStatus.SYNTAX), ("def g(x): pass", ProgramStatus.NO_FUNCTION),
+        ("class A:\n    def f(self): pass", ProgramStatus.NO_FUNCTION), ("def f(): pass", ProgramStatus.NO_PARAMETER),
+        ("#" * 20_001, Status.TOO_LARGE), ("", ProgramStatus.NO_FUNCTION)]:
         assert check_program(program).status is status, program[:30]
     assert check_program("import random\ndef f(x): return 1", Safety(imports=("random",))).ok
 
@@ -158,11 +151,8 @@ BEHIND = {
     "kill": (WALK + "def f(x): return os.kill(os.getppid(), 9)", ProgramStatus.UNSAFE, "tried os.kill"),
     "listing": (WALK + "def f(x): return os.listdir('/')", ProgramStatus.UNSAFE, "tried os.listdir"),
     "remove": (WALK + "def f(x): return os.remove('/tmp/azr-no-such-file')", ProgramStatus.UNSAFE, "tried os.remove"),
-    "in a try": (
-        WALK + "def f(x):\n    try: os.system('true')\n    except BaseException: return 1",
-        ProgramStatus.UNSAFE,
-        "tried os.system",
-    ),
+    "in a try": (WALK + "def f(x):\n    try: os.system('true')\n    except BaseException: return 1",
+                 ProgramStatus.UNSAFE, "tried os.system"),
     "exit": (WALK + "def f(x): os._exit(0)", ProgramStatus.CRASHED, "ended without"),
     "abort": (WALK + "def f(x): os.abort()", ProgramStatus.CRASHED, "signal 6"),
     "forged nonsense": (
@@ -188,13 +178,8 @@ def test_the_lines_behind_the_safety_rule_hold(unchecked, name):
 
 @pytest.mark.parametrize(
     "frame",
-    [
-        '{"status": "ok", "value": 5, "seconds": 0}',
-        '{"status": "wrong", "value": "1", "seconds": 0}',
-        '{"status": "ok", "value": "__import__(1)", "seconds": 0}',
-        '[]',
-        '{}',
-    ],
+    ['{"status": "ok", "value": 5, "seconds": 0}', '{"status": "wrong", "value": "1", "seconds": 0}',
+     '{"status": "ok", "value": "__import__(1)", "seconds": 0}', '[]', '{}'],
 )
 def test_forged_results_raise_nothing_here(unchecked, frame):
     forge = (
@@ -212,17 +197,13 @@ def f(x):
 
 def test_workers_carry_nothing_worth_stealing(unchecked):
     assert one(unchecked, WALK + "def f(x): return sorted(os.environ)").value in (
-        "['LC_ALL', 'PYTHONHASHSEED']",
-        "['LC_ALL', 'PYTHONHASHSEED', '__CF_USER_TEXT_ENCODING']",
-    )
+        "['LC_ALL', 'PYTHONHASHSEED']", "['LC_ALL', 'PYTHONHASHSEED', '__CF_USER_TEXT_ENCODING']")
     assert (
         one(
             unchecked,
             WALK
-            + (
-                "def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', "
-                "'transformers', 'ctypes', 'site'))"
-            ),
+            + ("def f(x): return sorted(m for m in walk()['sys'].modules if m.split('.')[0] in ('torch', 'numpy', "
+               "'transformers', 'ctypes', 'site'))"),
         ).value
         == "[]"
     )
@@ -246,22 +227,16 @@ LIMITS = {
     "loop": (LOOP.program, ProgramStatus.TIMEOUT),
     "loop that catches everything": (
         "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
-        ProgramStatus.TIMEOUT,
-    ),
+        ProgramStatus.TIMEOUT),
     "loop while defining": ("while True: pass\ndef f(x): return x", ProgramStatus.TIMEOUT),
-    "regular expression": (
-        "import re\ndef f(x): return bool(re.match('(a+)+$', 'a' * 40 + 'b'))",
-        ProgramStatus.TIMEOUT,
-    ),
+    "regular expression": ("import re\ndef f(x): return bool(re.match('(a+)+$', 'a' * 40 + 'b'))",
+                           ProgramStatus.TIMEOUT),
     "large power": ("def f(x): return len(str((10 ** 7) ** (10 ** 6)))", ProgramStatus.TIMEOUT),
-    "endless __eq__": (
-        "class A:\n    def __eq__(self, other):\n        while True: pass\ndef f(x): return A() == 1",
-        ProgramStatus.TIMEOUT,
-    ),
+    "endless __eq__": ("class A:\n    def __eq__(self, other):\n        while True: pass\ndef f(x): return A() == 1",
+                       ProgramStatus.TIMEOUT),
     "endless __str__ of an error": (
         "class E(Exception):\n    def __str__(self):\n        while True: pass\ndef f(x): raise E()",
-        ProgramStatus.TIMEOUT,
-    ),
+        ProgramStatus.TIMEOUT),
     "list": ("def f(x): return [0] * 10 ** 9", ProgramStatus.MEMORY),
     "string that doubles": ("def f(x):\n    s = 'a'\n    while True: s += s", ProgramStatus.MEMORY),
     "bytes": ("def f(x): return bytearray(10 ** 10)", ProgramStatus.MEMORY),
@@ -277,16 +252,13 @@ LIMITS = {
     "cycle": ("def f(x):\n    y = []\n    y.append(y)\n    return y", ProgramStatus.UNREPRESENTABLE),
     "object that equals all": (
         "class A:\n    def __eq__(self, other): return True\n    def __repr__(self): return '1'\ndef f(x): return A()",
-        ProgramStatus.UNREPRESENTABLE,
-    ),
+        ProgramStatus.UNREPRESENTABLE),
     "recursion": ("def f(x): return f(x)", ProgramStatus.RAISED),
     "exit": ("def f(x): raise SystemExit(0)", ProgramStatus.RAISED),
     "interrupt": ("def f(x): raise KeyboardInterrupt", ProgramStatus.RAISED),
     "error while defining": ("y = 1 / 0\ndef f(x): return x", ProgramStatus.RAISED),
-    "error without a message": (
-        "class E(BaseException):\n    def __str__(self): raise self\ndef f(x): raise E()",
-        ProgramStatus.RAISED,
-    ),
+    "error without a message": ("class E(BaseException):\n    def __str__(self): raise self\ndef f(x): raise E()",
+                                ProgramStatus.RAISED),
     "wrong number of arguments": ("def f(x, y): return x", ProgramStatus.RAISED),
     "no function after all": ("def f(x): return x\ndel f", ProgramStatus.NO_FUNCTION),
 }
@@ -312,19 +284,13 @@ def test_errors_are_the_same_every_time(executor):
 def test_what_is_printed_goes_nowhere(executor):
     outcome = one(
         executor,
-        """def f(x):\n    for _ in range(10_000): print('{"status": "ok", "value": "1", "id": 0}')\n    return 2""",
-    )
+        """def f(x):\n    for _ in range(10_000): print('{"status": "ok", "value": "1", "id": 0}')\n    return 2""")
     assert outcome.value == "2"
 
 def test_values_come_back_whole(executor):
-    for text in [
-        "'" + "\\ud800é😀\\x00\\n" * 50 + "'",
-        "{'b': 1, 'a': {(1, 2), (0,)}}",
-        "[float('inf'), -0.0, 1e-300, None, True, b'\\xff']",
-        "'" + "x" * 19_998 + "'",
-        "range(0, 3)",
-        str(list(range(3_400))),
-    ]:
+    for text in ["'" + "\\ud800é😀\\x00\\n" * 50 + "'", "{'b': 1, 'a': {(1, 2), (0,)}}",
+                 "[float('inf'), -0.0, 1e-300, None, True, b'\\xff']", "'" + "x" * 19_998 + "'", "range(0, 3)",
+                 str(list(range(3_400)))]:
         outcome = one(executor, "def f(x): return x", text)
         assert outcome.ok and equal(parse_literal(outcome.value), parse_literal(text)), outcome
 
@@ -355,11 +321,8 @@ LEAKS = [
         "6",
     ),
     ("def f(x):\n    f.note = 1\n    return f.note", "def f(x): return hasattr(f, 'note')", "False"),
-    (
-        "def f(x):\n    try: return f(x)\n    except RecursionError: return 1",
-        "def f(x): return 0 if x == 0 else 1 + f(x - 1)",
-        "900",
-    ),
+    ("def f(x):\n    try: return f(x)\n    except RecursionError: return 1",
+     "def f(x): return 0 if x == 0 else 1 + f(x - 1)", "900"),
     (
         "class A:\n    def __del__(self):\n        while True: pass\ndef f(x):\n    a = A()\n    a.a = a\n    return 1",
         "def f(x): return len([[i] for i in range(5_000)])",
@@ -399,12 +362,8 @@ def test_hash_order_is_refused(executor, program):
 
 @pytest.mark.parametrize(
     "program",
-    [
-        "def f(x): return {'b', 'a', 'c'}",
-        "def f(x): return {k: 1 for k in {'a', 'b', 'c', 'd'}}",
-        "def f(x): raise ValueError(object())",
-        "def f(x): return sorted({'b', 'a'})",
-    ],
+    ["def f(x): return {'b', 'a', 'c'}", "def f(x): return {k: 1 for k in {'a', 'b', 'c', 'd'}}",
+     "def f(x): raise ValueError(object())", "def f(x): return sorted({'b', 'a'})"],
 )
 def test_what_only_looks_unordered_is_not(executor, program):
     status = one(executor, program, twice=True).status
@@ -568,20 +527,13 @@ def test_an_expression_cannot_change_what_f_does(expressions):
         assert one(expressions, program, args).status is ProgramStatus.UNSAFE
     for args in ["limit.append(2)", "(lambda: limit.clear())()", "(decimal.setcontext(0), 1)[1]"]:
         assert one(expressions, program, args).error.startswith("NameError")  # nothing of the program is in sight
-    assert (
-        one(expressions, "limit = [1]\ndef f(x): return x, limit", "limit.append(2)").value == "(None, [1])"
-        and one(expressions, "data = [1, 2]\ndef f(x): return x", "data[:]").value == "[1, 2]"
-    )
+    assert one(expressions, "limit = [1]\ndef f(x): return x, limit", "limit.append(2)").value == "(None, [1])"
+    assert one(expressions, "data = [1, 2]\ndef f(x): return x", "data[:]").value == "[1, 2]"
     for args in ["1) or (True", "1), f(2", ""]:
         status = one(expressions, "def f(x): return x == 'gold'", args).status
         assert status in (ProgramStatus.BAD_ARGUMENTS, ProgramStatus.RAISED)
-    for args in [
-        "type('E', (), {'__eq__': lambda a, b: True})()",
-        "[lambda: 0]",
-        "object()",
-        "lambda: type('E', (), {})",
-        "(i for i in [1])",
-    ]:
+    for args in ["type('E', (), {'__eq__': lambda a, b: True})()", "[lambda: 0]", "object()",
+                 "lambda: type('E', (), {})", "(i for i in [1])"]:
         assert one(expressions, "def f(x): return x == 'gold'", args).status is ProgramStatus.BAD_ARGUMENTS, args
     assert one(expressions, "def f(x): return x", "[0] * 10 ** 10").status is ProgramStatus.MEMORY and one(
         expressions, "def f(x): return x", "1 / 0"
@@ -590,16 +542,13 @@ def test_an_expression_cannot_change_what_f_does(expressions):
 
 # other Pythons
 
-OTHERS = sorted(
-    {
-        os.path.realpath(p)
-        for v in ("3.12", "3.13", "3.14")
-        for p in filter(
-            None, [shutil.which(f"python{v}"), *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{v}.*/bin/python"))]
-        )
-        if subprocess.run([p, "-c", "import sys"], capture_output=True).returncode == 0
-    }
-)
+def pythons(version):
+    installed = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python"))
+    return [path for path in (shutil.which(f"python{version}"), *installed) if path]
+
+OTHERS = sorted({os.path.realpath(path)
+                 for version in ("3.12", "3.13", "3.14") for path in pythons(version)
+                 if subprocess.run([path, "-c", "import sys"], capture_output=True).returncode == 0})
 SCRIPT = """
 from azr.executor import Call, Executor
 from azr.safety import is_plain
@@ -632,16 +581,8 @@ def test_the_same_on_every_python(python):
     done = subprocess.run(
         [python, "-W", "ignore", "-c", SCRIPT], cwd=Path(__file__).parents[1], capture_output=True, text=True
     )
-    assert done.stdout.strip() == str(
-        [
-            ("ok", "([1, 2], 6, {'a': '[3, 1, 2]'})"),
-            ("ok", "2"),
-            ("timeout", None),
-            ("memory", None),
-            ("unsafe", None),
-            ("ok", "(1, 2)"),
-        ]
-    ), done.stderr
+    assert done.stdout.strip() == str([("ok", "([1, 2], 6, {'a': '[3, 1, 2]'})"), ("ok", "2"), ("timeout", None),
+                                       ("memory", None), ("unsafe", None), ("ok", "(1, 2)")]), done.stderr
 
 # settings
 
@@ -692,10 +633,8 @@ def test_a_jail_that_cannot_be_had_is_an_error_and_auto_says_so_once(monkeypatch
 def test_memory_is_watched_where_no_limit_holds():
     class Watched(Executor): _enforced = False
     with Watched(workers=1, timeout=20, memory_mb=64, isolation="process") as e:
-        for program in (
-            "def f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))",
-            "import math\ndef f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))",
-        ):
+        for program in ("def f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))",
+                        "import math\ndef f(x):\n    y = []\n    while True: y.append(bytearray(1 << 20))"):
             outcomes = e.run([INC, Call(program, "1"), INC])
             assert [o.status for o in outcomes] == [Status.OK, ProgramStatus.MEMORY, Status.OK]
 
@@ -724,14 +663,11 @@ def test_a_worker_that_cannot_start_says_why():
         with pytest.raises(RuntimeError, match="no_such_module"): e.run([INC])
 
 def test_description_and_counts(executor):
-    assert f"isolation {executor.isolation!r}" in executor.describe() and executor.isolation in ISOLATIONS
+    assert f"isolation {executor.isolation!r}" in executor.describe() and executor.isolation in _ISOLATIONS
     before = executor.stats().get("timeout", 0)
     executor.run([LOOP])
-    assert (
-        executor.stats()["timeout"] == before + 1
-        and executor.stats()["backstop"] == 0
-        and executor.stats()["seconds_lost"] >= 0.3 * executor.stats()["timeout"]
-    )
+    assert executor.stats()["timeout"] == before + 1 and executor.stats()["backstop"] == 0
+    assert executor.stats()["seconds_lost"] >= 0.3 * executor.stats()["timeout"]
 
 @pytest.mark.slow
 def test_endurance():
@@ -739,13 +675,8 @@ def test_endurance():
     def memory(e):
         return sum(int(Path(f"/proc/{h.process.pid}/statm").read_text().split()[1]) for h in e._pools[0].workers)
 
-    programs = [
-        INC.program,
-        "def f(x): return 1 / 0",
-        "import math\ndef f(x): return math.pi",
-        "def f(x): return list(range(5_000))",
-        "def f(x): return 'a' * 50_000",
-    ]
+    programs = [INC.program, "def f(x): return 1 / 0", "import math\ndef f(x): return math.pi",
+                "def f(x): return list(range(5_000))", "def f(x): return 'a' * 50_000"]
     with Executor(workers=2) as e:
         batch = [Call(programs[i % 5], str(i)) for i in range(500)]
         e.run(batch)

@@ -6,20 +6,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from azr.core import Status, Verdict
-from azr.parse import MAX_TEXT, entry_to_f, parse_answer, parse_proposal
+from azr.parse import _MAX_TEXT, entry_to_f, parse_answer, parse_proposal
 from azr.prompts import SPECIAL_TOKENS, STYLES
-from azr.values import (
-    Limits,
-    NotLiteral,
-    Unrepresentable,
-    canonical,
-    canonical_arguments,
-    canonical_program,
-    equal,
-    parse_arguments,
-    parse_literal,
-    program_hash,
-)
+from azr.values import (Limits, NotLiteral, Unrepresentable, canonical, canonical_arguments, canonical_program, equal,
+                        parse_arguments, parse_literal, program_hash)
 
 KINDS = ("deduction", "abduction", "induction", "error")
 SECONDS = .1
@@ -95,31 +85,19 @@ literals = st.recursive(
         st.tuples(inner, st.sampled_from(["+", "-", "*", " or ", "**"]), inner).map("".join),
         st.tuples(
             st.sampled_from(
-                ["list", "set", "tuple", "dict", "range", "frozenset", "float", "-", "+", "~", "not ", "*", "**"]
-            ),
+                ["list", "set", "tuple", "dict", "range", "frozenset", "float", "-", "+", "~", "not ", "*", "**"]),
             inner,
         ).map(lambda v: f"{v[0]}({v[1]})"),
     ),
     max_leaves=12,
 )
-literal_texts = st.one_of(
-    st.text(max_size=100),
-    near_literals,
-    literals,
-    nested,
-    long(few(TOKENS + ODD), 3_000),
-    st.binary(max_size=100).map(lambda b: b.decode("latin-1")),
-    st.binary(max_size=100).map(lambda b: b.decode("utf-8", "surrogateescape")),
-    st.binary(max_size=100).map(lambda b: b.decode("utf-8", "replace")),
-)
-program_texts = st.one_of(
-    st.text(max_size=100),
-    near_programs,
-    literals.map("def f(x): return {}".format),
-    nested,
-    long(few(WORDS + TOKENS), 2_000),
-    st.binary(max_size=100).map(lambda b: b.decode("utf-8", "surrogateescape")),
-)
+literal_texts = st.one_of(st.text(max_size=100), near_literals, literals, nested, long(few(TOKENS + ODD), 3_000),
+                          st.binary(max_size=100).map(lambda b: b.decode("latin-1")),
+                          st.binary(max_size=100).map(lambda b: b.decode("utf-8", "surrogateescape")),
+                          st.binary(max_size=100).map(lambda b: b.decode("utf-8", "replace")))
+program_texts = st.one_of(st.text(max_size=100), near_programs, literals.map("def f(x): return {}".format), nested,
+                          long(few(WORDS + TOKENS), 2_000),
+                          st.binary(max_size=100).map(lambda b: b.decode("utf-8", "surrogateescape")))
 
 # ---- values
 
@@ -142,16 +120,13 @@ def test_reading_values(text):
 @settings(max_examples=200)
 @given(literals, literals)
 def test_equality_is_an_equivalence(one, two):
-    values = [
-        v
-        for v in (declared(lambda: parse_literal(text), NotLiteral) for text in (one, two))
-        if not isinstance(v, NotLiteral)
-    ]
+    values = [v
+              for v in (declared(lambda: parse_literal(text), NotLiteral) for text in (one, two))
+              if not isinstance(v, NotLiteral)]
     for a in values:
         for b in values:
             assert bounded(lambda: equal(a, b)) is equal(b, a) and (
-                not equal(a, b) or type(a) is type(b) or isinstance(a, (int, float, complex))
-            )
+                not equal(a, b) or type(a) is type(b) or isinstance(a, (int, float, complex)))
 
 @settings(max_examples=300)
 @given(literals)
@@ -205,14 +180,10 @@ PIECES = [
     *SPECIAL_TOKENS
 ]
 inside = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=10), near_literals), max_size=30).map("".join)
-completions = st.one_of(
-    st.text(max_size=200),
-    inside,
-    inside.map("</think> <answer>{}</answer>".format),
-    st.binary(max_size=200).map(lambda b: b.decode("utf-8", "replace")),
-    st.binary(max_size=200).map(lambda b: b.decode("latin-1")),
-    long(few(PIECES), 4_000).map("</think> <answer>{}</answer>".format),
-)
+completions = st.one_of(st.text(max_size=200), inside, inside.map("</think> <answer>{}</answer>".format),
+                        st.binary(max_size=200).map(lambda b: b.decode("utf-8", "replace")),
+                        st.binary(max_size=200).map(lambda b: b.decode("latin-1")),
+                        long(few(PIECES), 4_000).map("</think> <answer>{}</answer>".format))
 
 def reason(got):
     assert isinstance(got, Verdict) and got.status is Status.MALFORMED and got.score == 0 and got.detail
@@ -237,10 +208,10 @@ def test_completions(text, kind, style, inputs):
 ])
 @pytest.mark.parametrize("style", STYLES)
 def test_long_completions(unit, style):
-    text = "</think> <answer>" + unit * ((MAX_TEXT - 40) // len(unit)) + "!</answer>"
+    text = "</think> <answer>" + unit * ((_MAX_TEXT - 40) // len(unit)) + "!</answer>"
     for kind in KINDS:
         bounded(lambda: parse_proposal(text, kind, style)), bounded(lambda: parse_answer(text, kind, style))
-    reason(parse_answer("a" * (MAX_TEXT + 1), "deduction", style))
+    reason(parse_answer("a" * (_MAX_TEXT + 1), "deduction", style))
 
 # ---- bytes are not text
 

@@ -12,17 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, from_json, to_json
-from azr.metrics import (
-    gzip_members,
-    gzip_parts,
-    read_metrics,
-    read_rollouts,
-    rollout_records,
-    run_tasks,
-    select,
-    solve_rates,
-    step_metrics,
-)
+from azr.metrics import (gzip_members, gzip_parts, read_metrics, read_rollouts, rollout_records, run_tasks, select,
+                         solve_rates, step_metrics)
 from azr.safety import ProgramStatus
 
 TYPES = ("deduction", "abduction", "induction")
@@ -30,24 +21,14 @@ TYPES = ("deduction", "abduction", "induction")
 
 def rollout(role, task_type, status=Status.OK, number=0, **parts):
     task_id = f"t{number}" if status in (Status.OK, Status.DUPLICATE) or role is Role.SOLVE else None
-    return Rollout(
-        Prompt(task_type, role, text="?"),
-        Completion("text\u2028\ud800", completion_ids=(1,) * (number + 1)),
-        Verdict(status, float(status is Status.OK)),
-        reward=number / 7,
-        reward_parts=parts,
-        task_id=task_id,
-    )
+    return Rollout(Prompt(task_type, role, text="?"),
+                   Completion("text\u2028\ud800", completion_ids=(1,) * (number + 1)),
+                   Verdict(status, float(status is Status.OK)), reward=number / 7, reward_parts=parts, task_id=task_id)
 
 
 rollouts_strategy = st.lists(
-    st.builds(
-        rollout,
-        st.sampled_from(list(Role)),
-        st.sampled_from(TYPES),
-        st.sampled_from([*Status, *ProgramStatus]),
-        st.integers(0, 4),
-    ),
+    st.builds(rollout, st.sampled_from(list(Role)), st.sampled_from(TYPES), st.sampled_from([*Status, *ProgramStatus]),
+              st.integers(0, 4)),
     max_size=40,
 )
 
@@ -72,22 +53,19 @@ def test_nothing_valid_leaves_no_key():
     metrics = step_metrics([rollout(Role.PROPOSE, "induction", ProgramStatus.RAISED)])
     assert metrics["propose/induction/valid_rate"] == 0
     assert not {"unique_rate", "new_rate", "learnability", "solve_rate", "statements"} & {
-        k.split("/")[-1] for k in metrics
-    }
+        k.split("/")[-1] for k in metrics}
     assert not any(k.startswith("solve/") for k in metrics)
 
 
 def test_valid_unique_and_new_are_three_things():
     P = Role.PROPOSE
-    metrics = step_metrics(
-        [
-            rollout(P, "deduction", Status.OK, 1),
-            rollout(P, "deduction", Status.DUPLICATE, 1),
-            rollout(P, "deduction", Status.DUPLICATE, 2),
-            rollout(P, "deduction", Status.OK, 3),
-            rollout(P, "deduction", ProgramStatus.BANNED),
-        ]
-    )
+    metrics = step_metrics([
+        rollout(P, "deduction", Status.OK, 1),
+        rollout(P, "deduction", Status.DUPLICATE, 1),
+        rollout(P, "deduction", Status.DUPLICATE, 2),
+        rollout(P, "deduction", Status.OK, 3),
+        rollout(P, "deduction", ProgramStatus.BANNED),
+    ])
     assert metrics["propose/deduction/valid_rate"] == 4 / 5       # a known task is still a valid program
     assert metrics["propose/deduction/unique_rate"] == 3 / 4      # 1, 2, 3 among four
     assert metrics["propose/deduction/new_rate"] == 2 / 4
@@ -111,11 +89,9 @@ def test_reading_stops_at_what_is_whole(tmp_path):
     steps = {n: [rollout(Role.PROPOSE, "deduction", Status.OK, n, solve_rate=.5)] for n in (1, 20)}
     members = [
         gzip.compress(
-            "".join(
-                f'{{"step": {n}, "use": "{use}", "rollout": {to_json(r)}}}\n'
-                for r in members
-                for use in ("trained", "estimate")
-            ).encode("utf-8", "surrogatepass")
+            "".join(f'{{"step": {n}, "use": "{use}", "rollout": {to_json(r)}}}\n'
+                    for r in members
+                    for use in ("trained", "estimate")).encode("utf-8", "surrogatepass")
         )
         for n, members in steps.items()
     ]
@@ -138,8 +114,7 @@ def test_damaged_rollouts_say_so(tmp_path):
 
 def test_reading_many_members_is_linear(monkeypatch):
     texts = [b"%d\n" % i * (1 + i % 7) for i in range(4000)] + [
-        Random(0).randbytes(100_000)
-    ]  # the last spans several chunks
+        Random(0).randbytes(100_000)]  # the last spans several chunks
     fed, data = [], b"".join(gzip.compress(text, mtime=0) for text in texts)
 
     class Counting:
@@ -149,11 +124,8 @@ def test_reading_many_members_is_linear(monkeypatch):
 
     monkeypatch.setattr("azr.metrics.zlib", SimpleNamespace(decompressobj=Counting, error=zlib.error))
     parts = list(gzip_parts(data, 1000))
-    assert (
-        [text for _, text, _ in parts] == texts == list(gzip_members(data))
-        and all(whole for *_, whole in parts)
-        and b"".join(part for part, *_ in parts) == data
-    )
+    assert [text for _, text, _ in parts] == texts == list(gzip_members(data))
+    assert all(whole for *_, whole in parts) and b"".join(part for part, *_ in parts) == data
     assert sum(fed) < len(texts) * (1000 + 2**14) + 2 * len(data)   # whole rests would be near 4000 * len(data) / 2
     assert [whole for *_, whole in gzip_parts(data[:-1], 1000)] == [True] * 4000 + [False]
 
@@ -167,8 +139,7 @@ def test_a_folder_without_metrics_or_with_a_damaged_line_is_named(tmp_path):
 def test_rollouts_of_another_version_are_named(tmp_path):
     with pytest.raises(ValueError, match="there is no .*rollouts.jsonl.gz"): read_rollouts(tmp_path)
     (tmp_path / "rollouts.jsonl.gz").write_bytes(
-        gzip.compress(b'{"use": "trained", "step": 1, "rollout": {"reward": 0.5}}\n')
-    )
+        gzip.compress(b'{"use": "trained", "step": 1, "rollout": {"reward": 0.5}}\n'))
     with pytest.raises(ValueError, match="Rollout lacks the field .*verdict"): read_rollouts(tmp_path)
 
 
@@ -193,16 +164,8 @@ def test_measures_of_a_task_type_stand_beside_those_of_all():
 
 
 def test_select_takes_one_measure_of_every_type_and_nothing_beside():
-    record = {
-        "step": 3,
-        "propose/a/reward": 1,
-        "propose/b/reward": 2,
-        "propose/reward": 3,
-        "propose/a/deep/reward": 4,
-        "solve/a/reward": 5,
-        "propose/a/status/ok": 6,
-        "xpropose/a/reward": 7,
-    }
+    record = {"step": 3, "propose/a/reward": 1, "propose/b/reward": 2, "propose/reward": 3, "propose/a/deep/reward": 4,
+              "solve/a/reward": 5, "propose/a/status/ok": 6, "xpropose/a/reward": 7}
     assert select(record, Role.PROPOSE, "reward") == {"a": 1, "b": 2} == select(record, "propose", "reward")
     assert select(record, "propose", "status/ok") == {"a": 6}
     assert select(record, "propose", "ok") == {} == select({}, "propose", "ok")
@@ -210,17 +173,11 @@ def test_select_takes_one_measure_of_every_type_and_nothing_beside():
 
 def test_records_keep_lengths_rewards_and_how_many_attempts_solved():
     members = [rollout(Role.PROPOSE, "deduction", number=n, solve_rate=n / 4) for n in (1, 1, 4)] + [
-        rollout(Role.SOLVE, "deduction", number=1)
-    ]
+        rollout(Role.SOLVE, "deduction", number=1)]
     assert rollout_records({7: members, 9: []}, 4) == [
-        {
-            "step": 7,
-            "propose/deduction/completion_length": 3.0,
-            "propose/deduction/reward": round(6 / 7 / 3, 4),
-            "propose/deduction/solved": [0, 2, 0, 0, 1],
-            "solve/deduction/completion_length": 2.0,
-            "solve/deduction/reward": round(1 / 7, 4),
-        },
+        {"step": 7, "propose/deduction/completion_length": 3.0, "propose/deduction/reward": round(6 / 7 / 3, 4),
+         "propose/deduction/solved": [0, 2, 0, 0, 1], "solve/deduction/completion_length": 2.0,
+         "solve/deduction/reward": round(1 / 7, 4)},
         {"step": 9},
     ]
 

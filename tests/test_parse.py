@@ -20,11 +20,8 @@ def why(got):
 # ---- there and back
 
 value_texts = st.one_of(
-    st.recursive(
-        st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=20)),
-        lambda inner: st.lists(inner, max_size=3),
-        max_leaves=5,
-    ).map(ascii),
+    st.recursive(st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=20)),
+                 lambda inner: st.lists(inner, max_size=3), max_leaves=5).map(ascii),
     st.sampled_from(["1, 'a'", "[1,\n 2]", "x=3", "'```'", '"""a\n```\nb"""', "'# Input: 5'"]),
 )
 clean = value_texts.filter(lambda text: not any(mark in text for mark in SPECIAL_TOKENS + _TAGS))
@@ -139,29 +136,19 @@ def test_a_completion_that_the_stop_text_ended_is_read_as_the_whole_one():
 
 @pytest.mark.parametrize(
     "text, expected",
-    [
-        ("```input\n1\n```", [("input", "1")]),
-        ("  ```input\n  1\n  ```", [("input", "1")]),
-        ("```input 1```", [("input", "1")]),
-        ("```INPUT\n1```", [("input", "1")]),
-        ("```input\n1", [("input", "1")]),
-        ("```input\n1\n```output\n2\n```", [("input", "1"), ("output", "2")]),
-        ("````\n```\n````", [("", "```")]),
-        ("x ```input", []),
-        ("", []),
-        ("```python\r\nx\r\n```", [("python", "x")]),
-        ("````python\nx = '```input'\n```input\n````", [("python", "x = '```input'\n```input")]),
-    ],
+    [("```input\n1\n```", [("input", "1")]), ("  ```input\n  1\n  ```", [("input", "1")]),
+     ("```input 1```", [("input", "1")]), ("```INPUT\n1```", [("input", "1")]), ("```input\n1", [("input", "1")]),
+     ("```input\n1\n```output\n2\n```", [("input", "1"), ("output", "2")]), ("````\n```\n````", [("", "```")]),
+     ("x ```input", []), ("", []), ("```python\r\nx\r\n```", [("python", "x")]),
+     ("````python\nx = '```input'\n```input\n````", [("python", "x = '```input'\n```input")])],
 )
 def test_blocks(text, expected):
     assert blocks(text) == expected
 
 
 def test_an_input_block_is_never_code_wherever_it_stands():
-    for inside in (
-        f"{fence('input', '1')}\n{fence('python', CODE)}",
-        f"{fence('python', CODE)}\n{fence('input', '1')}",
-    ):
+    for inside in (f"{fence('input', '1')}\n{fence('python', CODE)}",
+                   f"{fence('python', CODE)}\n{fence('input', '1')}"):
         assert parse_proposal(R1.format(inside), "abduction") == {"program": CODE, "input": "1"}
     assert why(parse_proposal(R1.format(fence("input", CODE)), "deduction")).startswith("no program")
 
@@ -173,9 +160,7 @@ def test_inputs_may_hold_code_and_span_lines():
 def test_induction_takes_the_last_inputs_and_wants_a_message():
     inputs = "\n".join(fence("input", str(n)) for n in range(5))
     assert parse_proposal(R1.format(f"{inputs}\n{fence('message', 'hm')}"), "induction", inputs=3) == {
-        "inputs": ["2", "3", "4"],
-        "message": "hm",
-    }
+        "inputs": ["2", "3", "4"], "message": "hm"}
     assert why(parse_proposal(R1.format(inputs), "induction", inputs=3)) == "no ```message block"
     assert (
         why(parse_proposal(R1.format(f"{inputs}\n{fence('message', 'hm')}"), "induction", inputs=6))
@@ -267,36 +252,23 @@ def test_a_lambda_with_a_name_is_a_program(text, program):
 
 @pytest.mark.parametrize(
     "inside, kind",
-    [
-        ("x + 1", "induction"),
-        ("it raises an error", "error"),
-        ("```input\n1\n```", "deduction"),
-        ("```python\ndef f(x): return 1\n```", "abduction"),
-        ("", "deduction"),
-        ("5 > 3", "error"),
-    ],
+    [("x + 1", "induction"), ("it raises an error", "error"), ("```input\n1\n```", "deduction"),
+     ("```python\ndef f(x): return 1\n```", "abduction"), ("", "deduction"), ("5 > 3", "error")],
 )
 def test_answers_nobody_can_read(inside, kind):
     why(parse_answer(R1.format(inside), kind))
 
 
 def test_field_says_what_is_missing():
-    assert (
-        why(_field("x", "input")) == "no ```input block"
-        and "```python" in why(_field("x", "python"))
-        and why(_field("```input\n \n```", "input")) == "the input is empty"
-    )
+    assert why(_field("x", "input")) == "no ```input block"
+    assert "```python" in why(_field("x", "python"))
+    assert why(_field("```input\n \n```", "input")) == "the input is empty"
 
 
 @pytest.mark.parametrize(
     "text, detail",
-    [
-        ("a<in>b<in>c", "more than one <in>"),
-        ("a", "no <in> after the program"),
-        ("a<in>", "an empty field"),
-        ("<in>b", "an empty field"),
-        ("a<in>b<end>", "a stray <end>"),
-    ],
+    [("a<in>b<in>c", "more than one <in>"), ("a", "no <in> after the program"), ("a<in>", "an empty field"),
+     ("<in>b", "an empty field"), ("a<in>b<end>", "a stray <end>")],
 )
 def test_terse_proposals(text, detail):
     assert why(parse_proposal(text, "deduction", "terse")) == detail
@@ -309,34 +281,22 @@ def test_terse_proposals(text, detail):
     "before, after",
     [
         ("def g(x):\n    return g(x - 1)", "def f(x):\n    return f(x - 1)"),
-        (
-            "def a(x):\n    return x\n\ndef b(x):\n    return a(x)",
-            "def a(x):\n    return x\n\ndef f(x):\n    return a(x)",
-        ),
-        (
-            "def count(s):  # count(s)\n    return s.count('count(')",
-            "def f(s):  # count(s)\n    return s.count('count(')",
-        ),
+        ("def a(x):\n    return x\n\ndef b(x):\n    return a(x)",
+         "def a(x):\n    return x\n\ndef f(x):\n    return a(x)"),
+        ("def count(s):  # count(s)\n    return s.count('count(')",
+         "def f(s):  # count(s)\n    return s.count('count(')"),
         ("def  g (x):\n    return [g(y) for y in x]", "def  f (x):\n    return [f(y) for y in x]"),
         ("def é(x):\n    return 'ü', é(é(x))", "def f(x):\n    return 'ü', f(f(x))"),
         ("def g(x):\n    return f'''\n{g(x)}\n{x}'''", None),
-        (
-            "def g(x):\n    def inner(y):\n        return g(y)\n    return inner(x)",
-            "def f(x):\n    def inner(y):\n        return f(y)\n    return inner(x)",
-        ),
-        (
-            "def a(x):\n    return b(x)\n\ndef b(x):\n    return x",
-            "def f(x):\n    return b(x)\n\ndef b(x):\n    return x",
-        ),  # the caller is the entry
-        (
-            "def a(x):\n    return x\n\ndef test_a():\n    assert a(1)",
-            "def f(x):\n    return x\n\ndef test_a():\n    assert f(1)",
-        ),  # a test is not
+        ("def g(x):\n    def inner(y):\n        return g(y)\n    return inner(x)",
+         "def f(x):\n    def inner(y):\n        return f(y)\n    return inner(x)"),
+        ("def a(x):\n    return b(x)\n\ndef b(x):\n    return x",
+         "def f(x):\n    return b(x)\n\ndef b(x):\n    return x"),  # the caller is the entry
+        ("def a(x):\n    return x\n\ndef test_a():\n    assert a(1)",
+         "def f(x):\n    return x\n\ndef test_a():\n    assert f(1)"),  # a test is not
         ("a = lambda x: x\nb = lambda x: a(x)", "a = lambda x: x\nf = lambda x: a(x)"),
-        (
-            "def g(files):\n    for f in files:\n        return f",
-            "def f(files):\n    for f in files:\n        return f",
-        ),
+        ("def g(files):\n    for f in files:\n        return f",
+         "def f(files):\n    for f in files:\n        return f"),
         ("@lru_cache(None)\ndef g(x): return g(x)", "@lru_cache(None)\ndef f(x): return f(x)"),
     ],
 )
@@ -372,10 +332,8 @@ def test_leaves_alone(program):
 
 @pytest.mark.parametrize(
     "before",
-    [
-        "def g(n):\n    return 0 if n == 0 else n + g(n - 1)",
-        "def h(n):\n    return n * 2\ndef g(n):\n    return f'{h(n)}{\"\" if n == 0 else g(n - 1)}'",
-    ],
+    ["def g(n):\n    return 0 if n == 0 else n + g(n - 1)",
+     "def h(n):\n    return n * 2\ndef g(n):\n    return f'{h(n)}{\"\" if n == 0 else g(n - 1)}'"],
 )
 def test_a_renamed_program_computes_the_same(before):
     one, two = {}, {}

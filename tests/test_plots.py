@@ -15,25 +15,9 @@ from pages import papermill
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.metrics import step_metrics
-from azr.plots import (
-    ARMS,
-    COLOURS,
-    ablation_rows,
-    accuracy_by_size,
-    accuracy_by_tokens,
-    arm_gains,
-    at_tokens,
-    _funnel_shares,
-    headline,
-    learnability_histogram,
-    learning_curve,
-    _lines,
-    measure,
-    scaling,
-    depth_curves,
-    table,
-    validity_funnel,
-)
+from azr.plots import (ARMS, _COLOURS, ablation_rows, accuracy_by_size, accuracy_by_tokens, arm_gains, at_tokens,
+                       _funnel_shares, headline, learnability_histogram, learning_curve, _lines, _measure, scaling,
+                       depth_curves, _table, validity_funnel)
 from azr.safety import ProgramStatus
 from conftest import ROOT
 
@@ -45,20 +29,14 @@ def png(figure):
 
 
 def rollout(role, task_type, status, reward=0.0, **parts):
-    return Rollout(
-        Prompt(task_type, role, text="?"),
-        Completion("", completion_ids=(1, 2)),
-        Verdict(status, float(status is Status.OK)),
-        reward,
-        parts,
-        task_id="t" if status is Status.OK else None,
-    )
+    return Rollout(Prompt(task_type, role, text="?"), Completion("", completion_ids=(1, 2)),
+                   Verdict(status, float(status is Status.OK)), reward, parts,
+                   task_id="t" if status is Status.OK else None)
 
 
 def step_of(number, types=("deduction", "abduction"), status=Status.OK):
     rollouts = [rollout(Role.PROPOSE, name, status, 0.5, solve_rate=0.5) for name in types] + [
-        rollout(Role.SOLVE, name, Status.WRONG, -0.5) for name in types
-    ]
+        rollout(Role.SOLVE, name, Status.WRONG, -0.5) for name in types]
     return {"step": number, **step_metrics(rollouts)}
 
 
@@ -66,31 +44,24 @@ TYPES = ("deduction", "abduction", "induction")
 RUNS = {
     "nothing yet": [],
     "only the first exam": [
-        {"step": 0, "heldout/accuracy": 0.2, "heldout/deduction/accuracy": 0.2, "seeding/deduction/ok": 3}
-    ],
+        {"step": 0, "heldout/accuracy": 0.2, "heldout/deduction/accuracy": 0.2, "seeding/deduction/ok": 3}],
     "validation and no step": [{"step": 0, "validation/deduction/accuracy": 0.2, "validation/accuracy": 0.2}],
     "one step": [step_of(1)],
     "nothing valid": [step_of(1, status=ProgramStatus.RAISED), step_of(2, status=Status.MALFORMED)],
     "proposers only": [
-        {"step": n, "propose/deduction/valid_rate": 0.5, "propose/deduction/reward": 0.1} for n in range(3)
-    ],
+        {"step": n, "propose/deduction/valid_rate": 0.5, "propose/deduction/reward": 0.1} for n in range(3)],
     "another domain": [step_of(n, types=("maths", "bugs", "geometry", "music")) for n in range(3)],
     "a type that comes late": [step_of(1), step_of(2, ("deduction", "abduction", "induction"))],
     "a type that goes": [step_of(1, ("deduction", "abduction", "induction")), step_of(2)],
     "steps out of order": [step_of(3), step_of(1), step_of(2)],
-    "no step between two exams": [
-        {"step": 0, "heldout/deduction/accuracy": 0.2},
-        {"step": 9, "heldout/deduction/accuracy": 0.3},
-    ],
+    "no step between two exams": [{"step": 0, "heldout/deduction/accuracy": 0.2},
+                                  {"step": 9, "heldout/deduction/accuracy": 0.3}],
 }
 
 
 def test_curves_are_read_at_common_numbers_of_tokens():
-    run = [
-        {"step": 0, "validation/accuracy": 0.2},
-        {"step": 1, "tokens": 50},
-        {"step": 2, "tokens": 100, "validation/accuracy": 0.4},
-    ]
+    run = [{"step": 0, "validation/accuracy": 0.2}, {"step": 1, "tokens": 50},
+           {"step": 2, "tokens": 100, "validation/accuracy": 0.4}]
     assert list(at_tokens(run, [0, 25, 100, 1000])) == pytest.approx([.2, .25, .4, .4])
     assert png(accuracy_by_tokens({"one": [run], "two": [run, [run[0], run[1], run[2] | {"tokens": 60}]]}, 100))
 
@@ -98,8 +69,7 @@ def test_curves_are_read_at_common_numbers_of_tokens():
 def test_rows_of_a_table_stand_under_its_name():
     row = {"pairs": 2, "difference": 1.0, "difference_half": .5, "detectable": .7}
     axes = ablation_rows([row | {"setting": "a", "family": "first"}, row | {"setting": "b", "family": "second"}]).axes[
-        0
-    ]
+        0]
     assert [label.get_text() for label in axes.get_yticklabels()][::-1] == ["first", "a (n = 2)", "second", "b (n = 2)"]
     axes = ablation_rows([row | {"setting": "a"}]).axes[0]   # without families no names
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a (n = 2)"]
@@ -124,38 +94,29 @@ def test_drawing_leaves_the_style_of_others_alone():
 
 
 def test_a_gap_stays_a_gap():
-    frame = table(RUNS["a type that comes late"])
-    column = measure(frame, "solve", "accuracy")["induction"]
+    frame = _table(RUNS["a type that comes late"])
+    column = _measure(frame, "solve", "accuracy")["induction"]
     assert math.isnan(column[1]) and column[2] == 0
-    assert measure(frame, "solve", "nonsense").empty and measure(table([]), "solve", "accuracy").empty
+    assert _measure(frame, "solve", "nonsense").empty and _measure(_table([]), "solve", "accuracy").empty
 
 
 def test_measure_takes_no_deeper_and_no_shallower_path():
-    frame = table(
-        [{"step": 1, "solve/accuracy": 1.0, "solve/deduction/accuracy": 0.5, "solve/deduction/deep/accuracy": 0.25}]
-    )
-    assert measure(frame, "solve", "accuracy").to_dict() == {"deduction": {1: .5}}
+    frame = _table(
+        [{"step": 1, "solve/accuracy": 1.0, "solve/deduction/accuracy": 0.5, "solve/deduction/deep/accuracy": 0.25}])
+    assert _measure(frame, "solve", "accuracy").to_dict() == {"deduction": {1: .5}}
 
 
 def test_funnel_shares_add_up_and_pool_the_rest():
     statuses = [*Status, *ProgramStatus]
     run = [
-        {
-            "step": n,
-            **{f"propose/{name}/status/{status}": 1 + i for i, status in enumerate(statuses)},
-            "solve/deduction/status/wrong": 5,
-        }
+        {"step": n, **{f"propose/{name}/status/{status}": 1 + i for i, status in enumerate(statuses)},
+         "solve/deduction/status/wrong": 5}
         for n in range(1, 200)
         for name in ("deduction",)
     ]
     shares = _funnel_shares(run)
-    assert (
-        len(shares) <= 40
-        and shares.index[0] == 1
-        and list(shares)[:2] == ["ok", "duplicate"]
-        and list(shares)[-1] == "other"
-        and len(list(shares)) == 6
-    )
+    assert len(shares) <= 40 and shares.index[0] == 1 and list(shares)[:2] == ["ok", "duplicate"]
+    assert list(shares)[-1] == "other" and len(list(shares)) == 6
     assert (shares.sum(axis=1) - 1).abs().max() < 1e-12
     total = sum(range(1, len(statuses) + 1))
     assert shares["ok"].iloc[0] == pytest.approx((1 + statuses.index(Status.OK)) / total)
@@ -173,36 +134,25 @@ def test_histogram_bars_add_up(attempts):
     figure = learnability_histogram(rates, attempts, curve="ssr")
     for axes, name in zip([a for a in figure.axes if a.patches], rates):
         heights = [bar.get_height() for bar in axes.patches]
-        assert (
-            len(heights) == attempts + 1
-            and sum(heights) == pytest.approx(1)
-            and f"n = {len(rates[name])}" in axes.get_title(loc="left")
-        )
+        assert len(heights) == attempts + 1 and sum(heights) == pytest.approx(1)
+        assert f"n = {len(rates[name])}" in axes.get_title(loc="left")
     assert png(figure)
 
 
 def test_histogram_takes_rollouts():
-    figure = learnability_histogram(
-        [
-            rollout(Role.PROPOSE, "abduction", Status.OK, solve_rate=0.25),
-            rollout(Role.PROPOSE, "abduction", ProgramStatus.RAISED),
-        ]
-    )
+    figure = learnability_histogram([rollout(Role.PROPOSE, "abduction", Status.OK, solve_rate=0.25),
+                                     rollout(Role.PROPOSE, "abduction", ProgramStatus.RAISED)])
     assert figure.axes[0].patches[2].get_height() == 1
 
 
 def test_arm_gains():
-    runs = [
-        {"arm": arm, "seed": s, "before": 0.2, "after": 0.2 + gain + s / 100}
-        for arm, gain in (("self-play", 0.1), ("other", 0))
-        for s in (-1, 0, 1)
-    ]
+    runs = [{"arm": arm, "seed": s, "before": 0.2, "after": 0.2 + gain + s / 100}
+            for arm, gain in (("self-play", 0.1), ("other", 0))
+            for s in (-1, 0, 1)]
     gains = arm_gains(runs, clean=.3)
-    assert (
-        list(gains.index) == ["self-play", "other"]
-        and gains.loc["self-play", "gain"] == pytest.approx(0.1)
-        and gains.loc["self-play", "regained"] == pytest.approx(1)
-    )
+    assert list(gains.index) == ["self-play", "other"]
+    assert gains.loc["self-play", "gain"] == pytest.approx(0.1)
+    assert gains.loc["self-play", "regained"] == pytest.approx(1)
     assert gains.loc["other", "half"] == pytest.approx(4.30265 * .01 / 3 ** .5)
     figure = headline(pd.DataFrame(runs), clean=.3, tasks=1500)
     words = " ".join(text.get_text() for text in figure.axes[0].texts) + figure.axes[0].get_title(loc="left")
@@ -215,8 +165,8 @@ def test_arm_gains():
 def test_colours_and_lines_differ():
     def grey(colour):
         return sum(weight * int(colour[i:i + 2], 16) / 255 for weight, i in ((.299, 1), (.587, 3), (.114, 5)))
-    assert set(COLOURS) == set(Role) and abs(grey(COLOURS[Role.PROPOSE]) - grey(COLOURS[Role.SOLVE])) > .25
-    assert not {*COLOURS.values()} & {colour for colour, _ in ARMS.values()}  # an arm is never mistaken for a role
+    assert set(_COLOURS) == set(Role) and abs(grey(_COLOURS[Role.PROPOSE]) - grey(_COLOURS[Role.SOLVE])) > .25
+    assert not {*_COLOURS.values()} & {colour for colour, _ in ARMS.values()}  # an arm is never mistaken for a role
     for (_, first), (_, second) in combinations(ARMS.values(), 2): assert first != second
     several = _lines([*TYPES, "maths", "bugs"], TYPES)
     assert len(set(map(str, several.values()))) == 5
@@ -258,10 +208,7 @@ def test_the_committed_records_give_the_same_figures_twice(tmp_path):
     for folder in (tmp_path / "first", tmp_path / "second"):
         subprocess.run(
             papermill(ROOT / "nbs" / "runs" / "figures.ipynb", tmp_path / "out.ipynb", "-p", "output", str(folder)),
-            check=True,
-            capture_output=True,
-            cwd=ROOT,
-        )
+            check=True, capture_output=True, cwd=ROOT)
         drawn.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert drawn[0] == drawn[1]
     own = {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from azr.core import Role, Task
 from azr.parse import parse_answer
-from azr.prompts import (_ANSWERS, EXAMPLES, _RESERVED, SPECIAL_TOKENS, STYLES, Sizes, facts, fence, _program_rules,
+from azr.prompts import (_ANSWERS, _EXAMPLES, _RESERVED, SPECIAL_TOKENS, STYLES, Sizes, facts, fence, _program_rules,
     propose_prompt,
                          reserved, solve_prompt)
 from azr.values import parse_arguments, parse_literal
@@ -16,12 +16,8 @@ PROGRAM = "def f(x):\n    return x * 3"
 TASKS = {
     "deduction": Task("deduction", {"program": PROGRAM, "input": "14"}, {"output": "42"}, "d"),
     "abduction": Task("abduction", {"program": PROGRAM, "output": "42"}, {"input": "14"}, "a"),
-    "induction": Task(
-        "induction",
-        {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."},
-        {"program": PROGRAM, "pairs": [["14", "42"]]},
-        "i",
-    ),
+    "induction": Task("induction", {"pairs": [["1", "3"], ["2", "6"]], "message": "Thrice."},
+                      {"program": PROGRAM, "pairs": [["14", "42"]]}, "i"),
     "error": Task("error", {"program": PROGRAM, "input": "None"}, {"error": "TypeError"}, "e"),
 }
 
@@ -44,10 +40,8 @@ def test_solve_prompts_show_the_given_and_hang_on_nothing_hidden(kind, style):
 @pytest.mark.parametrize("kind", ["deduction", "abduction", "error"])
 @pytest.mark.parametrize("k", [0, 1, 6])
 def test_propose_prompts_show_all_references_in_order(kind, style, k):
-    references = [
-        replace(TASKS[kind], given={**TASKS[kind].given, "program": f"def f(x{n}):\n    return 1"}, id=str(n))
-        for n in range(k)
-    ]
+    references = [replace(TASKS[kind], given={**TASKS[kind].given, "program": f"def f(x{n}):\n    return 1"}, id=str(n))
+                  for n in range(k)]
     prompt = propose_prompt(kind, references, style)
     spots = [whole(prompt).find(task.given["program"]) for task in references]
     assert prompt.references == tuple(map(str, range(k))) and prompt.context == {} and prompt.role is Role.PROPOSE
@@ -95,10 +89,10 @@ def test_prompts_state_the_limits_in_force(style):
 @pytest.mark.parametrize("style", ["r1", "chat"])
 @pytest.mark.parametrize("kind", TASKS)
 def test_solve_prompts_show_a_filled_example_that_reads_as_an_answer(kind, style):
-    example = fence(_ANSWERS[kind][0], EXAMPLES[kind])
+    example = fence(_ANSWERS[kind][0], _EXAMPLES[kind])
     assert example in whole(solve_prompt(TASKS[kind], style)) and "..." not in whole(solve_prompt(TASKS[kind], style))
-    assert parse_answer(f"</think> <answer>\n{example}\n</answer>", kind) == EXAMPLES[kind]
-    {"deduction": parse_literal, "abduction": parse_arguments}.get(kind, str)(EXAMPLES[kind])
+    assert parse_answer(f"</think> <answer>\n{example}\n</answer>", kind) == _EXAMPLES[kind]
+    {"deduction": parse_literal, "abduction": parse_arguments}.get(kind, str)(_EXAMPLES[kind])
 
 def test_a_deduction_answer_is_wanted_as_a_literal():
     for style in ("r1", "chat"):

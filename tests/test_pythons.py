@@ -39,10 +39,8 @@ def pythons() -> dict[str, str]:  # version -> path; None where there is none
     named = [p for p in os.environ.get("AZR_PYTHONS", "").split(os.pathsep) if p]
     found = {}
     for version in VERSIONS:
-        places = named or [
-            *filter(None, [shutil.which(f"python{version}")]),
-            *sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python"))),
-        ]
+        places = named or [*filter(None, [shutil.which(f"python{version}")]),
+                           *sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python")))]
         running = [p for p in places if answers(p) and version == version_of(p)]
         found[version] = running[0] if running else None
     return found | {"%d.%d" % sys.version_info[:2]: sys.executable}
@@ -56,11 +54,8 @@ def version_of(python: str) -> str:
 
 PYTHONS = pythons()
 EACH = [
-    pytest.param(
-        path,
-        id=version,
-        marks=() if path else pytest.mark.skip(reason=f"no Python {version} here: name one in AZR_PYTHONS"),
-    )
+    pytest.param(path, id=version,
+                 marks=() if path else pytest.mark.skip(reason=f"no Python {version} here: name one in AZR_PYTHONS"))
     for version, path in PYTHONS.items()
 ]
 
@@ -81,14 +76,8 @@ with kind(workers=2, timeout=2, policy=Safety(imports=(*Safety().imports, *more)
 
 def told(python: str, calls: list, **settings) -> list:  # [status, value, error] of each
     "What an interpreter's executor makes of calls."
-    done = subprocess.run(
-        [python, "-W", "ignore", "-c", SCRIPT],
-        input=json.dumps([calls, settings]),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={"PATH": os.environ["PATH"]},
-    )
+    done = subprocess.run([python, "-W", "ignore", "-c", SCRIPT], input=json.dumps([calls, settings]), cwd=ROOT,
+                          capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
     assert done.returncode == 0, done.stderr[-2_000:]
     outcomes, restarts = json.loads(done.stdout)
     assert restarts == 0
@@ -107,11 +96,9 @@ def test_what_is_no_program_is_syntax(name):
 @pytest.mark.parametrize("python", EACH)
 def test_a_worker_says_so_too(python):
     outcomes = told(python, [(form, "1") for form in FORMS.values()])
-    assert {
-        name: (status, error)
-        for name, (status, _, error) in zip(FORMS, outcomes)
-        if status != "syntax" or not error.startswith("line ")
-    } == {}
+    assert {name: (status, error)
+            for name, (status, _, error) in zip(FORMS, outcomes)
+            if status != "syntax" or not error.startswith("line ")} == {}
 
 
 @pytest.mark.parametrize("python", EACH)
@@ -163,11 +150,9 @@ def test_legitimate_uses_have_the_value_of_a_plain_run(python):
     assert done.returncode == 0, done.stderr[-2_000:]
     right = json.loads(done.stdout)
     outcomes = told(python, [(program, "1") for program in USES.values()])
-    assert {
-        name: (status, value, error, right[name])
-        for name, (status, value, error) in zip(USES, outcomes)
-        if status != "ok" or value != right[name]
-    } == {}
+    assert {name: (status, value, error, right[name])
+            for name, (status, value, error) in zip(USES, outcomes)
+            if status != "ok" or value != right[name]} == {}
 
 
 def test_every_allowed_module_has_its_uses():
@@ -237,8 +222,6 @@ def test_modules_that_a_safety_rule_adds_find_theirs(python):
 @pytest.mark.parametrize("python", EACH)
 def test_no_way_leads_out(python):
     outcomes = told(python, [(REACHED + program, "1") for program in WAYS_OUT.values()])
-    assert {
-        name: (status, value, error)
-        for name, (status, value, error) in zip(WAYS_OUT, outcomes)
-        if status not in ("unsafe", "raised")
-    } == {}
+    assert {name: (status, value, error)
+            for name, (status, value, error) in zip(WAYS_OUT, outcomes)
+            if status not in ("unsafe", "raised")} == {}

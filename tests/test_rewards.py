@@ -17,7 +17,7 @@ from azr.rewards import (REWARDS, Proposed, RewardSetting, _CURVES, _learnabilit
 from azr.run import train
 from azr.settings import config
 from azr.safety import ProgramStatus
-from azr.tasks import cognitive_complexity, complexity, diversity, intrinsic
+from azr.tasks import _complexity, _diversity, _intrinsic, cognitive_complexity
 
 TASK = Task("deduction", {}, {}, "t")
 VALID = Verdict(Status.OK, score=1.0)
@@ -139,7 +139,7 @@ def test_a_term_adds_nothing_to_what_learnability_does_not_pay(name, one):
 def test_a_term_is_weighted_and_capped(weight, paid):
     (reward,) = propose_rewards(
         [asked("def f(x):\n    if x:\n        return 1\n    return 2", "1")],
-        RewardSetting(terms=(intrinsic(complexity, weight),)),
+        RewardSetting(terms=(_intrinsic(_complexity, weight),)),
     )
     assert reward.parts["complexity"] == pytest.approx(paid) and reward.total == pytest.approx(.5 + paid)
 
@@ -150,15 +150,13 @@ def test_answers_of_one_type_are_no_surprise_to_another():
         0.5,
         Task("induction", {"pairs": [["1", "7"]]}, {"pairs": [["2", "8"]], "program": "def f(x): return x + 6"}, "i"),
     )
-    assert diversity([asked("a", "7"), asked("b", "7"), induction]) == [0, 0, 0.5] and diversity(
-        []
-    ) == [] == complexity([])
+    assert _diversity([asked("a", "7"), asked("b", "7"), induction]) == [0, 0, 0.5]
+    assert _diversity([]) == [] == _complexity([])
 
 
 def test_a_program_too_deep_for_a_recursive_parser_has_no_complexity():
-    assert cognitive_complexity("def f(x):\n    return " + "-" * 90 + "x") is None and complexity(
-        [asked("def f(x):\n    return " + "-" * 90 + "x", "1")]
-    ) == [0]
+    deep = "def f(x):\n    return " + "-" * 90 + "x"
+    assert cognitive_complexity(deep) is None and _complexity([asked(deep, "1")]) == [0]
 
 
 # ---- a function in the place of a setting ----

@@ -9,20 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr.statistics import (
-    _judgement,
-    bootstrap,
-    detectable,
-    holm,
-    interval,
-    mcnemar,
-    paired_test,
-    pass_at_k,
-    published_differences,
-    settings_table,
-    sign_flips,
-    wilson,
-)
+from azr.statistics import (_judgement, bootstrap, _detectable, _holm, interval, mcnemar, _paired_test, pass_at_k,
+                            published_differences, settings_table, sign_flips, wilson)
 from conftest import ROOT
 
 
@@ -34,13 +22,13 @@ def test_the_interval_has_the_printed_factor(n, factor):
 
 def test_holm_by_hand():
     # .005 x 4, .01 x 3, .03 x 2, .04 x 1 but never below the one before
-    assert holm([.01, .04, .03, .005]) == pytest.approx([.03, .06, .06, .02])
-    assert holm([.6, .5]) == [1.0, 1.0] and holm([.2, None, .01]) == [.2, None, .02] and holm([]) == []
+    assert _holm([.01, .04, .03, .005]) == pytest.approx([.03, .06, .06, .02])
+    assert _holm([.6, .5]) == [1.0, 1.0] and _holm([.2, None, .01]) == [.2, None, .02] and _holm([]) == []
 
 
 def test_paired_test_by_hand():
-    assert paired_test([1.0, 2.0, 3.0]) == pytest.approx(.0741799, abs=1e-7)   # t = 2 sqrt(3), two degrees of freedom
-    assert paired_test([1.0]) is None and paired_test([2.0, 2.0]) is None
+    assert _paired_test([1.0, 2.0, 3.0]) == pytest.approx(.0741799, abs=1e-7)   # t = 2 sqrt(3), two degrees of freedom
+    assert _paired_test([1.0]) is None and _paired_test([2.0, 2.0]) is None
 
 
 def test_the_test_keeps_its_level_and_intervals_cover():
@@ -49,7 +37,7 @@ def test_the_test_keeps_its_level_and_intervals_cover():
         sample = [rng.gauss(3, 2) for _ in range(5)]
         middle, half = interval(sample)
         covered += abs(middle - 3) <= half
-        false += paired_test([x - 3 for x in sample]) < .05
+        false += _paired_test([x - 3 for x in sample]) < .05
     assert .93 < covered / 4000 < .97 and .035 < false / 4000 < .065
 
 
@@ -57,27 +45,24 @@ def test_the_test_keeps_its_level_and_intervals_cover():
 def test_the_detectable_difference_is_found_four_times_in_five(n, level):
     rng, found, trials = Random(1), 0, 1500
     sample = [rng.gauss(0, 1) for _ in range(n)]
-    size = detectable(sample, level) / stdev(sample)
-    for _ in range(trials): found += paired_test([rng.gauss(size, 1) for _ in range(n)]) < level
+    size = _detectable(sample, level) / stdev(sample)
+    for _ in range(trials): found += _paired_test([rng.gauss(size, 1) for _ in range(n)]) < level
     assert .76 < found / trials < .84
-    assert detectable([1.0]) is None and detectable([1.0, 1.0]) is None
+    assert _detectable([1.0]) is None and _detectable([1.0, 1.0]) is None
 
 
 def test_holm_keeps_the_level_over_a_whole_table():
     rng, wrong = Random(2), 0
-    for _ in range(600): wrong += min(holm([paired_test([rng.gauss(0, 1) for _ in range(5)]) for _ in range(10)])) < .05
+    def no_difference(): return _paired_test([rng.gauss(0, 1) for _ in range(5)])
+
+    for _ in range(600): wrong += min(_holm([no_difference() for _ in range(10)])) < .05
     assert wrong / 600 < .08
 
 
 def test_rows_show_their_n_and_their_verdict():
     full = {0: 15.0, 1: 14.0, 2: 16.0}
-    results = {
-        "full": full,
-        "worse": {s: v - 5 + s / 10 for s, v in full.items()},
-        "few": {0: 1.0},
-        "none": {},
-        "other seeds": {8: 1.0, 9: 2.0},
-    }
+    results = {"full": full, "worse": {s: v - 5 + s / 10 for s, v in full.items()}, "few": {0: 1.0}, "none": {},
+               "other seeds": {8: 1.0, 9: 2.0}}
     rows = {row["setting"]: row for row in settings_table(results, "full", {"worse": -3.0})}
     assert rows["full"]["verdict"] == "the base" and rows["worse"]["verdict"] == "agrees with the paper"
     assert rows["worse"]["n"] == rows["worse"]["pairs"] == 3
@@ -124,11 +109,8 @@ def test_interval_covers_what_it_says():
         middle, half = interval([rng.gauss(0, 1) for _ in range(5)])
         hits += abs(middle) <= half
     assert abs(hits / 4000 - .95) < .015
-    assert (
-        interval([2.0]) == (2.0, None)
-        and interval([1.0] * 3) == (1.0, 0.0)
-        and interval([0, 1] * 30)[1] == pytest.approx(0.13, abs=0.01)
-    )
+    assert interval([2.0]) == (2.0, None) and interval([1.0] * 3) == (1.0, 0.0)
+    assert interval([0, 1] * 30)[1] == pytest.approx(0.13, abs=0.01)
 
 
 # ---- scores of many tasks

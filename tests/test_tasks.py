@@ -10,21 +10,8 @@ from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, fro
 from azr.executor import Call, Executor, Outcome
 from azr.prompts import STYLES, answer_text, proposal_text, propose_prompt
 from azr.safety import ProgramStatus, Safety
-from azr.tasks import (
-    BANNED_WORDS,
-    TASK_TYPES,
-    Environment,
-    Induction,
-    check_arguments,
-    check_source,
-    _in_held_out_tenth,
-    induction_task,
-    leaks,
-    program_task,
-    task_id,
-    task_types,
-    zero_tasks,
-)
+from azr.tasks import (_BANNED_WORDS, TASK_TYPES, Environment, Induction, check_arguments, check_source,
+                       _in_held_out_tenth, induction_task, _leaks, program_task, task_id, task_types, zero_tasks)
 from azr.values import bucket, equal, parse_literal
 
 DOUBLE = "def f(x):\n    return x * 2"
@@ -65,22 +52,17 @@ def test_realistic_programs_become_tasks_and_their_own_answers_are_right(env):
     tasks = deduction.validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], env)
     assert all(isinstance(task, Task) for task in tasks), [t for t in tasks if isinstance(t, Verdict)]
     assert all(
-        equal(parse_literal(task.hidden["output"]), parse_literal(o)) for task, (_, _, o) in zip(tasks, PROGRAMS)
-    )
+        equal(parse_literal(task.hidden["output"]), parse_literal(o)) for task, (_, _, o) in zip(tasks, PROGRAMS))
     groups = [
         (task, [Attempt(task.id, answer_text("deduction", o)), Attempt(task.id, answer_text("deduction", "'no'"))])
         for task, (_, _, o) in zip(tasks, PROGRAMS)
     ]
     assert [[v.score for v in row] for row in deduction.verify(groups, env)] == [[1, 0]] * 24
-    mirrored = [
-        program_task("abduction", p, check_arguments(i, env), t.hidden["output"])
-        for t, (p, i, _) in zip(tasks, PROGRAMS)
-    ]
+    mirrored = [program_task("abduction", p, check_arguments(i, env), t.hidden["output"])
+                for t, (p, i, _) in zip(tasks, PROGRAMS)]
     spy = Spy(env.executor)
-    groups = [
-        (replace(task, hidden={"input": "None"}), [Attempt(task.id, answer_text("abduction", i))])
-        for task, (_, i, _) in zip(mirrored, PROGRAMS)
-    ]
+    groups = [(replace(task, hidden={"input": "None"}), [Attempt(task.id, answer_text("abduction", i))])
+              for task, (_, i, _) in zip(mirrored, PROGRAMS)]
     assert all(row[0].score == 1 for row in abduction.verify(groups, Environment(spy)))
     assert len(spy.batches) == 2  # one to sift, one in two processes
 
@@ -90,14 +72,12 @@ def test_every_type_in_every_style_there_and_back(env, style):
         claim = {"program": DOUBLE, "input": "21", "inputs": ["1", "'a'", "[2]", "(3,)"], "message": "Twice."}
         task = propose(kind, claim, env, style, context={"program": DOUBLE}, references=("parent",))
         right = {"deduction": "42", "abduction": "21.0", "error": "NoError", "induction": "def g(y): return y + y"}[
-            kind.name
-        ]
+            kind.name]
         assert [v.score for v in answer(task, env, right, "7", style=style)] == [1, 0]
         assert from_json(Task, to_json(task)) == task
         text = kind.solve_prompt(task).text or kind.solve_prompt(task).messages[0]["content"]
         assert kind.solve_prompt(replace(task, hidden={})) == kind.solve_prompt(task) and (
-            "def f(x):" in text.split("Rules")[0]
-        ) == (kind.name != "induction")
+            "def f(x):" in text.split("Rules")[0]) == (kind.name != "induction")
         assert task.parent == ("parent" if kind.name == "induction" else None)
 
 # ---- what a proposal can fail of
@@ -160,30 +140,12 @@ def test_held_out_programs_are_refused_under_any_name(executor):
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "import time",
-        "import time as t",
-        "import time, math",
-        "from time import sleep",
-        "from time import *",
-        "import os.path",
-        "import os.path as p",
-        "from os import path",
-        "from os import path as p",
-        "from os import environ",
-        "import os\nx = os.environ",
-        "import os as o\nx = o.path.join('a')",
-        "import sys\nx = sys.exit",
-        "from sys import exit as e",
-        "import concurrent.futures, random",
-        "from numpy import random",
-        "import numpy.random as r",
-        "import numpy as n\nx = n.random.rand()",
-        "import datetime",
-        "from datetime import date",
-        "import threading",
-        "import multiprocessing.pool",
-    ],
+    ["import time", "import time as t", "import time, math", "from time import sleep", "from time import *",
+     "import os.path", "import os.path as p", "from os import path", "from os import path as p",
+     "from os import environ", "import os\nx = os.environ", "import os as o\nx = o.path.join('a')",
+     "import sys\nx = sys.exit", "from sys import exit as e", "import concurrent.futures, random",
+     "from numpy import random", "import numpy.random as r", "import numpy as n\nx = n.random.rand()",
+     "import datetime", "from datetime import date", "import threading", "import multiprocessing.pool"],
 )
 def test_banned_on_every_import_form(env, line):
     verdict = check_source(f"{line}\n{DOUBLE}", env)
@@ -194,21 +156,15 @@ def test_banned_on_every_import_form(env, line):
 
 @pytest.mark.parametrize(
     "source",
-    [
-        "time = 3",
-        "# import time",
-        "x = 'import time'",
-        "import math, re, json, itertools",
-        "def random(): pass",
-        "from collections import Counter\nx = Counter().time",
-    ],
+    ["time = 3", "# import time", "x = 'import time'", "import math, re, json, itertools", "def random(): pass",
+     "from collections import Counter\nx = Counter().time"],
 )
 def test_not_banned(env, source):
     verdict = check_source(f"{source}\n{DOUBLE}", env)
     assert verdict is None or verdict.status is not ProgramStatus.BANNED or "Counter" in source
 
 def test_banned_words_are_a_setting(executor):
-    assert "math" not in BANNED_WORDS
+    assert "math" not in _BANNED_WORDS
     of_maths = Environment(executor, banned=("math",))
     assert check_source(f"import math\n{DOUBLE}", of_maths).status is ProgramStatus.BANNED
     assert (
@@ -218,14 +174,12 @@ def test_banned_words_are_a_setting(executor):
 def test_one_batch_whatever_is_in_it_and_equal_calls_once(env):
     spy = Spy(env.executor)
     texts = [proposal_text("deduction", {"program": DOUBLE, "input": i}) for i in ("1", "[1]", "1 ", "x", "( 1)")] + [
-        "nothing"
-    ]
+        "nothing"]
     results = KINDS["deduction"].validate(
         [Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], replace(env, executor=spy)
     )
     assert [type(r) for r in results] == [Task, Task, Task, Verdict, Task, Verdict] and results[0] == results[
-        2
-    ] == results[4]
+        2] == results[4]
     ((calls, twice),) = spy.batches
     assert twice and calls == [Call(DOUBLE, "1"), Call(DOUBLE, "[1]")]
     assert KINDS["deduction"].validate([], env) == [] and KINDS["abduction"].verify([], env) == []
@@ -235,15 +189,9 @@ def test_one_batch_whatever_is_in_it_and_equal_calls_once(env):
 def test_ids_hang_on_content_only():
     renamed = "def f(number):  # twice\n    return (number * 2)"
     assert task_id("deduction", DOUBLE, "1") == task_id("deduction", renamed, "1")
-    ids = {
-        task_id("deduction", DOUBLE, "1"),
-        task_id("abduction", DOUBLE, "1"),
-        task_id("deduction", DOUBLE, "2"),
-        task_id("deduction", DOUBLE + "\n", "1", "2"),
-        task_id("induction", DOUBLE, "1", message="a"),
-        task_id("induction", DOUBLE, "1", message="b"),
-        task_id("induction", DOUBLE, "1", "a"),
-    }
+    ids = {task_id("deduction", DOUBLE, "1"), task_id("abduction", DOUBLE, "1"), task_id("deduction", DOUBLE, "2"),
+           task_id("deduction", DOUBLE + "\n", "1", "2"), task_id("induction", DOUBLE, "1", message="a"),
+           task_id("induction", DOUBLE, "1", message="b"), task_id("induction", DOUBLE, "1", "a")}
     assert len(ids) == 7 and all(len(i) == 16 for i in ids)
 
 # ---- answers
@@ -255,13 +203,9 @@ def test_deduction_needs_no_run_and_abduction_never_shows_the_gold(env):
     assert spy.batches == []
     answer(program_task("abduction", DOUBLE, "'secret'", "'secretsecret'"), watched, "'a'", "'secret'", "1) or (True")
     assert [calls for calls, _ in spy.batches] == [
-        [Call(DOUBLE, "'a'")]
-    ]  # the proposer's own input is right without a run
-    answer(
-        induction_task("def f(x):\n    return 'secret'", [["1", "'secret'"], ["2", "'secret'"]]),
-        watched,
-        "def f(x): return 0",
-    )
+        [Call(DOUBLE, "'a'")]]  # the proposer's own input is right without a run
+    answer(induction_task("def f(x):\n    return 'secret'", [["1", "'secret'"], ["2", "'secret'"]]), watched,
+           "def f(x): return 0")
     assert len(spy.batches) == 2 and not any("secret" in call.program + call.args for call in spy.batches[1][0])
 
 GOLD = "zebra-7419"
@@ -279,16 +223,8 @@ def test_no_gold_enters_a_call(env, kind):
     answers = (
         [
             program.format(body)
-            for body in (
-                "x",
-                "'zebra'",
-                "f",
-                "E()",
-                "[y for y in x]",
-                "gold",
-                "'zebra-' + '7419' * x",
-                "'zebra-741' + '9' + '19' * (x - 1)",
-            )
+            for body in ("x", "'zebra'", "f", "E()", "[y for y in x]", "gold", "'zebra-' + '7419' * x",
+                         "'zebra-741' + '9' + '19' * (x - 1)")
         ]
         + [spelled]
         if kind == "induction"
@@ -296,11 +232,9 @@ def test_no_gold_enters_a_call(env, kind):
     )
     verdicts = answer(task, replace(env, executor=spy), *answers)
     assert {v.score for v in verdicts} == ({0, 1} if kind in ("abduction", "induction") else {0}) and bool(
-        spy.batches
-    ) == (kind in ("abduction", "induction"))
+        spy.batches) == (kind in ("abduction", "induction"))
     assert all(
-        type(call) is Call and GOLD not in call.program + call.args for calls, _ in spy.batches for call in calls
-    )
+        type(call) is Call and GOLD not in call.program + call.args for calls, _ in spy.batches for call in calls)
 
 ALWAYS = "type('E', (), {'__eq__': lambda s, o: True})()"
 
@@ -321,8 +255,7 @@ def test_deduction_equality(env, gold, right, wrong):
     verdicts = answer(program_task("deduction", DOUBLE, "0", gold), env, *right, *wrong)
     assert [v.score for v in verdicts] == [1] * len(right) + [0] * len(wrong)
     assert all(v.truth is (v.score == 1) for v in verdicts) and all(
-        v.status is Status.WRONG for v in verdicts[len(right) :]
-    )
+        v.status is Status.WRONG for v in verdicts[len(right) :])
 
 def test_any_preimage_is_right(env):
     task = program_task("abduction", "def f(x, k=0):\n    return sorted(x)[k]", "[3, 1]", "1")
@@ -355,8 +288,7 @@ def test_failures_of_the_environment_are_verdicts():
             status, detail="why", seconds=0.5
         )
         assert answer(program_task("abduction", DOUBLE, "21", "42"), env, "1") == [
-            Verdict(status, detail="why", seconds=0.5)
-        ]
+            Verdict(status, detail="why", seconds=0.5)]
 
 def test_malformed_attempts_keep_their_place(env):
     task = program_task("deduction", DOUBLE, "1", "2")
@@ -366,37 +298,23 @@ def test_malformed_attempts_keep_their_place(env):
     assert [v.status for v in row] == [Status.MALFORMED, Status.OK, Status.MALFORMED]
 
 def test_completions_without_the_form_are_malformed(env):
-    for text in (
-        "",
-        "no answer",
-        "<answer>```python\ndef f(x):\n    return x\n```</answer>",
-        "</think> <answer>```input\n1\n```</answer>",
-    ):
+    for text in ("", "no answer", "<answer>```python\ndef f(x):\n    return x\n```</answer>",
+                 "</think> <answer>```input\n1\n```</answer>"):
         (result,) = KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text)], env)
         assert result.status is Status.MALFORMED and result.detail
 
 
 @pytest.mark.parametrize(
     "deep",
-    [
-        "x" + " + 1" * 900,
-        "x" + ".real" * 900,
-        "not " * 900 + "x",
-        "lambda: " * 300 + "x",
-        "1 if x else " * 300 + "2",
-        "x" + "[0]" * 900,
-        "-" * 900 + "x",
-    ],
+    ["x" + " + 1" * 900, "x" + ".real" * 900, "not " * 900 + "x", "lambda: " * 300 + "x", "1 if x else " * 300 + "2",
+     "x" + "[0]" * 900, "-" * 900 + "x"],
 )
 @pytest.mark.parametrize("kind", TASK_TYPES)
 def test_deep_programs_are_refused_and_break_nothing(env, kind, deep):
     program = f"def f(x): return {deep}"
-    result = propose(
-        replace(KINDS[kind], inputs=2),
-        {"program": program, "input": "1", "inputs": ["1", "2"], "message": "hm"},
-        env,
-        context={"program": program},
-    )
+    result = propose(replace(KINDS[kind], inputs=2),
+                     {"program": program, "input": "1", "inputs": ["1", "2"], "message": "hm"}, env,
+                     context={"program": program})
     assert result.status is Status.TOO_LARGE and "levels deep" in result.detail
 
 def test_a_hundred_levels_can_be_written_out_by_a_deep_caller(env):
@@ -404,11 +322,8 @@ def test_a_hundred_levels_can_be_written_out_by_a_deep_caller(env):
         return (
             deeper(n - 1)
             if n
-            else propose(
-                KINDS["deduction"],
-                {"program": f"def f(x): return x{' + 1' * 94}", "input": "1"},
-                replace(env, held_out=_in_held_out_tenth),
-            )
+            else propose(KINDS["deduction"], {"program": f"def f(x): return x{' + 1' * 94}", "input": "1"},
+                         replace(env, held_out=_in_held_out_tenth))
         )
     assert isinstance(deeper(200), (Task, Verdict)) and getattr(deeper(200), "status", None) in (None, Status.HELD_OUT)
 
@@ -419,13 +334,8 @@ def pairs(numbers): return [[str(n), str(2 * n)] for n in numbers]
 @pytest.mark.parametrize("n", [2, 5, 6, 10])
 def test_half_of_the_pairs_is_hidden(env, n):
     kind = Induction(inputs=n)
-    task = propose(
-        kind,
-        {"inputs": [f" {k}" for k in range(n)], "message": "hm"},
-        env,
-        context={"program": DOUBLE},
-        references=("p",),
-    )
+    task = propose(kind, {"inputs": [f" {k}" for k in range(n)], "message": "hm"}, env, context={"program": DOUBLE},
+                   references=("p",))
     assert task.given["pairs"] + task.hidden["pairs"] == pairs(range(n)) and len(task.given["pairs"]) == n // 2
     assert task == replace(induction_task(DOUBLE, pairs(range(n)), "hm", "p")) and task.hidden["program"] == DOUBLE
 
@@ -447,26 +357,19 @@ def test_half_of_the_pairs_is_hidden(env, n):
     ],
 )
 def test_induction_proposals(env, change, status):
-    result = propose(
-        Induction(inputs=4),
-        {"inputs": ["1", "2", "3", "4"], "message": "Twice."} | change,
-        env,
-        context={"program": DOUBLE},
-    )
+    result = propose(Induction(inputs=4), {"inputs": ["1", "2", "3", "4"], "message": "Twice."} | change, env,
+                     context={"program": DOUBLE})
     assert result.status is status and result.detail if status else isinstance(result, Task)
 
 def test_leaks_looks_at_bodies():
     program = (
-        "def g(y):\n    return [v + 1 for v in y]\n\ndef f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)"
-    )
-    assert (
-        leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program)
-        and leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program)
-        and leaks(program, program)
-    )
-    assert leaks("def f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)",
-        program) and leaks("return max(g(x), key=lambda v: v % 7)", program)
-    assert not leaks("Add one to each, and give the one with the largest rest by seven.", program) and not leaks(
+        "def g(y):\n    return [v + 1 for v in y]\n\ndef f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)")
+    assert _leaks("use [v+1 for v in y], that is return [v+1 for v in y]", program)
+    assert _leaks("...\nlambda v: v % 7 ... v%7 return [v + 1\nfor v in y]", program)
+    assert _leaks(program, program)
+    assert _leaks("def f(x):\n    'Docs.'\n    return max(g(x), key=lambda v: v % 7)",
+        program) and _leaks("return max(g(x), key=lambda v: v % 7)", program)
+    assert not _leaks("Add one to each, and give the one with the largest rest by seven.", program) and not _leaks(
         "return x", "def f(x):\n    return x"
     )
 
@@ -523,7 +426,7 @@ QUOTED |= {
 }
 
 @pytest.mark.parametrize("name", QUOTED)
-def test_a_quoted_program_is_found_in_any_spelling(name): assert leaks(QUOTED[name], LONG)
+def test_a_quoted_program_is_found_in_any_spelling(name): assert _leaks(QUOTED[name], LONG)
 
 @pytest.mark.parametrize("program, message", [
     ("def f(words):\n    return sorted(words, key=lambda w: (-len(w), w))", "Sort by (-len(w), w)."),
@@ -536,7 +439,7 @@ def test_a_quoted_program_is_found_in_any_spelling(name): assert leaks(QUOTED[na
     (LONG, "It's #1: \"found\" is []"), ("def f(total):\n    return total", "Sum up and return total."),
     (LONG, "def f(words): return words"),
 ])
-def test_a_message_may_name_a_key_or_a_part(program, message): assert not leaks(message, program)
+def test_a_message_may_name_a_key_or_a_part(program, message): assert not _leaks(message, program)
 
 def test_the_limits_of_the_environment_are_those_of_the_prompts(executor):
     env = Environment(executor, max_program=4_321, max_value=123)
@@ -599,10 +502,8 @@ def f(x): return I(7)""",
         ),
         ("import os\ndef f(x): os._exit(0)", ProgramStatus.UNSAFE),
         ("def f(x): print(x * 2)", Status.WRONG),
-        (
-            "class S(str):\n    def __eq__(self, o): return True\n    __hash__ = str.__hash__\ndef f(x): return S('0')",
-            Status.WRONG,
-        ),
+        ("class S(str):\n    def __eq__(self, o): return True\n    __hash__ = str.__hash__\ndef f(x): return S('0')",
+         Status.WRONG),
         ("class L(list):\n    def __eq__(self, o): return True\ndef f(x): return L()", Status.WRONG),
         (
             """\
@@ -623,10 +524,8 @@ def f(x): return F(5)""",
             Status.WRONG,
         ),
         ("seen = []\ndef f(x):\n    seen.append(x)\n    return 6 + 2 * (len(seen) - 1)", Status.WRONG),
-        (
-            "class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()",
-            ProgramStatus.UNSAFE,
-        ),
+        ("class A:\n    __class__ = int\n    def __eq__(self, o): return True\ndef f(x): return A()",
+         ProgramStatus.UNSAFE),
         ("def f(x): return {6, 8, 10}", Status.WRONG),
         ("def f(x):\n    raise Exception(x * 2)", ProgramStatus.RAISED),
         ("def f(x): yield x * 2", ProgramStatus.UNREPRESENTABLE),
@@ -643,15 +542,10 @@ def test_induction_answers(env, text, status):
 
 def test_hidden_pairs_run_first_and_both_halves_count(env):
     spy = Spy(env.executor)
-    (verdict,) = answer(
-        induction_task(DOUBLE, pairs(range(6))),
-        replace(env, executor=spy),
-        "def f(x):\n    return x * 2 if x > 2 else 0",
-    )
+    (verdict,) = answer(induction_task(DOUBLE, pairs(range(6))), replace(env, executor=spy),
+                        "def f(x):\n    return x * 2 if x > 2 else 0")
     assert verdict.status is Status.WRONG and spy.batches[0] == (
-        [Call("def f(x):\n    return x * 2 if x > 2 else 0", "3")],
-        False,
-    )
+        [Call("def f(x):\n    return x * 2 if x > 2 else 0", "3")], False)
     assert [len(calls) for calls, _ in spy.batches] == [1, 6] and spy.batches[1][1]
 
 # ---- prompts from buffers
@@ -660,20 +554,15 @@ def test_propose_prompts_draw_from_the_buffers(env):
     kinds, rng = task_types(references=2, inputs=4), Random(0)
     buffers = Buffers([kind.name for kind in kinds])
     assert [kind.propose_prompt(buffers, rng) is None for kind in kinds] == [
-        False,
-        False,
-        True,
-    ]  # no program to borrow yet
+        False, False, True]  # no program to borrow yet
     for task in zero_tasks(kinds, env): buffers.add(task)
     prompts = [kind.propose_prompt(buffers, rng) for kind in kinds]
     assert all(len(prompt.references) == 1 for prompt in prompts) and prompts[2].context["inputs"] == 4
     assert prompts[2].references[0] in buffers
     for n in range(5): buffers.add(program_task("deduction", DOUBLE, str(n), str(2 * n)))
     assert len(kinds[0].propose_prompt(buffers, rng).references) == 2
-    assert (
-        "random" in kinds[0].propose_prompt(buffers, rng).text
-        and replace(kinds[0], allowed=("math",)).propose_prompt(buffers, rng).text.count("Only these modules") == 1
-    )
+    assert "random" in kinds[0].propose_prompt(buffers, rng).text
+    assert replace(kinds[0], allowed=("math",)).propose_prompt(buffers, rng).text.count("Only these modules") == 1
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):

@@ -15,22 +15,18 @@ from safetensors import safe_open
 from azr.executor import Call, Executor
 from azr.prompts import SPECIAL_TOKENS, solve_prompt
 from azr.tasks import ZERO_PROGRAM
-from azr.grammar import INPUTS, SPLITS, as_task, error_task, generate_program, generate_sample, held_out_tasks
+from azr.grammar import INPUTS, SPLITS, as_task, error_task, _generate_program, generate_sample, held_out_tasks
 from azr.safety import ProgramStatus
 from azr.tiny import (
-    MIX, TINY, WEIGHTS, Corpus, Phase, Training, _answer_of, build, _first_fit, generate_example, load_tiny, main,
+    _MIX, TINY, WEIGHTS, Corpus, Phase, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, _main,
     _mistake, new_model, new_tokenizer, pack)
 from azr.values import bucket
 from conftest import ROOT
 
 RECORD = ROOT / "data" / "tiny" / "record.json"
 # of all ids: other Python versions and machines must draw the same tasks
-HELD_OUT = {
-    "validation": "cdd65e8e0c841f0a",
-    "test": "590beafe9b50cc12",
-    "distinct": "00471361ffcab6b1",
-    "shifted": "e92de86dee817d5c",
-}
+HELD_OUT = {"validation": "cdd65e8e0c841f0a", "test": "590beafe9b50cc12", "distinct": "00471361ffcab6b1",
+            "shifted": "e92de86dee817d5c"}
 
 @pytest.fixture(scope="module")
 def tiny(): return load_tiny()
@@ -54,19 +50,11 @@ def test_all_weights_together():
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_committed_tokenizer_is_the_page_s(name, tokenizer):
     loaded, rng = AutoTokenizer.from_pretrained(WEIGHTS[name]), Random(1)
-    texts = [e.prompt + e.response + "<end>" for e in (generate_example(rng, Corpus(0.5, 0.5)) for _ in range(300))] + [
-        "Hello world",
-        "é, 漢字\t",
-        "",
-    ]
+    examples = [_generate_example(rng, Corpus(.5, .5)) for _ in range(300)]
+    texts = [e.prompt + e.response + "<end>" for e in examples] + ["Hello world", "é, 漢字\t", ""]
     assert loaded(texts)["input_ids"] == tokenizer(texts)["input_ids"]
-    assert (
-        loaded.pad_token,
-        loaded.eos_token,
-        loaded.padding_side,
-        loaded.model_max_length,
-        loaded.clean_up_tokenization_spaces,
-    ) == ("<pad>", "<end>", "left", 256, False)
+    assert (loaded.pad_token, loaded.eos_token, loaded.padding_side, loaded.model_max_length,
+            loaded.clean_up_tokenization_spaces) == ("<pad>", "<end>", "left", 256, False)
     assert len(loaded) == len(tokenizer) == AutoModelForCausalLM.from_pretrained(WEIGHTS[name]).config.vocab_size
 
 def test_record_is_of_these_weights():
@@ -76,11 +64,8 @@ def test_record_is_of_these_weights():
             record["models"][name]["sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
         ), "run nbs/runs/tiny.ipynb again"
     base, clean = (record["models"][name]["scores"] for name in ("tiny", "tiny_clean"))
-    assert (
-        base["test/accuracy"] >= 0.20
-        and clean["test/accuracy"] > base["test/accuracy"]
-        and 0.55 < base["proposer/valid_rate"] < 0.80
-    )
+    assert base["test/accuracy"] >= 0.20 and clean["test/accuracy"] > base["test/accuracy"]
+    assert 0.55 < base["proposer/valid_rate"] < 0.80
 
 def test_base_answers_as_recorded(tiny):
     model, tok = tiny
@@ -94,8 +79,7 @@ def test_base_answers_as_recorded(tiny):
         for text, task in zip(tok.batch_decode(out[:, batch["input_ids"].size(1) :], skip_special_tokens=True), tasks)
     )
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))["models"]["tiny"]["scores"][
-        "validation/deduction/accuracy"
-    ]
+        "validation/deduction/accuracy"]
     assert abs(right / len(tasks) - recorded) < .15  # the first 120 of 500
 
 def test_unknown_model_is_named():
@@ -105,16 +89,14 @@ def test_unknown_model_is_named():
 
 def test_markers_are_single_tokens(tokenizer):
     for marker in SPECIAL_TOKENS:
-        assert (
-            tokenizer.convert_tokens_to_ids(marker) == tokenizer(marker)["input_ids"][0]
-            and len(tokenizer(marker)["input_ids"]) == 1
-        )
+        assert tokenizer.convert_tokens_to_ids(marker) == tokenizer(marker)["input_ids"][0]
+        assert len(tokenizer(marker)["input_ids"]) == 1
     assert tokenizer.pad_token_id == 0 and tokenizer.eos_token_id == 1
 
 @given(st.integers(0, 10**6), st.sampled_from([1, 3, 5]))
 @settings(max_examples=100)
 def test_programs_come_back(seed, depth):
-    source, tok = generate_program(Random(seed), depth).source, _TOKENIZER
+    source, tok = _generate_program(Random(seed), depth).source, _TOKENIZER
     assert tok.decode(tok(source)["input_ids"]) == source
 
 @given(st.text(max_size=60))
@@ -132,7 +114,7 @@ def test_digits_and_letters_stay_single(tokenizer):
 def test_sources_are_as_ast_writes_them():
     import ast
     for seed in range(300):
-        source = generate_program(Random(seed)).source
+        source = _generate_program(Random(seed)).source
         assert ast.unparse(ast.parse(source)) == source
 
 def test_runs_agree_with_the_executor():
@@ -144,22 +126,18 @@ def test_runs_agree_with_the_executor():
         raised = executor.run([Call(task.given["program"], task.given["input"]) for task in errors])
     assert [o.value for o in outcomes] == [repr(s.results[0]) for s in samples]
     assert [o.error.split(":")[0] if o.status is ProgramStatus.RAISED else "NoError" for o in raised] == [
-        task.hidden["error"] for task in errors
-    ]
+        task.hidden["error"] for task in errors]
 
 # ---- what is held out
 
 @pytest.mark.parametrize("split", HELD_OUT)
 def test_held_out_tasks(split):
     tasks = held_out_tasks(split)
-    assert (
-        Counter(task.task_type for task in tasks) == {"deduction": 500, "abduction": 500, "induction": 500}
-        and len({task.id for task in tasks}) == 1500
-    )
+    assert Counter(task.task_type for task in tasks) == {"deduction": 500, "abduction": 500, "induction": 500}
+    assert len({task.id for task in tasks}) == 1500
     programs = [task.given.get("program") or task.hidden["program"] for task in tasks]
     assert {bucket(program) for program in set(programs)} <= set(SPLITS[split]) and (len(set(programs)) == 500) == (
-        split == "distinct"
-    )
+        split == "distinct")
     assert hashlib.sha256("".join(task.id for task in tasks).encode()).hexdigest()[:16] == HELD_OUT[split]
     assert held_out_tasks(split, 7, ("abduction",)) == [task for task in tasks if task.task_type == "abduction"][:7]
 
@@ -178,7 +156,7 @@ def test_no_text_of_the_corpus_holds_a_held_out_program():
     "Wrong answers included; a broken program cannot be one, because nothing held out raises or fails to parse."
     rng, checked = Random(9), 0
     for _ in range(1500):
-        example = generate_example(rng, Corpus(wrong=.5))
+        example = _generate_example(rng, Corpus(wrong=.5))
         for program in re.findall(r"def f\(x\):\n.*?(?=<|$)", example.prompt + "<" + example.response, re.S):
             if program == ZERO_PROGRAM: continue
             assert bucket(program) >= 10, program
@@ -189,18 +167,16 @@ def test_no_text_of_the_corpus_holds_a_held_out_program():
 
 def test_the_mix():
     rng = Random(3)
-    marks = Counter(re.match("<[a-z]+>", generate_example(rng, Corpus()).prompt)[0] for _ in range(3000))
-    assert sum(MIX.values()) == pytest.approx(1) and set(marks) == set(SPECIAL_TOKENS[2:10])
+    marks = Counter(re.match("<[a-z]+>", _generate_example(rng, Corpus()).prompt)[0] for _ in range(3000))
+    assert sum(_MIX.values()) == pytest.approx(1) and set(marks) == set(SPECIAL_TOKENS[2:10])
     assert marks["<ded>"] == pytest.approx(3000 * .40, rel=.15) and marks["<pind>"] == pytest.approx(3000 * .04, rel=.4)
 
 def test_proposals_are_learned_with_and_without_references():
     rng = Random(4)
     prompts = [
-        e.prompt for e in (generate_example(rng, Corpus()) for _ in range(3000)) if e.prompt.startswith("<pded>")
-    ]
+        e.prompt for e in (_generate_example(rng, Corpus()) for _ in range(3000)) if e.prompt.startswith("<pded>")]
     assert {"<pded><prog>", f"<pded>{ZERO_PROGRAM}<in>'Hello world'<prog>"} < set(prompts) and max(
-        p.count("<prog>") for p in prompts
-    ) == 1
+        p.count("<prog>") for p in prompts) == 1
 
 @pytest.mark.parametrize("kind, least", [("deduction", .6), ("abduction", .5), ("induction", .8)])
 def test_mistakes_are_mostly_mistakes(kind, least):
@@ -219,12 +195,11 @@ def test_error_tasks_are_balanced():
 def test_first_fit_loses_nothing(lengths):
     rows = _first_fit(lengths, 50)
     assert sorted(i for row in rows for i in row) == list(range(len(lengths))) and all(
-        sum(lengths[i] for i in row) <= 50 for row in rows
-    )
+        sum(lengths[i] for i in row) <= 50 for row in rows)
 
 def test_examples_fit_the_context(tokenizer):
     rng = Random(8)
-    batch = pack([generate_example(rng, Corpus(.5, .5)) for _ in range(500)], tokenizer)
+    batch = pack([_generate_example(rng, Corpus(.5, .5)) for _ in range(500)], tokenizer)
     assert batch.ids.size(1) <= 208 and batch.positions.max() < 160
 
 def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
@@ -233,14 +208,13 @@ def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
     part = tmp_path / "part"
     part.mkdir()
     for number, (phase, steps) in enumerate(zip(phases, (10, 4))):
-        training = Training(new_model(tokenizer), tokenizer, phase, before=phases[:number])
+        training = _Training(new_model(tokenizer), tokenizer, phase, before=phases[:number])
         if phase.name == "weak":
             training.model.load_state_dict(torch.load(part / "clean.pt", weights_only=True)["model"])
         for _ in range(steps): training.step()
         training.save(part / f"{phase.name}.pt", seed=0)
     assert (build(part, phases=phases, progress=False) / "model.safetensors").read_bytes() == (
-        whole / "model.safetensors"
-    ).read_bytes()
+        whole / "model.safetensors").read_bytes()
     model, tok = AutoModelForCausalLM.from_pretrained(whole), AutoTokenizer.from_pretrained(whole)
     assert model.dtype == torch.bfloat16 and len(tok) == len(tokenizer)
 
@@ -263,7 +237,7 @@ def test_the_command_can_be_interrupted(tmp_path):
     assert "the same command goes on" in process.communicate(timeout=30)[1] and process.returncode == 130
 
 def test_the_command_refuses_no_steps(capsys):
-    with pytest.raises(SystemExit): main(["--tiny-steps", "0"])
+    with pytest.raises(SystemExit): _main(["--tiny-steps", "0"])
     assert "every phase needs at least 1 step" in capsys.readouterr().err
 
 
@@ -278,5 +252,5 @@ def test_another_width_is_another_model_and_its_checkpoint_is_not_taken_for_the_
 
 
 def test_a_bad_width_is_one_sentence_on_the_command_line(capsys, tmp_path):
-    with pytest.raises(SystemExit): main(["--output", str(tmp_path), "--width", "50"])
+    with pytest.raises(SystemExit): _main(["--output", str(tmp_path), "--width", "50"])
     assert "width is 50: give a multiple of 8" in capsys.readouterr().err

@@ -50,53 +50,12 @@ def test_reads_what_literal_eval_reads(value):
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "1) or (True",
-        "1)(2",
-        "1), f(2",
-        "*[1]",
-        "**{'a': 1}",
-        "a=1, a=2",
-        "x",
-        "f(1)",
-        "__import__('os')",
-        "type('E', (), {})",
-        "(lambda: 1)()",
-        "[x for x in [1]]",
-        "1 if 1 else 2",
-        "'a'.upper()",
-        "''.join(['A'] * 20)",
-        "1 < 2",
-        "not 1",
-        "~1",
-        "-True",
-        "True * [1]",
-        "'a' * 2.0",
-        "2 ** True",
-        "1 + 'a'",
-        "1 @ 2",
-        "1 | 2",
-        "[1] + (1,)",
-        "f''",
-        "...",
-        "float('nan')",
-        "float('1')",
-        "int('1')",
-        "range('a')",
-        "range(1, 2, 0)",
-        "list({1})",
-        "tuple({1, 2})",
-        "list(1)",
-        "dict([1])",
-        "set([[]])",
-        "{[]}",
-        "{{}: 1}",
-        "x := 1",
-        "await x",
-        "1,,2",
-        "1\n2",
-        "'\0'",
-    ],
+    ["1) or (True", "1)(2", "1), f(2", "*[1]", "**{'a': 1}", "a=1, a=2", "x", "f(1)", "__import__('os')",
+     "type('E', (), {})", "(lambda: 1)()", "[x for x in [1]]", "1 if 1 else 2", "'a'.upper()", "''.join(['A'] * 20)",
+     "1 < 2", "not 1", "~1", "-True", "True * [1]", "'a' * 2.0", "2 ** True", "1 + 'a'", "1 @ 2", "1 | 2", "[1] + (1,)",
+     "f''", "...", "float('nan')", "float('1')", "int('1')", "range('a')", "range(1, 2, 0)", "list({1})",
+     "tuple({1, 2})", "list(1)", "dict([1])", "set([[]])", "{[]}", "{{}: 1}", "x := 1", "await x", "1,,2", "1\n2",
+     "'\0'"],
 )
 def test_not_data(text):
     with pytest.raises(NotLiteral): parse_arguments(text)
@@ -104,24 +63,11 @@ def test_not_data(text):
 
 @pytest.mark.parametrize(
     "text, value",
-    [
-        ("range(100, 120)", range(100, 120)),
-        ("dict(e=1, d=2)", {"e": 1, "d": 2}),
-        ("dict()", {}),
-        ("'st ' + '0\\t'", "st 0\t"),
-        ("[0] * 5", [0] * 5),
-        ("2 * 'ab'", "abab"),
-        ("[1] + [2] * 2", [1, 2, 2]),
-        ("frozenset({1})", frozenset({1})),
-        ("set('ab')", {"a", "b"}),
-        ("tuple(range(3))", (0, 1, 2)),
-        ("dict([('a', 1)], b=2)", {"a": 1, "b": 2}),
-        ("-1", -1),
-        ("+1.5", 1.5),
-        ("[-1] * -1", []),
-        ("'''a\nb'''", "a\nb"),
-        ("(\n1,\n2)", (1, 2)),
-    ],
+    [("range(100, 120)", range(100, 120)), ("dict(e=1, d=2)", {"e": 1, "d": 2}), ("dict()", {}),
+     ("'st ' + '0\\t'", "st 0\t"), ("[0] * 5", [0] * 5), ("2 * 'ab'", "abab"), ("[1] + [2] * 2", [1, 2, 2]),
+     ("frozenset({1})", frozenset({1})), ("set('ab')", {"a", "b"}), ("tuple(range(3))", (0, 1, 2)),
+     ("dict([('a', 1)], b=2)", {"a": 1, "b": 2}), ("-1", -1), ("+1.5", 1.5), ("[-1] * -1", []), ("'''a\nb'''", "a\nb"),
+     ("(\n1,\n2)", (1, 2))],
 )
 def test_data_as_people_write_it(text, value):
     assert equal(parse_literal(text), value) and equal(parse_arguments(text), ((value,), {}))
@@ -318,11 +264,8 @@ RENAMED = [
         False,
     ),
     ("def f(x): return f'{x:>3}'", "def f(x): return ''.join((format(x, ''.join(('>3',))),))", True),
-    (
-        "def f(x):\n    for i in x:\n        if (y := i): return y",
-        "def f(a):\n    for b in a:\n        if (c := b): return c",
-        True,
-    ),
+    ("def f(x):\n    for i in x:\n        if (y := i): return y",
+     "def f(a):\n    for b in a:\n        if (c := b): return c", True),
     ("def f(x): return [(y := i) for i in x] + [y]", "def f(a): return [(b := c) for c in a] + [b]", True),
     ("def f(x): return -1", "def f(x): return - 1", True),
     ("def f(x): return 1", "def f(x): return 1.0", False),
@@ -385,11 +328,9 @@ def pythons():
     return sorted(p for p in found if subprocess.run([p, "-c", "import sys"], capture_output=True).returncode == 0)
 
 def vectors():
-    cell = next(
-        c
-        for c in json.loads(Path(__file__, "../../nbs/10_values.ipynb").resolve().read_text())["cells"]
-        if "".join(c["source"]).startswith("VECTORS = ")
-    )
+    cell = next(c
+                for c in json.loads(Path(__file__, "../../nbs/10_values.ipynb").resolve().read_text())["cells"]
+                if "".join(c["source"]).startswith("VECTORS = "))
     return next(ast.literal_eval(n.value) for n in ast.parse("".join(cell["source"])).body if isinstance(n, ast.Assign))
 
 @pytest.mark.parametrize("python", [sys.executable, *pythons()])
@@ -397,8 +338,7 @@ def test_hashes_agree_between_python_versions(python):
     programs = list(vectors()) + [p for one, two, _ in RENAMED for p in (one, two)]
     script = (
         "import sys, json, runpy; m = runpy.run_path(sys.argv[1]); print(json.dumps([m['program_hash'](p) for p in "
-        "json.load(sys.stdin)]))"
-    )
+        "json.load(sys.stdin)]))")
     there = subprocess.run(
         [python, "-c", script, values.__file__], input=json.dumps(programs), capture_output=True, text=True, check=True
     ).stdout
