@@ -23,7 +23,7 @@ import yaml
 
 from .core import alone_in, checkout, default_of, tell
 from .settings import (
-    SYSTEMS, Settings, Training, Watching, config, field_help, presets, read_preset, system_named)
+    SYSTEMS, Training, Watching, config, field_help, presets, read_preset, system_named)
 
 # %% ../nbs/3c_cli.ipynb #c004
 def setting(text: str) -> tuple[str, object]: # ("batch", 16)
@@ -143,16 +143,17 @@ def _passed_on() -> Iterator[list[int]]: # the signals that came
     with hearing(pass_on): yield heard
 
 # %% ../nbs/3c_cli.ipynb #c015
-_OWNERS = (("training", Training), ("watching", Watching), ("the run", Settings))   # and whose settings they are
-
 def settings_text(name: str) -> str:
     "All settings of a system, by whom they belong to, with their defaults."
     kind = system_named(name).settings
-    own = {f.name: repr(default_of(f)) for f in fields(kind)}   # a system may have another default
-    def block(title, owner):
-        rows = [f"  {field:<24} {own[field]:<46} {words}".rstrip() for field, _, words in field_help(owner)]
-        return "\n".join([f"settings of {title}:", *rows])
-    return "\n\n".join([block(f"system {name}", kind), *(block(title, owner) for title, owner in _OWNERS[:2])])
+    defaults = {f.name: repr(default_of(f)) for f in fields(kind)}   # a system may have another than training
+    told, blocks = set(), []
+    for title, owner in ((f"system {name}", kind), ("training", Training), ("watching", Watching)):
+        rows = [(field, words) for field, _, words in field_help(owner) if field not in told]
+        told |= {field for field, _ in rows}
+        lines = [f"  {field:<24} {defaults[field]:<46} {words}".rstrip() for field, words in rows]
+        blocks.append("\n".join([f"settings of {title}:", *lines]))
+    return "\n\n".join(blocks)
 
 # %% ../nbs/3c_cli.ipynb #c017
 _COMMANDS = {   # name -> what it does

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from pages import papermill
 
-from azr.cli import execute, field_help, main, setting
-from azr.core import Prompt, Role, tell
+from azr.cli import execute, main, setting
+from azr.core import Prompt, Role, default_of, tell
 from azr.records import check_folder, open_folder
 from azr.run import folder_for
 from azr.settings import config, presets, read_preset
 from azr.azr import Config
 from azr.sampler import PolicySampler, encode
-from azr.settings import _stated
+from azr.settings import Training, Watching, _stated, field_help
 from conftest import ROOT
 from toy import SMALL, toy_tokenizer
 
@@ -57,8 +57,8 @@ def test_the_checkout_shows_the_packages_presets():
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"learning_rat": 1e-5}, "unknown setting learning_rat: did you mean learning_rate"),
-        ({"zzz": 1}, "unknown setting zzz: the settings are model"),
+        ({"learning_rat": 1e-5}, "unknown setting learning_rat of system azr: did you mean learning_rate"),
+        ({"zzz": 1}, "unknown setting zzz of system azr: the settings are model"),
         ({"batch": "ten"}, "batch is 'ten': give a whole number"),
         ({"batch": True}, "batch is True: give a whole number"),
         ({"batch": 2.5}, "batch is 2.5"),
@@ -129,8 +129,10 @@ def test_a_preset_of_ones_own(tmp_path):
 def test_help_tells_every_field(capsys):
     with pytest.raises(SystemExit): main(["train", "--help"])
     shown = capsys.readouterr().out
-    for name, default, words in field_help(): assert f"  {name}" in shown and words in shown and default in shown
-    assert [name for name, _, _ in field_help()] == [f.name for f in fields(Config)]
+    told = {name: words for owner in (Watching, Training, Config) for name, _, words in field_help(owner)}
+    for name, words in told.items(): assert f"  {name} " in shown and words in shown
+    for f in fields(Config): assert repr(default_of(f)) in shown
+    assert set(told) == {f.name for f in fields(Config)}
 
 
 def test_a_failing_notebook_ends_in_one_sentence(tmp_path):
