@@ -14,12 +14,8 @@ class Sums:
 
     def propose_prompt(self, buffers, rng):
         shown = buffers.references(self.name, 1, rng)
-        return Prompt(
-            self.name,
-            Role.PROPOSE,
-            text="ask " + " ".join(t.given["sum"] for t in shown),
-            references=tuple(t.id for t in shown),
-        )
+        text = "ask " + " ".join(t.given["sum"] for t in shown)
+        return Prompt(self.name, Role.PROPOSE, text, references=tuple(t.id for t in shown))
 
     def validate(self, proposals, env):
         return [self._validate(p.text) for p in proposals]

@@ -34,9 +34,8 @@ def loop(**changes):
 def test_fresh_fills_both_slots_exactly():
     step = loop().step(writer(), 1)
     assert Counter(r.slot for r in step.rollouts) == {"propose/sums": 8, "solve/sums": 8}
-    assert len(step.estimates) == 4 * sum(
-        r.verdict.ok or r.verdict.status is Status.DUPLICATE for r in step.rollouts if r.prompt.role is Role.PROPOSE
-    )
+    proposals = [r.verdict for r in step.rollouts if r.prompt.role is Role.PROPOSE]
+    assert len(step.estimates) == 4 * sum(v.ok or v.status is Status.DUPLICATE for v in proposals)
 
 
 def test_attempts_are_trained_on_and_nothing_else():
@@ -49,10 +48,8 @@ def test_attempts_are_trained_on_and_nothing_else():
 def test_learnability_is_one_minus_the_share_of_solving_attempts():
     step = loop(solver_samples="attempts").step(writer(), 1)
     for proposal in (r for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.verdict.ok):
-        rate = (
-            sum(r.verdict.score for r in step.rollouts if r.prompt.role is Role.SOLVE and r.task_id == proposal.task_id)
-            / 4
-        )
+        attempts = [r for r in step.rollouts if r.prompt.role is Role.SOLVE and r.task_id == proposal.task_id]
+        rate = sum(r.verdict.score for r in attempts) / 4
         assert proposal.reward_parts["solve_rate"] == rate
         assert proposal.reward == (0 if rate in (0, 1) else 1 - rate)
 
@@ -75,9 +72,8 @@ def test_duplicates_stay_out_of_the_buffer_and_earn_their_setting():
     from azr.rewards import reward_setting
     play = loop(rewards=reward_setting("paper", duplicate=0.125), solver_samples="attempts")
     step = play.step(Script(lambda p: "1+1" if p.role is Role.PROPOSE else "2"), 1)
-    assert {r.verdict.status for r in step.rollouts} == {Status.DUPLICATE} and {r.reward for r in step.rollouts} == {
-        0.125
-    }
+    assert {r.verdict.status for r in step.rollouts} == {Status.DUPLICATE}
+    assert {r.reward for r in step.rollouts} == {0.125}
     assert play.buffers.counts() == {"sums": 1} and not step.tasks
 
 
@@ -182,12 +178,11 @@ def test_what_was_cut_off_earns_what_a_malformed_one_earns_and_is_shown_to_nobod
         return str(sum(map(int, p.text.removeprefix("solve ").split("+"))))
     step = SelfPlay(recipe(Watched(seen=seen), 8, 4, solver_samples), None).step(Cut(text), 1)
     for r in step.rollouts + step.estimates:
-        if r.completion.finished:assert r.verdict.ok
+        if r.completion.finished: assert r.verdict.ok
         else: assert r.reward == -1 and r.verdict == cut_verdict
     assert sum(not r.completion.finished for r in step.rollouts) >= 8 and len(step.tasks) == 4
-    assert {r.reward_parts["solve_rate"] for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.verdict.ok} == {
-        0.5
-    }  # the cut half solves nothing
+    valid = [r for r in step.rollouts if r.prompt.role is Role.PROPOSE and r.verdict.ok]
+    assert {r.reward_parts["solve_rate"] for r in valid} == {0.5}   # the cut half solves nothing
     assert len(seen) == sum(r.completion.finished for r in step.rollouts + step.estimates)
 
 
@@ -206,10 +201,8 @@ class Votes(Sums):
     def verify(self, groups, env):
         assert all(len(attempts) >= 3 for _, attempts in groups)
         most = [Counter(a.text for a in attempts).most_common(1)[0][0] for _, attempts in groups]
-        return [
-            [Verdict(Status.OK, 1.0) if a.text == winner else Verdict(Status.WRONG) for a in attempts]
-            for (_, attempts), winner in zip(groups, most)
-        ]
+        def agree(a, winner): return Verdict(Status.OK, 1.0) if a.text == winner else Verdict(Status.WRONG)
+        return [[agree(a, winner) for a in attempts] for (_, attempts), winner in zip(groups, most)]
 
 
 def checked(one): check_phase(one.phase(1), one)
@@ -217,20 +210,16 @@ def checked(one): check_phase(one.phase(1), one)
 
 def test_a_type_that_votes_is_refused_where_groups_are_too_small():
     def unasked(prompts, sampling, policy="default"): pytest.fail("asked")
-    with pytest.raises(
-        ValueError,
-        match="'sums' compares at least 3 attempts at a task, and its groups here have 1: .*train the solver on",
-    ):
-        checked(recipe(Votes(), 4, 8))
+    why = "'sums' compares at least 3 attempts at a task, and its groups here have 1: .*train the solver on"
+    with pytest.raises(ValueError, match=why): checked(recipe(Votes(), 4, 8))
     with pytest.raises(ValueError, match="its groups here have 2: .*give more attempts"):
         checked(recipe(Votes(), 4, 2, "attempts"))
     with pytest.raises(ValueError, match="'sums' compares at least 3 .* groups here have 1"):
         verdicts_on(unasked, [ZERO], (Votes(),), None)
     with pytest.raises(ValueError, match="'sums' compares at least 3"):
         evaluate(unasked, [ZERO], (Sums("others"), Votes()), None)
-    assert verdicts_on(Script(lambda p: "2"), [ZERO], (Sums(), Votes("others")), None)[
-        0
-    ].ok  # a type that is not asked for does no harm
+    verdict, = verdicts_on(Script(lambda p: "2"), [ZERO], (Sums(), Votes("others")), None)
+    assert verdict.ok   # a type that is not asked for does no harm
 
 
 def said(*completions): return [(one, one.text) for one in completions]
@@ -244,14 +233,10 @@ def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
     completions = said(Completion("5"), cut("2"), Completion("5"), Completion("2"))
     four, = _judge_attempts([(ZERO, completions)], (Votes(),), None)
     assert [v.status for v in four] == [Status.OK, Status.MALFORMED, Status.OK, Status.WRONG]
-    two, none = _judge_attempts(
-        [(ZERO, said(Completion("2"), cut("2"), Completion("2"))), (ZERO, said(*[cut("2")] * 3))], (Votes(),), None
-    )
-    assert (
-        [v.status for v in two] == [Status.UNSCORED, Status.MALFORMED, Status.UNSCORED]
-        and {v.score for v in two} == {0.0}
-        and "2 of 3 attempts ended" in two[0].detail
-    )
+    few, cut_ones = said(Completion("2"), cut("2"), Completion("2")), said(*[cut("2")] * 3)
+    two, none = _judge_attempts([(ZERO, few), (ZERO, cut_ones)], (Votes(),), None)
+    assert [v.status for v in two] == [Status.UNSCORED, Status.MALFORMED, Status.UNSCORED]
+    assert {v.score for v in two} == {0.0} and "2 of 3 attempts ended" in two[0].detail
     assert {v.status for v in none} == {Status.MALFORMED}
 
 
@@ -284,9 +269,8 @@ def test_keys_are_role_and_task_type():
         return seen.update(keys=keys, groups=groups, lengths=lengths.tolist()) or rewards
 
     step = loop(advantage=spy, solver_samples="attempts").step(Cut(writer().write), 1)
-    assert set(seen["keys"]) == {(Role.PROPOSE, "sums"), (Role.SOLVE, "sums")} and [
-        r.key for r in step.rollouts
-    ] == list(seen["keys"])
+    assert set(seen["keys"]) == {(Role.PROPOSE, "sums"), (Role.SOLVE, "sums")}
+    assert [r.key for r in step.rollouts] == list(seen["keys"])
     assert set(seen["lengths"]) == {2}
     for name in ("trr++", "role", "global", "grpo"): loop(advantage=name, solver_samples="attempts").step(writer(), 1)
 
@@ -294,7 +278,6 @@ def test_keys_are_role_and_task_type():
 @pytest.mark.parametrize("advantage", ["grpo", "grpo_no_std"])
 def test_grpo_compares_proposals_that_answer_the_same_words_alone(advantage):
     class Asking(Sums):
-
         def propose_prompt(self, buffers, rng):
             return replace(super().propose_prompt(buffers, rng), text=f"ask {next(count) // of_prompt}")
 
@@ -306,9 +289,8 @@ def test_grpo_compares_proposals_that_answer_the_same_words_alone(advantage):
     assert len({r.reward for r in alone}) > 1 and {r.advantage for r in alone} == {0.0}  # each prompt is a group of one
     count, of_prompt = iter(range(99)), 8
     same = proposals(play())
-    assert len({r.reward for r in same}) > 1 and abs(sum(r.advantage for r in same)) < 1e-9 < max(
-        r.advantage for r in same
-    )
+    assert len({r.reward for r in same}) > 1
+    assert abs(sum(r.advantage for r in same)) < 1e-9 < max(r.advantage for r in same)
 
 
 @pytest.mark.parametrize("advantage", ["grpo", grpo, "grpo_no_std", grpo_no_std])
