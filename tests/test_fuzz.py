@@ -14,23 +14,23 @@ from azr.values import (Limits, NotLiteral, Unrepresentable, canonical, canonica
 KINDS = ("deduction", "abduction", "induction", "error")
 SECONDS = .1
 
-def bounded(action, seconds: float = SECONDS):
-    "What `action` gives. A case that looks slow is measured again: the machine may have been busy."
+def bounded(action, *given):
+    "What `action` gives of what it is given. A case that looks slow is measured again: the machine may have been busy."
     started = time.thread_time()
-    result = action()
+    result = action(*given)
     spent = time.thread_time() - started
     for _ in range(4):
-        if spent <= seconds: break
+        if spent <= SECONDS: break
         started = time.thread_time()
-        action()
+        action(*given)
         spent = min(spent, time.thread_time() - started)
-    assert spent <= seconds, f"{spent:.3f} s of processor time"
+    assert spent <= SECONDS, f"{spent:.3f} s of processor time"
     return result
 
-def declared(read, *errors):
+def declared(read, *given, errors=NotLiteral):
     "A reader's answer, or the error that it declares."
     def action():
-        try: return read()
+        try: return read(*given)
         except errors as problem: return problem
     return bounded(action)
 
@@ -107,26 +107,25 @@ program_texts = st.one_of(st.text(max_size=100), near_programs, literals.map("de
 @example("1e999-1e999j")
 @example("range(10**30)")
 def test_reading_values(text):
-    value = declared(lambda: parse_literal(text), NotLiteral)
+    value = declared(parse_literal, text)
     if not isinstance(value, NotLiteral):
         assert equal(value, parse_literal(text))
-        written = declared(lambda: canonical(value), Unrepresentable)
+        written = declared(canonical, value, errors=Unrepresentable)
         if isinstance(written, str):
             assert equal(parse_literal(written), value) and canonical(parse_literal(written)) == written
-    arguments = declared(lambda: parse_arguments(text), NotLiteral)
-    written = declared(lambda: canonical_arguments(text), NotLiteral, Unrepresentable)
+    arguments = declared(parse_arguments, text)
+    written = declared(canonical_arguments, text, errors=(NotLiteral, Unrepresentable))
     assert isinstance(written, str) <= (not isinstance(arguments, NotLiteral))
 
 @settings(max_examples=200)
 @given(literals, literals)
 def test_equality_is_an_equivalence(one, two):
-    values = [v
-              for v in (declared(lambda: parse_literal(text), NotLiteral) for text in (one, two))
-              if not isinstance(v, NotLiteral)]
+    found = [declared(parse_literal, text) for text in (one, two)]
+    values = [value for value in found if not isinstance(value, NotLiteral)]
     for a in values:
         for b in values:
-            assert bounded(lambda: equal(a, b)) is equal(b, a) and (
-                not equal(a, b) or type(a) is type(b) or isinstance(a, (int, float, complex)))
+            assert bounded(equal, a, b) is equal(b, a)
+            assert not equal(a, b) or type(a) is type(b) or isinstance(a, (int, float, complex))
 
 @settings(max_examples=300)
 @given(literals)
@@ -137,7 +136,7 @@ def test_what_is_read_is_what_python_reads(text):
             warnings.simplefilter("ignore")
             expected = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError): return
-    value = declared(lambda: parse_literal(text), NotLiteral)
+    value = declared(parse_literal, text)
     if not isinstance(value, NotLiteral): assert value == expected and repr(value) == repr(expected)
 
 @pytest.mark.parametrize("text", [
@@ -153,7 +152,7 @@ def test_what_is_read_is_what_python_reads(text):
 ])
 def test_long_literals(text):
     assert len(text) <= Limits().characters
-    for read in (parse_literal, parse_arguments): declared(lambda: read(text), NotLiteral)
+    for read in (parse_literal, parse_arguments): declared(read, text)
 
 # ---- programs
 
@@ -162,11 +161,11 @@ def test_long_literals(text):
 @given(program_texts)
 @pytest.mark.filterwarnings("ignore")  # of our own look at the text, below
 def test_programs(program):
-    written = declared(lambda: canonical_program(program), SyntaxError)
+    written = declared(canonical_program, program, errors=SyntaxError)
     if isinstance(written, str) and program.isascii():
         assert canonical_program(written) == written
-        assert bounded(lambda: program_hash(program)) == program_hash(written)
-    renamed = bounded(lambda: entry_to_f(program))
+        assert bounded(program_hash, program) == program_hash(written)
+    renamed = bounded(entry_to_f, program)
     try: ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         assert renamed == program and isinstance(written, SyntaxError)
@@ -191,13 +190,13 @@ def reason(got):
 @settings(max_examples=400)
 @given(completions, st.sampled_from(KINDS), st.sampled_from(STYLES), st.integers(1, 3))
 def test_completions(text, kind, style, inputs):
-    claim = bounded(lambda: parse_proposal(text, kind, style, inputs))
+    claim = bounded(parse_proposal, text, kind, style, inputs)
     if isinstance(claim, dict):
         assert set(claim) == ({"inputs", "message"} if kind == "induction" else {"program", "input"})
         if kind == "induction": assert len(claim["inputs"]) == inputs and all(claim["inputs"])
         else: assert claim["program"].strip() and claim["input"]
     else: reason(claim)
-    answer = bounded(lambda: parse_answer(text, kind, style))
+    answer = bounded(parse_answer, text, kind, style)
     if isinstance(answer, str): assert answer.strip() or kind == "abduction"  # of a call without arguments
     else: reason(answer)
 
@@ -210,7 +209,7 @@ def test_completions(text, kind, style, inputs):
 def test_long_completions(unit, style):
     text = "</think> <answer>" + unit * ((_MAX_TEXT - 40) // len(unit)) + "!</answer>"
     for kind in KINDS:
-        bounded(lambda: parse_proposal(text, kind, style)), bounded(lambda: parse_answer(text, kind, style))
+        for parse in (parse_proposal, parse_answer): bounded(parse, text, kind, style)
     reason(parse_answer("a" * (_MAX_TEXT + 1), "deduction", style))
 
 # ---- bytes are not text
@@ -224,4 +223,4 @@ def test_bytes_are_refused_as_what_they_are(data):
         (parse_proposal, "deduction"), (parse_proposal, "induction", "terse"),
     ):
         with pytest.raises((TypeError, ValueError)): read(data, *kind)
-    declared(lambda: canonical_program(data), SyntaxError, TypeError, ValueError)
+    declared(canonical_program, data, errors=(SyntaxError, TypeError, ValueError))
