@@ -351,9 +351,11 @@ def test_the_records_are_of_one_experiment():
 
 def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
     before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
-    words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", "-p", "measure", "True")
+    told = ("-p", "measure", "True", "-p", "figures", str(tmp_path))
+    words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
     subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
-    text = (tmp_path / "out.ipynb").read_text()
-    assert all(f"{arm} (n = 1)" in text for arm in ("self-play", "frozen proposer", "shuffled rewards"))
-    assert "self-play less frozen proposer" in text and "image/png" in text
+    text, drawn = (tmp_path / "out.ipynb").read_text(), (tmp_path / "climb.svg").read_text()
+    for arm in ("self-play", "frozen proposer", "shuffled rewards"):
+        assert f"{arm} (n = 1)" in text and f"<!-- {arm} (n = 1) -->" in drawn   # the figure has a line for each arm
+    assert "self-play less frozen proposer" in text and (tmp_path / "climb.png").exists()
     assert before == {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
