@@ -6,14 +6,13 @@
 __all__ = ['surroundings', 'check_folder', 'read_params', 'summary_of', 'open_folder', 'Records', 'compact', 'write_compact',
            'read_compacts', 'check_alike']
 
-# %% ../nbs/32_records.ipynb #c002
+# %% ../nbs/32_records.ipynb #c003
 import gzip
 import importlib
 import inspect
 import json
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
@@ -23,7 +22,7 @@ from itertools import accumulate
 from pathlib import Path
 
 # first: it silences what the next ones would say
-from .core import Rollout, tell, to_json, written_aside
+from .core import Rollout, is_checkout, tell, to_json, written_aside
 
 import torch
 import yaml
@@ -33,7 +32,7 @@ from .rows import process_state
 from .selfplay import Step
 from .settings import Settings, system_named
 
-# %% ../nbs/32_records.ipynb #c003
+# %% ../nbs/32_records.ipynb #c007
 def _plain(value) -> object: # what YAML can hold
     "A configuration value for the record: a function by its name and source, so that a changed one is noticed."
     if hasattr(value, "__dataclass_fields__"): return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
@@ -52,7 +51,7 @@ def _recipe_of(function: Callable) -> str:
     except (OSError, TypeError): text = f"{name} of {source.__module__}"
     return text + (f"\nwith {_plain(held)}" if held else "")
 
-# %% ../nbs/32_records.ipynb #c004
+# %% ../nbs/32_records.ipynb #c010
 def surroundings() -> dict: # facts for params.yaml and summary.json
     """Where and with what a run was made; the git commit is followed by +changes where the files were not quite those.
     Without a checkout of azr, its version stands there."""
@@ -71,7 +70,7 @@ def _own_version() -> str:
 def _own_commit() -> str:
     "The commit of azr's own checkout. A copy inside somebody's repository is not theirs: it is told by its version."
     root = Path(importlib.import_module("azr").__file__).resolve().parents[1]
-    if not ((root / ".git").exists() and _names_azr(root / "settings.ini")): return f"version {_own_version()}"
+    if not ((root / ".git").exists() and is_checkout(root)): return f"version {_own_version()}"
     # a hook's GIT_DIR is another repository
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     words = ["git", "describe", "--always", "--exclude=*", "--dirty=+changes"]
@@ -79,12 +78,7 @@ def _own_commit() -> str:
     except (OSError, subprocess.TimeoutExpired): found = ""   # no git on PATH: no reason not to run
     return found or f"version {_own_version()}, commit unknown"
 
-def _names_azr(settings: Path) -> bool:
-    "Whether a settings.ini is that of this project."
-    if not settings.is_file(): return False
-    return bool(re.search(r"^lib_name *= *azr *$", settings.read_text(encoding="utf-8", errors="replace"), re.M))
-
-# %% ../nbs/32_records.ipynb #c005
+# %% ../nbs/32_records.ipynb #c013
 # What may be set otherwise when a run goes on: nothing that its steps so far depend on.
 _CHANGEABLE = ("workers", "save_every", "keep_checkpoints", "report_to", "rollouts_shown")
 
@@ -92,6 +86,16 @@ def check_folder(folder: str | Path, settings: Settings) -> Path:
     """That a run may use this folder; nothing is written. Raises ValueError naming what differs, or that it cannot
     be written to."""
     folder = Path(folder)
+    _check_place(folder)
+    if not (folder / "params.yaml").exists(): return folder
+    changed = _differences(read_params(folder)["config"], settings)
+    if changed:
+        why = f"run folder {folder} belongs to a run with other parameters ({'; '.join(changed)})"
+        raise ValueError(f"{why}: choose another run folder, or delete this one")
+    return folder
+
+def _check_place(folder: Path):
+    "That a folder can be made and written to, by a name that every library can read. Raises ValueError."
     nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         why = f"run folder {folder} cannot be made or written to, because of {nearest}"
@@ -100,18 +104,19 @@ def check_folder(folder: str | Path, settings: Settings) -> Path:
     except UnicodeEncodeError:
         why = f"run folder {folder} has a name that this locale cannot read"
         raise ValueError(f"{why}: set PYTHONUTF8=1, or choose another folder") from None
-    if not (folder / "params.yaml").exists(): return folder
-    found, wanted = _of_today(read_params(folder)["config"], settings), _recorded(settings)
+
+def _differences(found: dict, settings: Settings) -> list[str]: # "batch: 32 there, 16 now"
+    "In what recorded settings are of another run."
+    before = found.get("system", "azr")   # an older version knew no other
+    if before != settings.system: return [f"system: {before!r} there, {settings.system!r} now"]
+    wanted = _recorded(settings)
+    found = _recorded(type(settings)()) | found   # a field that came later had what is its default now
     names = sorted((set(found) | set(wanted)) - set(_CHANGEABLE))
     differs = [name for name in names if found.get(name) != wanted.get(name)]
     if wanted["steps"] > found["steps"]: differs.remove("steps")   # a run may be made longer
-    changed = [f"{name}: {found.get(name)!r} there, {wanted.get(name)!r} now" for name in differs]
-    if changed:
-        why = f"run folder {folder} belongs to a run with other parameters ({'; '.join(changed)})"
-        raise ValueError(f"{why}: choose another run folder, or delete this one")
-    return folder
+    return [f"{name}: {found.get(name)!r} there, {wanted.get(name)!r} now" for name in differs]
 
-# %% ../nbs/32_records.ipynb #c006
+# %% ../nbs/32_records.ipynb #c015
 def read_params(folder: Path) -> dict:
     "A run's `params.yaml`."
     return yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
@@ -130,11 +135,6 @@ def _older_than(found: dict) -> dict: # with every field of today
     "Recorded settings of an older version: a field that came later had what is its default now."
     return _recorded(system_named(found.get("system", "azr")).settings()) | found
 
-def _of_today(found: dict, settings: Settings) -> dict: # with every field of today
-    "The same beside settings whose system may be a notebook's own."
-    if found.get("system", "azr") != settings.system: return found
-    return _recorded(type(settings)()) | found
-
 def open_folder(folder: Path, settings: Settings):
     "Make the run folder and say in it what the run is, as it goes on now. A longer run has no summary until it ends."
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def open_folder(folder: Path, settings: Settings):
             aside.write_bytes(yaml.safe_dump(own | params | own, sort_keys=False).encode())   # `config` first
     (folder / "summary.json").unlink(missing_ok=True)
 
-# %% ../nbs/32_records.ipynb #c011
+# %% ../nbs/32_records.ipynb #c020
 class Records:
     "The growing files of a run folder; of several processes one writes them."
     def __init__(self, folder: str | Path, writes: bool = True):
@@ -192,7 +192,7 @@ def _first_members(path: Path, last: int) -> bytes: # gzip members
     kept = [text for text in members if json.loads(text[: text.index(b"\n")])["step"] <= last]
     return b"".join(gzip.compress(text, mtime=0) for text in kept)
 
-# %% ../nbs/32_records.ipynb #c014
+# %% ../nbs/32_records.ipynb #c023
 _KEPT = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count")
 
 def _is_kept(key: str) -> bool:
@@ -215,7 +215,7 @@ def compact(folder: str | Path, every: int = 10) -> dict:
     return {"params": read_params(folder), "summary": summary,
             "metrics": [_thin(r) | count for r, count in zip(shown, counted)]}
 
-# %% ../nbs/32_records.ipynb #c015
+# %% ../nbs/32_records.ipynb #c026
 def write_compact(path: str | Path, record: dict):
     "One line for each step, so that a change can be read."
     head = json.dumps({k: v for k, v in record.items() if k != "metrics"}, sort_keys=True)
@@ -237,14 +237,14 @@ def read_compacts(
             say(f"LEFT OUT: {path} is no whole record ({error}): delete it, and it is made again")
     return found
 
-# %% ../nbs/32_records.ipynb #c016
+# %% ../nbs/32_records.ipynb #c029
 def check_alike(
     records: Sequence[dict],   # compact ones
     own: Collection[str],      # settings that may differ, the seed besides
 ):
     "That records belong to one experiment. Raises ValueError naming what else differs."
     configs = [_older_than(record["params"]["config"]) for record in records]
-    names = [name for name in sorted({name for one in configs for name in one}) if name not in {*own, "seed", "workers"}]
+    names = sorted({name for one in configs for name in one} - {*own, "seed", "workers"})
     values = {name: sorted({json.dumps(one.get(name)) for one in configs}) for name in names}
     differ = [f"{name} {' and '.join(found)}" for name, found in values.items() if len(found) > 1]
     if differ:
