@@ -230,7 +230,7 @@ def _watched_trainer(
     done = step_of(checkpoint) if checkpoint else 0
     span = next((one for one in spans(settings.phase, settings.steps) if done < one[1]), None) or (1, settings.steps)
     between = checkpoint is not None and 0 < done == span[0] - 1   # the phase before has ended
-    watch.kinds = selfplay.recipe.task_types
+    watch.current.kinds = selfplay.recipe.task_types
     try:
         trainer = SelfPlayTrainer(*policy, selfplay, settings, checkpoints, watch.on_play, [watch], watch.numbers, span,
                                   saved_adapters(checkpoint) if between and settings.lora_rank else None)
@@ -260,8 +260,7 @@ def _take_steps(
             else: _start(trainer, watch, interrupt)
             interrupt.under_way = "this step"
             if watch.stop(): raise KeyboardInterrupt(interrupt.asked)
-            watch.recall()
-            watch.begun = time.perf_counter()
+            watch.begin()
             return _phases(system, trainer, watch, checkpoint, interrupt)
     except KeyboardInterrupt:
         watch.say(f"stopped; the same command goes on {_kept(Path(trainer.args.output_dir))}")
@@ -335,7 +334,7 @@ def _start(trainer: SelfPlayTrainer, watch: Watch, interrupt: Interrupt):
     exam = watch.exam(0)
     records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in state["funnel"].items()}, **exam})
     seconds = {"seed": state["seconds"], "evaluate": time.perf_counter() - begun}
-    records.append(records.timings, {"step": 0, "seconds": seconds, **watch.spent()})
+    records.append(records.timings, {"step": 0, "seconds": seconds, **watch.current.spent()})
     _say_start(exam, say)
     watch.draw(records.read(records.metrics))
 

@@ -29,7 +29,7 @@ from .selfplay import Step
 from .settings import Settings
 from .trainer import changed
 
-# %% ../nbs/35_watch.ipynb #c003
+# %% ../nbs/35_watch.ipynb #c006
 def clock_text(seconds: float) -> str: # "1:05"
     "Seconds as minutes and seconds."
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
@@ -45,6 +45,7 @@ def usage() -> dict: # "memory_mb"; "cpu_seconds", since the start
         except psutil.NoSuchProcess: continue   # it ended while we looked
     return {"memory_mb": memory, "cpu_seconds": seconds}
 
+# %% ../nbs/35_watch.ipynb #c008
 def _progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
     "What a waiting person wants to know."
     def number(role: str, measure: str, form: str) -> str: # mean over task types
@@ -58,7 +59,7 @@ def _progress_line(step: int, steps: int, metrics: dict, left: float) -> str:
         + f"   {clock_text(left)} left"
     )
 
-# %% ../nbs/35_watch.ipynb #c006
+# %% ../nbs/35_watch.ipynb #c011
 _COLLAPSES = {   # what may collapse -> the settings to look at
     "valid_rate": "lower learning_rate or proposer_weight; rewards, which pay or fine the format",
     "unique_rate": "duplicate_reward below 0, more references, a higher temperature or entropy_coefficient",
@@ -103,7 +104,7 @@ def warning_line(warning: dict) -> str:
         f"first steps' {warning['start']:.3g}; look at: {warning['settings']}"
     )
 
-# %% ../nbs/35_watch.ipynb #c010
+# %% ../nbs/35_watch.ipynb #c015
 def _rollout_table(step: Step, count: int, width: int = 60) -> list[dict]: # one for each rollout
     "A few rollouts of a step, from each slot in turn; of prompts the end, where they differ."
     slots: dict[str, list] = {}
@@ -131,7 +132,7 @@ def _rollout_text(rows: Sequence[dict], width: int = 60) -> str: # Markdown, whi
     if not rows: return ""
     return "\n".join([line(rows[0]), line("---" for _ in rows[0]), *(line(map(cell, row.values())) for row in rows)])
 
-# %% ../nbs/35_watch.ipynb #c013
+# %% ../nbs/35_watch.ipynb #c018
 _CALLED = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
 # Signals that end a program -> what people call them.
 ENDS = {getattr(signal, name): text for name, text in _CALLED.items() if hasattr(signal, name)}
@@ -147,6 +148,7 @@ def hearing(handler: Callable) -> Iterator[None]:
     finally:
         for number, old in before.items(): signal.signal(number, signal.SIG_DFL if old is None else old)
 
+# %% ../nbs/35_watch.ipynb #c021
 class Interrupt:
     "While it is open, the first signal to end asks and a later one insists."
     SAME = 1.0   # seconds after the first in which another one is the same request
@@ -188,88 +190,41 @@ def _told_by_kernel() -> Iterator[None]:
         told.append(status)
     with changed(poller, os=SimpleNamespace(getppid=os.getppid, _exit=gone)) if poller else nullcontext(): yield
 
-# %% ../nbs/35_watch.ipynb #c016
-class Watch(TrainerCallback):
-    "Records, evaluations, progress."
+# %% ../nbs/35_watch.ipynb #c024
+class _StepRecord:
+    "What is written of the step under way: the numbers of its play, its update and its exam, and what they cost."
     # TRL's keys that go into metrics.jsonl
     KEPT = ("loss", "grad_norm", "learning_rate", "entropy", "kl", "clip_ratio/region_mean")
 
-    def __init__(
-        self,
-        settings: Settings,                # what watching owns of them, and the number of steps
-        records: Records,
-        exam: Callable[[int], dict],       # step -> metrics, empty where nothing is due
-        say: Callable[[str], None],        # gets lines for people
-        draw: Callable[[list[dict]], None],  # gets all metrics after an evaluation
-        measures: Callable | None = None,  # the system's own, of one slot
-        quiet_seconds: float = 10.0,       # between two progress lines
-    ):
-        self.settings, self.records, self.exam, self.say, self.draw = settings, records, exam, say, draw
-        self.measures, self.quiet = measures, quiet_seconds
-        self.pending, self.seconds, self.tokens, self.step = {}, {}, 0, 0
-        self.spoke, self.begun, self.first, self.used = 0.0, time.perf_counter(), None, usage()["cpu_seconds"]
-        self.stop = lambda: 0             # the signal that ends the run after this step
-        self.tell = lambda numbers: None  # sends numbers to the trackers
-        self.kinds = ()                   # the recipe's task types, whose own measures are taken
-        self.ends = lambda step: False    # whether a phase ends with this step, and is saved
-        self.alarm, self.table = _Alarm(), []
+    def __init__(self, records: Records, measures: Callable | None):
+        self.records, self.measures = records, measures
+        self.kinds = ()   # the recipe's task types, whose own measures are taken
+        self.step, self.numbers, self.seconds, self.tokens = 0, {}, {}, 0
+        self.alarm, self.used = _Alarm(), usage()["cpu_seconds"]
 
-    def on_play(self, step: Step):
+    def open(self, step: Step):
         "Before the update: what the step did."
-        self.first, self.step = step.number if self.first is None else self.first, step.number
+        self.step, self.played = step.number, time.perf_counter()
         self.tokens = sum(r.completion.written for r in step.rollouts + step.estimates)
-        self.pending = step_metrics(step.rollouts, step.tasks, self.kinds, self.measures)
-        self.seconds, self.played = dict(step.seconds), time.perf_counter()
-        due = step.number == 1 or step.number % self.settings.rollouts_every == 0 or step.number == self.settings.steps
-        if due: self.records.append_rollouts(step)
-        self.table = _rollout_table(step, self.settings.rollouts_shown) if due else []
+        self.numbers = step_metrics(step.rollouts, step.tasks, self.kinds, self.measures)
+        self.seconds = dict(step.seconds)
 
-    def numbers(self) -> dict:
-        "What the trackers get of a step beside TRL's numbers; TensorBoard takes a table as Markdown."
-        shown = self.table and "tensorboard" in self.settings.report_to
-        return self.pending | ({"rollouts": _rollout_text(self.table)} if shown else {})
+    def examine(self, exam: Callable[[int], dict]):
+        "After the update: the exam that is due."
+        begun = time.perf_counter()
+        self.seconds["update"] = begun - self.played
+        self.numbers |= exam(self.step)
+        self.seconds["evaluate"] = time.perf_counter() - begun
 
-    def recall(self):
-        "What the records hold of earlier steps, so that a warning is given once."
-        for record in self.records.read(self.records.metrics): self.alarm.see(record)
-
-    def on_train_begin(self, args, state, control, **_):
-        "The trackers are open now: the first exam."
-        if not self.settings.report_to or state.global_step or self.step: return
-        records = self.records.read(self.records.metrics)
-        self.tell({k: v for record in records for k, v in record.items() if k != "step"})
-
-    def on_step_end(self, args, state, control, **_):
-        "After the update: evaluate where it is time."
-        if state.global_step % self.settings.iterations: return
-        self.seconds["update"] = time.perf_counter() - self.played
-        start = time.perf_counter()
-        self.pending |= self.exam(self.step)
-        self.seconds["evaluate"] = time.perf_counter() - start
-        if self.ends(self.step): control.should_save = True
-        if self.stop(): control.should_save = control.should_training_stop = True
-
-    def on_log(self, args, state, control, logs=None, **_):
-        "The step's lines."
-        if "loss" not in (logs or {}): return
-        record = {"step": self.step} | self.pending | {k: logs[k] for k in self.KEPT if logs.get(k) is not None}
+    def write(self, logs: dict) -> tuple[dict, list[dict]]: # the line of metrics; warnings as of `_Alarm.see`
+        "The step's lines, with TRL's numbers."
+        record = {"step": self.step} | self.numbers | {k: logs[k] for k in self.KEPT if logs.get(k) is not None}
         warnings = self.alarm.see(record)
         record |= {f"warning/{one['measure']}": one["value"] for one in warnings}   # a healthy run has none
         self.records.append(self.records.metrics, record)
         spent = {"step": self.step, "seconds": self.seconds, "generated_tokens": self.tokens, **self.spent()}
         self.records.append(self.records.timings, spent)
-        self.report(self.step, record)
-        for one in warnings: self.say(warning_line(one))
-        if self.table: self.show_table()
-
-    def show_table(self):
-        "Rollouts for people, and for the trackers that know tables."
-        self.say(_rollout_text(self.table))
-        # of several processes one has its trackers open
-        for name in self.settings.report_to if self.records.writes else ():
-            if name in ("wandb", "trackio"):
-                tracker = importlib.import_module(name)
-                tracker.log({"rollouts": tracker.Table(dataframe=pd.DataFrame(self.table))})
+        return record, warnings
 
     def spent(self) -> dict: # "memory_mb"; "cpu_seconds", since this was asked last
         "What the run holds, and what it has used for its latest line."
@@ -277,12 +232,107 @@ class Watch(TrainerCallback):
         self.used = now["cpu_seconds"]
         return now | {"cpu_seconds": now["cpu_seconds"] - before}
 
-    def report(self, step: int, record: dict):
-        "A line every ten seconds and at each evaluation; the curve at each evaluation."
-        now, done = time.perf_counter(), step - self.first + 1
+# %% ../nbs/35_watch.ipynb #c027
+class _Teller:
+    "Talks to people, and shows rollouts to the trackers that know tables."
+    def __init__(self, settings: Settings, say: Callable[[str], None], draw: Callable, quiet_seconds: float):
+        self.settings, self.say, self.draw, self.quiet = settings, say, draw, quiet_seconds
+        self.spoke, self.first = 0.0, None   # when the last line came; the first step that was seen
+        self.begin()
+
+    def begin(self):
+        "The steps begin now: what came before does not count for the time that is left."
+        self.begun = time.perf_counter()
+
+    def report(self, record: dict, metrics: Callable[[], list[dict]]):
+        "A step's line, where it is time, and the curve of all metrics."
+        now, step, steps = time.perf_counter(), record["step"], self.settings.steps
         evaluated = "validation/accuracy" in record
-        if evaluated or step == self.settings.steps or now - self.spoke > self.quiet:
+        if evaluated or step == steps or now - self.spoke > self.quiet:
             self.spoke = now
-            left = (now - self.begun) / done * (self.settings.steps - step)
-            self.say(_progress_line(step, self.settings.steps, record, left))
-        if evaluated: self.draw(self.records.read(self.records.metrics))
+            left = (now - self.begun) / (step - self.first + 1) * (steps - step)
+            self.say(_progress_line(step, steps, record, left))
+        if evaluated: self.draw(metrics())
+
+    def show(self, table: Sequence[dict], trackers: Sequence[str]):
+        "Rollouts to read."
+        self.say(_rollout_text(table))
+        for name in trackers:
+            if name in ("wandb", "trackio"):
+                tracker = importlib.import_module(name)
+                tracker.log({"rollouts": tracker.Table(dataframe=pd.DataFrame(table))})
+
+# %% ../nbs/35_watch.ipynb #c030
+def _no_signal() -> int: return 0
+def _to_nobody(numbers: dict): pass
+def _never(step: int) -> bool: return False
+
+class _LoopWatch(TrainerCallback):
+    "What is heard of the loop."
+    def __init__(
+        self,
+        settings: Settings,                  # what watching owns of them, and the number of steps
+        records: Records,
+        exam: Callable[[int], dict],         # step -> metrics, empty where nothing is due
+        say: Callable[[str], None],          # gets lines for people
+        draw: Callable[[list[dict]], None],  # gets all metrics after an evaluation
+        measures: Callable | None = None,    # the system's own, of one slot
+        quiet_seconds: float = 10.0,         # between two progress lines
+    ):
+        self.settings, self.records, self.exam, self.say, self.draw = settings, records, exam, say, draw
+        self.current, self.teller = _StepRecord(records, measures), _Teller(settings, say, draw, quiet_seconds)
+        self.stop = _no_signal   # the signal that ends the run after this step
+        self.tell = _to_nobody   # sends numbers to the trackers
+        self.ends = _never       # whether a phase ends with this step, and is saved
+        self.table = []          # rollouts of the step that are shown
+
+    def begin(self):
+        "The steps begin. What the records hold of earlier ones is recalled, so that a warning is given once."
+        for record in self.records.read(self.records.metrics): self.current.alarm.see(record)
+        self.teller.begin()
+
+    def on_play(self, step: Step):
+        "What the step did."
+        if self.teller.first is None: self.teller.first = step.number
+        self.current.open(step)
+        due = step.number in (1, self.settings.steps) or step.number % self.settings.rollouts_every == 0
+        if due: self.records.append_rollouts(step)
+        self.table = _rollout_table(step, self.settings.rollouts_shown) if due else []
+
+    def numbers(self) -> dict:
+        "What the trackers get of a step beside TRL's numbers; TensorBoard takes a table as Markdown."
+        shown = self.table and "tensorboard" in self.settings.report_to
+        return self.current.numbers | ({"rollouts": _rollout_text(self.table)} if shown else {})
+
+# %% ../nbs/35_watch.ipynb #c032
+class Watch(_LoopWatch):
+    "Records, evaluations, progress."
+    @property
+    def seconds(self) -> dict: return self.current.seconds   # phase of the step under way -> seconds
+    @property
+    def tokens(self) -> int: return self.current.tokens      # that were written in it
+
+    def on_train_begin(self, args, state, control, **_):
+        "The trackers are open now: the first exam."
+        if not self.settings.report_to or state.global_step or self.current.step: return
+        records = self.records.read(self.records.metrics)
+        self.tell({k: v for record in records for k, v in record.items() if k != "step"})
+
+    def on_step_end(self, args, state, control, **_):
+        "After the update: evaluate where it is time."
+        if state.global_step % self.settings.iterations: return
+        self.current.examine(self.exam)
+        if self.ends(self.current.step): control.should_save = True
+        if self.stop(): control.should_save = control.should_training_stop = True
+
+    def on_log(self, args, state, control, logs=None, **_):
+        "The step's lines."
+        if "loss" not in (logs or {}): return
+        record, warnings = self.current.write(logs)
+        self.teller.report(record, lambda: self.records.read(self.records.metrics))
+        for one in warnings: self.say(warning_line(one))
+        if self.table: self.show_table()
+
+    def show_table(self):
+        "Rollouts for people and for the trackers."
+        self.teller.show(self.table, self.settings.report_to if self.records.writes else ())
