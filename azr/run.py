@@ -70,6 +70,7 @@ def _gains(first: dict, last: dict, prefix: str) -> dict: # before, after, gain;
         found[path[1] if len(path) == 3 else "mean"] = {"before": before, "after": after, "gain": after - before}
     return found.pop("mean") | {"by_type": found} if found else {}
 
+# %% ../nbs/38_run.ipynb #c008
 def _summarise(metrics: list[dict], timings: list[dict], settings: Settings, system: System) -> dict:
     "What a run came to, from its records."
     first, last, tail = metrics[0], metrics[-1], metrics[-20:]
@@ -88,6 +89,7 @@ def _summarise(metrics: list[dict], timings: list[dict], settings: Settings, sys
         **surroundings(),
     }
 
+# %% ../nbs/38_run.ipynb #c009
 def summary_table(summary: dict) -> str: # fixed-width text
     "Before and after, for people."
     lines = [f"{'':<34}{'before':>8}{'after':>8}{'gain':>8}"]
@@ -109,7 +111,7 @@ def summary_table(summary: dict) -> str: # fixed-width text
     lines.append(f"{summary['steps']} steps, seed {summary['seed']}, {took}, on {summary['device']}")
     return "\n".join(lines)
 
-# %% ../nbs/38_run.ipynb #c008
+# %% ../nbs/38_run.ipynb #c012
 def _warn_of_changes(state: dict, env, say: Callable[[str], None]):
     """Name what was otherwise before a checkpoint (one without a record of it passes): verdicts and random numbers
     may differ, the run is still one's own."""
@@ -124,7 +126,7 @@ def _warn_of_changes(state: dict, env, say: Callable[[str], None]):
         say(f"warning: this checkpoint was left by {there} process{'es' * (there > 1)} and goes on with {ranks}: "
             "other random numbers than in a run that was left alone")
 
-# %% ../nbs/38_run.ipynb #c011
+# %% ../nbs/38_run.ipynb #c015
 def folder_for(preset: str, seed: int, control: str = "none") -> str:
     "Where a run goes unless told otherwise."
     name = Path(preset).stem if Path(preset).suffix in (".yaml", ".yml") else preset
@@ -142,14 +144,12 @@ def _model_of(system: System, settings: Settings, folder: Path, state: PartialSt
     state.wait_for_everyone()
     return str(made)
 
-# %% ../nbs/38_run.ipynb #c012
+# %% ../nbs/38_run.ipynb #c018
 def _check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
     "Even the shortest prompts must fit, or no step can do anything. Raises ValueError."
     if trainer.sampler.max_prompt_tokens < 1:
-        raise ValueError(
-            f"max_completion_tokens is {trainer.settings.max_completion_tokens}, and the model's context has "
-            f"{context_length(trainer.model)} tokens: nothing is left for the prompt, give a smaller one"
-        )
+        raise ValueError(f"max_completion_tokens is {trainer.settings.max_completion_tokens}, and the model's context "
+                         f"has {context_length(trainer.model)} tokens: nothing is left for the prompt, give a smaller one")
     prompts = [selfplay.types[t.task_type].solve_prompt(t) for t in selfplay.recipe.tasks]
     for prompt in prompts:
         if not trainer.sampler.fits(prompt):
@@ -160,63 +160,7 @@ def _check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
                 "lower max_completion_tokens, raise max_prompt_tokens, or take a model with a longer context"
             )
 
-# %% ../nbs/38_run.ipynb #c013
-def train(
-    settings: Settings,
-    folder: str | Path,                              # of this run; the same folder again goes on with it
-    say: Callable[[str], None] = tell,               # progress lines
-    draw: Callable[[list[dict]], None] = lambda records: None,  # sees all metrics at each evaluation
-    threads: int = 1,                                # of torch on a CPU; metrics repeat to the byte for an equal number
-    system: System | None = None,                    # None: the one that the settings name
-) -> dict: # the summary
-    "Run self-play to its end, or go on with it. Raises ValueError for wrong settings or a wrong folder, or one in use."
-    if threads < 1: raise ValueError(f"threads is {threads}: give 1 or more")
-    system = system or system_named(settings.system)
-    if not isinstance(settings, system.settings):
-        raise ValueError(f"the settings are {type(settings).__name__}, and system {system.name!r} takes "
-                         f"{system.settings.__name__}: make them by config(system=...)")
-    folder, state = check_folder(folder, settings), process_state()
-    if not state.is_main_process: say, draw = (lambda line: None), (lambda records: None)
-    with _held(folder, state):
-        if summary := summary_of(check_folder(folder, settings), settings):
-            check_base(folder)
-            say(f"{folder} is done already: delete the folder to run it again, or ask for more steps")
-            return summary
-        if not torch.cuda.is_available(): torch.set_num_threads(threads)
-        check_packages(settings)
-        return _play(system, settings, folder, state, say, draw)
-
-@contextmanager
-def _held(folder: Path, state: PartialState) -> Iterator[None]:
-    "The folder is this run's alone: the first of its processes locks it, and all raise ValueError where it cannot."
-    with ExitStack() as opened:
-        refused = ""
-        if state.is_main_process:
-            try: opened.enter_context(alone_in(folder))
-            except ValueError as error: refused = str(error)
-        if refused := "".join(gather_object([refused])): raise ValueError(refused)
-        yield
-
-def _play(system: System, settings: Settings, folder: Path, state: PartialState, say: Callable, draw: Callable) -> dict:
-    # the summary
-    "`train`, once the folder is ours."
-    records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
-    set_seed(settings.seed)
-    named = _model_of(system, settings, folder, state)
-    place, revision = began_from(named, folder)
-    if place != model_place(named): say(f"{settings.model} is {place}, where this run began")
-    dtype = settings.dtype if settings.lora_rank else "float32"
-    policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
-    with system.environment(settings) as env:
-        watch = Watch(settings, records, lambda step: {}, say, draw, system.measures)
-        trainer = _watched_trainer(system, settings, policy, shared(env), watch, folder / "checkpoints", checkpoint)
-        if state.is_main_process: open_folder(folder, settings)
-        if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
-        with _together(folder, state):
-            trainer = _take_steps(system, trainer, watch, checkpoint)
-            return _save_results(system, trainer, records, folder, say)
-
-# %% ../nbs/38_run.ipynb #c015
+# %% ../nbs/38_run.ipynb #c020
 def _watched_trainer(
     system: System, settings: Settings,
     policy: tuple,                    # model, tokenizer
@@ -245,9 +189,69 @@ def _watched(system: System, trainer: SelfPlayTrainer, watch: Watch) -> SelfPlay
     "The watch listens to this trainer."
     watch.exam = exam_for(system, trainer.settings, trainer.selfplay, trainer.sampler)
     watch.tell = trainer.log
-    watch.ends = lambda step: step == trainer.last < trainer.settings.steps
+    def ends_a_phase(step): return step == trainer.last < trainer.settings.steps
+    watch.ends = ends_a_phase
     return trainer
 
+# %% ../nbs/38_run.ipynb #c022
+def _fill_buffers(trainer: SelfPlayTrainer, watch: Watch, earlier: dict) -> dict: # funnel: status -> proposals; seconds
+    "Fill the buffers, or go on with that; say where it stopped short. A signal ends it after a batch, and keeps that."
+    begun, selfplay, say = time.perf_counter(), trainer.selfplay, watch.say
+    so_far, before = {name: earlier.get(name, {}) for name in ("funnel", "dry")}, earlier.get("seconds", 0.0)
+    def facts(**more): return {**so_far, "seconds": before + time.perf_counter() - begun, **more}
+    def after_batch(counts, funnel):
+        say("  " + ", ".join(f"{name} {n}" for name, n in counts.items()))
+        if number := watch.stop():
+            trainer.save_seeded(facts(unfinished=True))
+            raise KeyboardInterrupt(number)
+    target = selfplay.recipe.seeding
+    say(f"seeding: {target} tasks of each type")
+    so_far["funnel"] = dict(sorted(seed_buffers(selfplay, trainer.sampler, after_batch, so_far).items()))
+    if short := [name for name, n in selfplay.buffers.counts().items() if n < target]:
+        why = ", ".join(f"{status} {n}" for status, n in so_far["funnel"].items())
+        say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: {why}")
+    found = {name: value for name, value in facts().items() if name != "dry"}
+    trainer.save_seeded(found)
+    return found
+
+# %% ../nbs/38_run.ipynb #c024
+def _start(trainer: SelfPlayTrainer, watch: Watch, interrupt: Interrupt):
+    "Seed the buffers, or take what an earlier seeding left, and take the first exam."
+    records, say, found = watch.records, watch.say, seeded(trainer.args.output_dir)
+    records.cut(0 if found else -1)
+    state = {}
+    if found:
+        state = trainer.resume(found)
+        _warn_of_changes(state, trainer.selfplay.env, say)
+        say("going on with the seeding" if state.get("unfinished") else "going on after the seeding")
+    interrupt.under_way = "this batch of the seeding"
+    if not found or state.get("unfinished"): state = _fill_buffers(trainer, watch, state)
+    if records.read(records.metrics): return   # examined before the stop
+    if number := watch.stop(): raise KeyboardInterrupt(number)
+    # an exam can be taken again; among several processes all have to leave it together
+    interrupt.under_way = "this exam" if process_state().num_processes > 1 else ""
+    begun = time.perf_counter()
+    exam = watch.exam(0)
+    records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in state["funnel"].items()}, **exam})
+    seconds = {"seed": state["seconds"], "evaluate": time.perf_counter() - begun}
+    records.append(records.timings, {"step": 0, "seconds": seconds, **watch.current.spent()})
+    _say_start(exam, say)
+    watch.draw(records.read(records.metrics))
+
+def _say_start(exam: dict, say: Callable[[str], None]):
+    "The first exam, in a line."
+    measures = {"held-out": ("heldout/accuracy", ".1%"), "valid proposals": ("proposer/valid_rate", ".0%")}
+    shown = [f"{words} {exam[key]:{form}}" for words, (key, form) in measures.items() if key in exam]
+    say(f"before training: {', '.join(shown)}")
+
+def _resume(trainer: SelfPlayTrainer, checkpoint: Path, records: Records, say: Callable[[str], None]):
+    "Go on from a checkpoint, the records beyond it cut off."
+    state = trainer.resume(checkpoint)
+    _warn_of_changes(state, trainer.selfplay.env, say)
+    records.cut(state["step"])
+    say(f"going on after step {state['step']}")
+
+# %% ../nbs/38_run.ipynb #c026
 def _take_steps(
     system: System, trainer: SelfPlayTrainer, watch: Watch, checkpoint: Path | None
 ) -> SelfPlayTrainer: # of the last phase
@@ -278,27 +282,6 @@ def _phases(system: System, trainer: SelfPlayTrainer, watch: Watch, checkpoint: 
         if not later: return trainer
         trainer, checkpoint = _watched(system, trainer.following(later.pop(0)), watch), None
 
-# %% ../nbs/38_run.ipynb #c016
-@contextmanager
-def _together(folder: Path, state: PartialState):
-    """Among several processes the end of one is the end of all: each says so, and how to go on, whether it loses the
-    others or the launcher ends it. During the steps a launcher's SIGTERM lets the step end (`take_steps`)."""
-    if state.num_processes == 1: yield; return
-    who = f"azr: process {state.process_index} of {state.num_processes}"
-    def go_on(): return f"once the cause is gone the same command goes on {_kept(folder / 'checkpoints')}"
-    def end(*_): raise SystemExit(f"{who} was told to end, most often because another one has ended: {go_on()}")
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-        state.destroy_process_group()
-    except RuntimeError as error:
-        if not (isinstance(error, DistError) or "gloo" in str(error)): raise   # an error of this process's own
-        raise SystemExit(f"{who} lost the others ({str(error).splitlines()[0]}): {go_on()}") from error
-    except KeyboardInterrupt as error:
-        if state.is_main_process: raise
-        raise SystemExit(128 + (error.args or (signal.SIGINT,))[0]) from None   # the first process has said it
-    finally: signal.signal(signal.SIGTERM, before)
-
 def _kept(checkpoints: Path) -> str:
     "What a stopped run goes on from, in words."
     saved = last_checkpoint(checkpoints)
@@ -307,63 +290,7 @@ def _kept(checkpoints: Path) -> str:
     state = json.loads((found / "selfplay.json").read_text(encoding="utf-8"))
     return "with the seeding" if state.get("unfinished") else "after the seeding"
 
-# %% ../nbs/38_run.ipynb #c017
-def _resume(trainer: SelfPlayTrainer, checkpoint: Path, records: Records, say: Callable[[str], None]):
-    "Go on from a checkpoint, the records beyond it cut off."
-    state = trainer.resume(checkpoint)
-    _warn_of_changes(state, trainer.selfplay.env, say)
-    records.cut(state["step"])
-    say(f"going on after step {state['step']}")
-
-def _start(trainer: SelfPlayTrainer, watch: Watch, interrupt: Interrupt):
-    "Seed the buffers, or take what an earlier seeding left, and take the first exam."
-    records, say, found = watch.records, watch.say, seeded(trainer.args.output_dir)
-    records.cut(0 if found else -1)
-    state = {}
-    if found:
-        state = trainer.resume(found)
-        _warn_of_changes(state, trainer.selfplay.env, say)
-        say("going on with the seeding" if state.get("unfinished") else "going on after the seeding")
-    interrupt.under_way = "this batch of the seeding"
-    if not found or state.get("unfinished"): state = _fill_buffers(trainer, watch, state)
-    if records.read(records.metrics): return   # examined before the stop
-    if number := watch.stop(): raise KeyboardInterrupt(number)
-    # an exam can be taken again; among several processes all have to leave it together
-    interrupt.under_way = "this exam" if process_state().num_processes > 1 else ""
-    begun = time.perf_counter()
-    exam = watch.exam(0)
-    records.append(records.metrics, {"step": 0, **{f"seeding/{k}": n for k, n in state["funnel"].items()}, **exam})
-    seconds = {"seed": state["seconds"], "evaluate": time.perf_counter() - begun}
-    records.append(records.timings, {"step": 0, "seconds": seconds, **watch.current.spent()})
-    _say_start(exam, say)
-    watch.draw(records.read(records.metrics))
-
-def _say_start(exam: dict, say: Callable[[str], None]):
-    "The first exam, in a line."
-    measures = {"held-out": ("heldout/accuracy", ".1%"), "valid proposals": ("proposer/valid_rate", ".0%")}
-    shown = [f"{words} {exam[key]:{form}}" for words, (key, form) in measures.items() if key in exam]
-    say(f"before training: {', '.join(shown)}")
-
-def _fill_buffers(trainer: SelfPlayTrainer, watch: Watch, earlier: dict) -> dict: # funnel: status -> proposals; seconds
-    "Fill the buffers, or go on with that; say where it stopped short. A signal ends it after a batch, and keeps that."
-    begun, selfplay, say = time.perf_counter(), trainer.selfplay, watch.say
-    so_far, before = {name: earlier.get(name, {}) for name in ("funnel", "dry")}, earlier.get("seconds", 0.0)
-    def facts(**more): return {**so_far, "seconds": before + time.perf_counter() - begun, **more}
-    def after_batch(counts, funnel):
-        say("  " + ", ".join(f"{name} {n}" for name, n in counts.items()))
-        if number := watch.stop():
-            trainer.save_seeded(facts(unfinished=True))
-            raise KeyboardInterrupt(number)
-    target = selfplay.recipe.seeding
-    say(f"seeding: {target} tasks of each type")
-    so_far["funnel"] = dict(sorted(seed_buffers(selfplay, trainer.sampler, after_batch, so_far).items()))
-    if short := [name for name, n in selfplay.buffers.counts().items() if n < target]:
-        why = ", ".join(f"{status} {n}" for status, n in so_far["funnel"].items())
-        say(f"seeding stopped short for {', '.join(short)}; what became of the proposals: {why}")
-    found = {name: value for name, value in facts().items() if name != "dry"}
-    trainer.save_seeded(found)
-    return found
-
+# %% ../nbs/38_run.ipynb #c028
 def _save_results(
     system: System, trainer: SelfPlayTrainer, records: Records, folder: Path, say: Callable[[str], None]
 ) -> dict:
@@ -386,7 +313,6 @@ def _save_results(
     write_json(folder / "summary.json", summary)
     return summary
 
-# %% ../nbs/38_run.ipynb #c018
 def _push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
     """The final model and its tokenizer to the hub. A run is not lost to a network: what went wrong is said, with
     the line that does it later."""
@@ -401,12 +327,90 @@ def _push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
         if lies_on: say(f"warning: {name} is an adapter on {lies_on}, which others have not: "
                         "`azr.models.merge_adapter` writes both as one model")
     except Exception as error:   # whatever a network does, the model is on the disk by now
-        say(
-            f"warning: could not push to {name} ({(str(error) or type(error).__name__).splitlines()[0]}): `hf auth "
-            f"login`, then `hf upload {name} {saved}`"
-        )
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        say(f"warning: could not push to {name} ({why}): `hf auth login`, then `hf upload {name} {saved}`")
 
 def _local_base(folder: Path) -> str: # empty: none
     "The folder that an adapter lies on, where that is on this machine alone."
     record = read_base(folder)
     return record["folder"] if "folder" in record and record["name"] not in WEIGHTS else ""
+
+# %% ../nbs/38_run.ipynb #c030
+def _unsaid(line: str): pass
+def _undrawn(metrics: list[dict]): pass
+
+def train(
+    settings: Settings,
+    folder: str | Path,                   # of this run; the same folder again goes on with it
+    say: Callable[[str], None] = tell,    # progress lines
+    draw: Callable[[list[dict]], None] = _undrawn,   # sees all metrics at each evaluation
+    threads: int = 1,                     # of torch on a CPU; metrics repeat to the byte for an equal number
+    system: System | None = None,         # None: the one that the settings name
+) -> dict: # the summary
+    "Run self-play to its end, or go on with it. Raises ValueError for wrong settings or a wrong folder, or one in use."
+    if threads < 1: raise ValueError(f"threads is {threads}: give 1 or more")
+    system = system or system_named(settings.system)
+    if not isinstance(settings, system.settings):
+        raise ValueError(f"the settings are {type(settings).__name__}, and system {system.name!r} takes "
+                         f"{system.settings.__name__}: make them by config(system=...)")
+    folder, state = check_folder(folder, settings), process_state()
+    if not state.is_main_process: say, draw = _unsaid, _undrawn
+    with _held(folder, state):
+        if summary := summary_of(check_folder(folder, settings), settings):
+            check_base(folder)
+            say(f"{folder} is done already: delete the folder to run it again, or ask for more steps")
+            return summary
+        if not torch.cuda.is_available(): torch.set_num_threads(threads)
+        check_packages(settings)
+        return _play(system, settings, folder, state, say, draw)
+
+@contextmanager
+def _held(folder: Path, state: PartialState) -> Iterator[None]:
+    "The folder is this run's alone: the first of its processes locks it, and all raise ValueError where it cannot."
+    with ExitStack() as opened:
+        refused = ""
+        if state.is_main_process:
+            try: opened.enter_context(alone_in(folder))
+            except ValueError as error: refused = str(error)
+        if refused := "".join(gather_object([refused])): raise ValueError(refused)
+        yield
+
+# %% ../nbs/38_run.ipynb #c032
+def _play(system: System, settings: Settings, folder: Path, state: PartialState, say: Callable, draw: Callable) -> dict:
+    # the summary
+    "`train`, once the folder is ours."
+    records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
+    set_seed(settings.seed)
+    named = _model_of(system, settings, folder, state)
+    place, revision = began_from(named, folder)
+    if place != model_place(named): say(f"{settings.model} is {place}, where this run began")
+    dtype = settings.dtype if settings.lora_rank else "float32"
+    policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
+    with system.environment(settings) as env:
+        watch = Watch(settings, records, lambda step: {}, say, draw, system.measures)
+        trainer = _watched_trainer(system, settings, policy, shared(env), watch, folder / "checkpoints", checkpoint)
+        if state.is_main_process: open_folder(folder, settings)
+        if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
+        with _together(folder, state):
+            trainer = _take_steps(system, trainer, watch, checkpoint)
+            return _save_results(system, trainer, records, folder, say)
+
+@contextmanager
+def _together(folder: Path, state: PartialState):
+    """Among several processes the end of one is the end of all: each says so, and how to go on, whether it loses the
+    others or the launcher ends it. During the steps a launcher's SIGTERM lets the step end (`take_steps`)."""
+    if state.num_processes == 1: yield; return
+    who = f"azr: process {state.process_index} of {state.num_processes}"
+    def go_on(): return f"once the cause is gone the same command goes on {_kept(folder / 'checkpoints')}"
+    def end(*_): raise SystemExit(f"{who} was told to end, most often because another one has ended: {go_on()}")
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+        state.destroy_process_group()
+    except RuntimeError as error:
+        if not (isinstance(error, DistError) or "gloo" in str(error)): raise   # an error of this process's own
+        raise SystemExit(f"{who} lost the others ({str(error).splitlines()[0]}): {go_on()}") from error
+    except KeyboardInterrupt as error:
+        if state.is_main_process: raise
+        raise SystemExit(128 + (error.args or (signal.SIGINT,))[0]) from None   # the first process has said it
+    finally: signal.signal(signal.SIGTERM, before)
