@@ -16,9 +16,9 @@ from toy import SMALL, toy_model, toy_tokenizer
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.plan import from_config, _state_bytes
-from azr.run import push, train
+from azr.run import _push, train
 from azr.settings import config
-from azr.watch import Alarm, Watch, collapses, rollout_table, rollout_text, warning_line
+from azr.watch import _Alarm, Watch, collapses, _rollout_table, _rollout_text, warning_line
 from azr.sampling import Sampling
 from azr.selfplay import Step
 from azr.azr import Config
@@ -218,7 +218,7 @@ def test_each_fall_names_its_settings(measure, setting):
 
 def test_a_resumed_run_does_not_warn_again(tmp_path):
     records = [{"step": n, "entropy": 2.0 if n <= 10 else 0.1} for n in range(1, 40)]
-    alarm = Alarm()
+    alarm = _Alarm()
     assert sum(len(alarm.see(r)) for r in records[:30]) == 1 and not [w for r in records[30:] for w in alarm.see(r)]
 
 
@@ -239,17 +239,17 @@ def a_step(count=5):
 
 
 def test_the_table_of_rollouts_takes_slots_in_turn_and_fits_a_line():
-    rows = rollout_table(a_step(), 3)
+    rows = _rollout_table(a_step(), 3)
     assert [(r["role"], r["advantage"]) for r in rows] == [("propose", 0.0), ("solve", 0.0), ("propose", 1.0)] and len(
         rows[0]["prompt"]
     ) == 60
-    lines = rollout_text(rows).split("\n")
+    lines = _rollout_text(rows).split("\n")
     assert (
         len(lines) == 5
         and all(line.count(" | ") == lines[0].count(" | ") for line in lines)
         and max(map(len, lines)) < 260
     )
-    assert rollout_table(a_step(), 0) == [] and rollout_text([]) == "" and len(rollout_table(a_step(2), 99)) == 4
+    assert _rollout_table(a_step(), 0) == [] and _rollout_text([]) == "" and len(_rollout_table(a_step(2), 99)) == 4
 
 
 @pytest.mark.parametrize("writes", [True, False])
@@ -300,13 +300,13 @@ def test_the_final_model_is_pushed_and_a_failing_network_costs_nothing(monkeypat
     trainer = SimpleNamespace(
         config=Config(push_to_hub="me/azr"), args=SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
     )
-    push(trainer, said.append)
+    _push(trainer, said.append)
     assert pushed == [
         {"repo_id": "me/azr-there", "folder_path": tmp_path / "model", "ignore_patterns": ["training_args.bin"]}
     ] and said == ["pushed to me/azr"]
     def refuse(self, **what): raise ConnectionError("no network")
     monkeypatch.setattr(Hub, "upload_folder", refuse)
-    push(trainer, said.append)
+    _push(trainer, said.append)
     assert "could not push to me/azr (no network)" in said[1] and f"hf upload me/azr {tmp_path / 'model'}" in said[1]
 
 

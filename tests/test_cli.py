@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pages import papermill
 
-from azr.cli import execute, main, setting
+from azr.cli import _execute, main, _setting
 from azr.core import Prompt, Role, default_of, tell
 from azr.records import check_folder, open_folder
 from azr.run import folder_for
@@ -143,7 +143,7 @@ def test_a_failing_notebook_ends_in_one_sentence(tmp_path):
     folder.mkdir(parents=True)
     nbformat.write(page, folder / "bad.ipynb")
     with pytest.raises(ValueError, match="stopped with OSError: disk full; the whole traceback lies in .*out.ipynb"):
-        execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
+        _execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
 
 
 def test_a_killed_kernel_ends_in_one_sentence(tmp_path):
@@ -153,7 +153,7 @@ def test_a_killed_kernel_ends_in_one_sentence(tmp_path):
     )
     folder.mkdir(parents=True)
     nbformat.write(page, folder / "bad.ipynb")
-    with pytest.raises(ValueError, match="kernel died"): execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
+    with pytest.raises(ValueError, match="kernel died"): _execute(folder / "bad.ipynb", tmp_path / "out.ipynb", {})
 
 
 @pytest.mark.slow
@@ -243,7 +243,7 @@ def test_a_full_disk_and_another_refusal_have_their_own_remedies(monkeypatch, ca
         (errno.EACCES, "mend that, or name another place"),
     ):
         def fail(*_): raise OSError(number, os.strerror(number))
-        monkeypatch.setattr("azr.cli.plan_command", fail)
+        monkeypatch.setattr("azr.cli._plan_command", fail)
         assert main(["plan", "--gpu", "24GB"]) == 2 and said in capsys.readouterr().err
 
 
@@ -290,7 +290,7 @@ def test_the_chat_template_gets_its_arguments_in_training_and_evaluation():
 
 
 def test_template_arguments_are_a_setting_that_params_yaml_keeps(tmp_path):
-    assert setting("template_arguments={enable_thinking: false}") == ("template_arguments", {"enable_thinking": False})
+    assert _setting("template_arguments={enable_thinking: false}") == ("template_arguments", {"enable_thinking": False})
     settings = config("demo", template_arguments={"enable_thinking": False})
     open_folder(tmp_path, settings)
     kept = yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))["config"]

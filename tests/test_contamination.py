@@ -9,7 +9,7 @@ from pages import papermill
 
 from azr.contamination import answered_programs, _benchmark_programs, equal_rows, local_benchmarks, _overlap, overlaps
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
-from azr.azr import overlap_record
+from azr.azr import _overlap_record
 from azr.settings import config
 from azr.grammar import held_out_tasks
 from conftest import ROOT
@@ -129,7 +129,7 @@ def test_a_planted_exam_shows_in_the_summary():
         for task in exam[:4]
     ]
     harmless = Task("deduction", {"program": UNRELATED, "input": "'a'"}, {"output": "{'a': 1}"}, "u")
-    clean, leaked = overlap_record([harmless], [], settings), overlap_record([*exam, harmless], answers, settings)
+    clean, leaked = _overlap_record([harmless], [], settings), _overlap_record([*exam, harmless], answers, settings)
     assert clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"]
     assert leaked["proposals"]["test"]["equal"] == 10
     asked = [task.given["program"] for task in exam]

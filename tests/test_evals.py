@@ -28,10 +28,10 @@ import azr.models
 from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, _evalplus_right, fetch, _read_program, _same_print
 from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
 from azr.evals import (
-    EXAMS, Exam, compare, comparisons, evaluate_models, examine, judge_version, open_model, remarks, result_table)
+    EXAMS, Exam, _compare, comparisons, evaluate_models, examine, _judge_version, open_model, _remarks, result_table)
 from azr.executor import Executor, _jail_trouble
 from azr.evals import final_exam
-from azr.records import check_alike, compact, read_compacts, recorded
+from azr.records import check_alike, compact, read_compacts, _recorded
 from azr.run import train
 from azr.settings import config
 from azr.sweep import sweep
@@ -61,13 +61,13 @@ def test_an_interval_without_spread_is_no_certainty():
             "tasks": dict(zip("123", right)),
             "clusters": dict(zip("123", "ppq")),
         }
-    found = compare(result("a", [1, 0, 0]), result("b", [0, 1, 0]))
+    found = _compare(result("a", [1, 0, 0]), result("b", [0, 1, 0]))
     assert found["low"] == -found["high"] < -.8 and found["test"] == "sign flips" and found["p"] == 1
     old = {key: value for key, value in result("a", [1, 0, 0]).items() if key != "clusters"}
     assert (
-        compare(old, result("b", [0, 1, 0]))
+        _compare(old, result("b", [0, 1, 0]))
         == found
-        == compare(result("a", [1, 0, 0]), old | {"model": "b", "tasks": dict(zip("123", [0, 1, 0]))})
+        == _compare(result("a", [1, 0, 0]), old | {"model": "b", "tasks": dict(zip("123", [0, 1, 0]))})
     )
 
 
@@ -80,7 +80,7 @@ def test_a_model_that_is_always_worse_has_an_interval():
             "exam": {"samples": 1, "seed": 0, "style": "r1"},
             "tasks": {str(n): right for n in range(20)},
         }
-    worse, better = compare(result("a", 1), result("b", 0)), compare(result("b", 0), result("a", 1))
+    worse, better = _compare(result("a", 1), result("b", 0)), _compare(result("b", 0), result("a", 1))
     assert (
         worse["difference"] == worse["low"] == -1
         and -0.9 < worse["high"] < -0.8
@@ -183,10 +183,10 @@ def test_two_models_are_compared_task_by_task(tmp_path):
         )
         for text in ("0", "[]")
     )
-    same = compare(base, base)
+    same = _compare(base, base)
     assert same["difference"] == 0 and same["p"] == 1 and same["low"] == -same["high"] < 0
     assert len(comparisons([base, other])) == 1 and "[] minus 0" in result_table([base, other])
-    with pytest.raises(ValueError, match="different data"): compare(base, other | {"data": {}})
+    with pytest.raises(ValueError, match="different data"): _compare(base, other | {"data": {}})
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ def test_a_task_without_an_expected_value_is_said_and_no_ones_fault():
         )
     assert str(verdict.status) == "unscored" and verdict.score == 0
     record = {"statuses": {"unscored": 1}, "empty": 0, "cut": 0}
-    assert remarks([record], Exam()) == [
+    assert _remarks([record], Exam()) == [
         "1 of 1 cannot be judged, because no test of their task has an expected value here: counted as wrong"
     ]
 
@@ -540,10 +540,10 @@ def test_other_settings_do_not_share_completions(tmp_path, asked):
 
 def test_libraries_and_our_own_code_belong_to_the_key(tmp_path, asked, monkeypatch):
     def evaluate(): return asked_tersely("tiny", tmp_path)
-    first, plain, sources = evaluate(), azr.evals.versions, azr.evals._sources
+    first, plain, sources = evaluate(), azr.evals._versions, azr.evals._sources
     newer = {"transformers": "9.9"}
     monkeypatch.setattr(
-        azr.evals, "versions", lambda *names: plain(*names) | {k: v for k, v in newer.items() if k in names}
+        azr.evals, "_versions", lambda *names: plain(*names) | {k: v for k, v in newer.items() if k in names}
     )
     assert evaluate()["engine"]["transformers"] == "9.9" and len(asked) == 18
     monkeypatch.setattr(azr.evals, "_sources", lambda *names: sources(*names) + [b"one line more"])
@@ -593,7 +593,7 @@ def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match="judged by different versions of azr.*judges stored completions without asking"
     ):
-        compare(first, second)
+        _compare(first, second)
     def lines(): return [json.loads(line)["right"] for line in (tmp_path / "own.jsonl").read_text().splitlines()]
     assert len(lines()) > 2
     take()
@@ -602,7 +602,7 @@ def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("change", [{"timeout": 2.5}, {"max_output": 7}])
 def test_the_judges_limits_belong_to_the_judge(change):
-    with Executor() as one, Executor(**change) as other: assert judge_version(one) != judge_version(other)
+    with Executor() as one, Executor(**change) as other: assert _judge_version(one) != _judge_version(other)
 
 
 def test_stop_texts_and_words_belong_to_the_key(tmp_path, monkeypatch):
@@ -635,10 +635,10 @@ def test_a_comparison_names_what_else_differs(tmp_path):
             Script(lambda prompt: "1"), "heldout", exam, tmp_path / str(facts), about, progress=False, say=str
         )
     base = asks(TERSE, dtype="float32")
-    assert compare(base, base)["differs"] == {} and "asked otherwise" not in result_table([base, base | {"model": "b"}])
+    assert _compare(base, base)["differs"] == {} and "asked otherwise" not in result_table([base, base | {"model": "b"}])
     other = asks(replace(TERSE, temperature=1.0, samples=2), dtype="bfloat16")
     differs = {"dtype": ["float32", "bfloat16"], "exam.samples": [1, 2], "exam.temperature": [0.0, 1.0]}
-    assert compare(base, other)["differs"] == differs
+    assert _compare(base, other)["differs"] == differs
     assert "asked otherwise besides: dtype float32 and bfloat16, exam.samples 1 and 2" in result_table([base, other])
 
 
@@ -646,7 +646,7 @@ def test_a_comparison_names_what_else_differs(tmp_path):
 def test_what_a_run_trained_is_asked_in_the_style_of_the_run(tmp_path, part):
     run = tmp_path / "run"
     saved_tiny(run / "model"), saved_tiny(run / "checkpoints" / "checkpoint-2")
-    (run / "params.yaml").write_text(yaml.safe_dump({"config": recorded(Config(model="tiny", style="r1"))}))
+    (run / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(Config(model="tiny", style="r1"))}))
     sampler, exam, facts = open_model(str(run / part), Exam())
     assert exam.style == "r1" == facts["trained_style"]
     assert open_model(str(run / part), Exam(style="terse"))[1].style == "terse"
@@ -758,7 +758,7 @@ def test_pushing_an_adapter_on_a_local_folder_is_said(adapters, monkeypatch):
     monkeypatch.setattr(azr.run, "HfApi", lambda: SimpleNamespace(create_repo=made, upload_folder=lambda **_: None))
     for name in ("tiny", "base"):
         arguments = SimpleNamespace(output_dir=str(adapters / "runs" / name / "checkpoints"))
-        azr.run.push(SimpleNamespace(settings=Config(push_to_hub="me/azr"), args=arguments), said.append)
+        azr.run._push(SimpleNamespace(settings=Config(push_to_hub="me/azr"), args=arguments), said.append)
     assert said == ["pushed to me/azr", "pushed to me/azr", f"warning: me/azr is an adapter on {adapters / 'base'}, "
                     "which others have not: `azr.models.merge_adapter` writes both as one model"]
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from nbclient.exceptions import CellExecutionError
 
-from azr.cli import page_settings, parameter, parameters
+from azr.cli import page_settings, _parameter, parameters
 from conftest import ROOT, data_folder
 import notebooks
 
@@ -164,7 +164,7 @@ def test_make_help_names_every_run_page():
     ],
 )
 def test_a_parameter_becomes_what_its_default_is(value, default, wanted):
-    assert parameter("it", value, default) == wanted and type(parameter("it", value, default)) is type(wanted)
+    assert _parameter("it", value, default) == wanted and type(_parameter("it", value, default)) is type(wanted)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_parameter_becomes_what_its_default_is(value, default, wanted):
     ],
 )
 def test_a_parameter_that_cannot_be_meant_is_refused(value, default, said):
-    with pytest.raises(ValueError, match=said): parameter("it", value, default)
+    with pytest.raises(ValueError, match=said): _parameter("it", value, default)
 
 def test_a_browser_may_ask_for_the_last_step():
     given, defaults = {"step": None, "role": None}, {"step": 60, "role": "propose"}

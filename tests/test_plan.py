@@ -21,7 +21,7 @@ from azr.cli import main
 from azr.plan import (
     _CLASSES,
     _GPUS,
-    SHAPES,
+    _SHAPES,
     Assumptions,
     _activation_bytes,
     _adapter_parameters,
@@ -33,12 +33,12 @@ from azr.plan import (
     _limits,
     _load,
     _matrices,
-    memory,
-    parameters,
+    _memory,
+    _parameters,
     peak,
     plan_text,
     _remedies,
-    shape_of,
+    _shape_of,
     _state_bytes,
     _totals,
     _tuned,
@@ -117,12 +117,12 @@ def config_of(name, s):
     )
 
 
-@pytest.mark.parametrize("name", [n for n in SHAPES if "Coder" not in n])
+@pytest.mark.parametrize("name", [n for n in _SHAPES if "Coder" not in n])
 def test_weights_and_adapter_of_every_known_model_are_counted_exactly(name):
-    s = SHAPES[name]
+    s = _SHAPES[name]
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config_of(name, s))
-        assert sum(p.numel() for p in model.parameters()) == sum(parameters(s).values())
+        assert sum(p.numel() for p in model.parameters()) == sum(_parameters(s).values())
         assert from_config(model.config) == s
         if s.layers == 24:
             assert sum(p.numel() for p in adapted(model, 16).parameters() if p.requires_grad) == _adapter_parameters(
@@ -137,16 +137,16 @@ def test_weights_and_adapter_of_every_known_model_are_counted_exactly(name):
 def test_biases_and_adapters_are_counted_exactly(kind, more):
     with torch.device("meta"): model = AutoModelForCausalLM.from_config(made(kind, **more))
     s = from_config(model.config)
-    assert sum(p.numel() for p in model.parameters()) == sum(parameters(s).values())
+    assert sum(p.numel() for p in model.parameters()) == sum(_parameters(s).values())
     assert sum(p.numel() for p in adapted(model, 3).parameters() if p.requires_grad) == _adapter_parameters(s, 3)
 
 
 def test_the_embedded_model_and_a_folder(tmp_path):
-    assert sum(p.numel() for p in load_policy("tiny")[0].parameters()) == sum(parameters(shape_of("tiny")).values())
+    assert sum(p.numel() for p in load_policy("tiny")[0].parameters()) == sum(_parameters(_shape_of("tiny")).values())
     made("qwen3").save_pretrained(tmp_path)
     assert (
-        shape_of(str(tmp_path)) == from_config(made("qwen3"))
-        and shape_of("Qwen/Qwen2.5-7B-Instruct") == SHAPES["Qwen/Qwen2.5-7B"]
+        _shape_of(str(tmp_path)) == from_config(made("qwen3"))
+        and _shape_of("Qwen/Qwen2.5-7B-Instruct") == _SHAPES["Qwen/Qwen2.5-7B"]
     )
 
 
@@ -181,7 +181,7 @@ def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
         sum(p.nbytes for p in trainer.model.parameters()) == planned["weights"] + planned["adapter"]
         and states == planned["optimiser"]
     )
-    assert look.gradients == memory(c, s)["gradients"][-1]
+    assert look.gradients == _memory(c, s)["gradients"][-1]
     assert (sum(p.nbytes for p in trainer.frozen.parameters()) if trainer.frozen is not None else 0) == planned[
         "copy of the base"
     ]
@@ -193,7 +193,7 @@ def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
 )
 def test_no_part_of_the_loss_is_larger_than_planned(sizes, score_tokens):
     c = replace(config("demo"), max_prompt_tokens=20, max_completion_tokens=40, score_tokens=score_tokens)
-    l = _load(c, shape_of("tiny"))
+    l = _load(c, _shape_of("tiny"))
     for part in chunks(sorted(range(len(sizes)), key=sizes.__getitem__), sizes, score_tokens):
         assert len(part) * max(sizes[i] for i in part) <= max(score_tokens, l.longest)
 
@@ -352,13 +352,13 @@ def test_every_remedy_fits_and_is_a_configuration(name, size):
     c, gib = config(name), gpu_named(f"{size}GB").gib
     for changes in _remedies(c, gib):
         changed = replace(c, **changes)
-        assert peak(changed, shape_of(changed.model)) <= gib * 2**30
-    if peak(c, shape_of(c.model)) <= gib * 2**30: assert _tuned(c, shape_of(c.model), gib) == {}
+        assert peak(changed, _shape_of(changed.model)) <= gib * 2**30
+    if peak(c, _shape_of(c.model)) <= gib * 2**30: assert _tuned(c, _shape_of(c.model), gib) == {}
 
 
 def test_limits_are_the_last_that_fit():
     c, gib = config("qwen2.5-1.5b-lora"), 12
-    s, found = shape_of(c.model), _limits(config("qwen2.5-1.5b-lora"), shape_of(c.model), gib)
+    s, found = _shape_of(c.model), _limits(config("qwen2.5-1.5b-lora"), _shape_of(c.model), gib)
     def fits(**changes): return peak(replace(c, **changes), s) <= gib * 2**30
     longest = _load(c, s).longest
     assert (
@@ -376,21 +376,21 @@ def test_limits_are_the_last_that_fit():
 @pytest.mark.parametrize("name", ["paper", "qwen2.5-0.5b-lora"])
 def test_memory_grows_with_what_it_should(name):
     c = config(name)
-    s = shape_of(c.model)
-    def at(moment, **changes): return _totals(memory(replace(c, **changes), s))[moment]
+    s = _shape_of(c.model)
+    def at(moment, **changes): return _totals(_memory(replace(c, **changes), s))[moment]
     assert (
         at("writing", chunk_tokens=2 * c.chunk_tokens) > at("writing")
         and at("backward", micro_batches=1) > at("backward", micro_batches=4)
         and at("backward", gradient_checkpointing=False) > at("backward")
     )
     assert at("backward", kl=0.1) - at("backward") == pytest.approx(
-        0 if c.lora_rank else 1.05 * 4 * sum(parameters(s).values())
-    ) and _totals(memory(c, s, Assumptions(framework_gib=3)))["head"] > at("head")
+        0 if c.lora_rank else 1.05 * 4 * sum(_parameters(s).values())
+    ) and _totals(_memory(c, s, Assumptions(framework_gib=3)))["head"] > at("head")
 
 
 def test_time_follows_the_device_and_the_assumptions():
     c = config("paper")
-    s = shape_of(c.model)
+    s = _shape_of(c.model)
     slow, fast = _cost(c, s, _GPUS["A100-80GB"]), _cost(c, s, _GPUS["H200"])
     assert (
         slow.written == 3 * 64 * (1 + 8 + 1) * 4048

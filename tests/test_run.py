@@ -22,7 +22,7 @@ from azr.cli import main
 from azr.core import alone_in
 from azr.metrics import read_metrics, read_rollouts
 from azr.records import (
-    CHANGEABLE, Records, check_folder, compact, open_folder, read_compacts, recorded, surroundings, summary_of,
+    _CHANGEABLE, Records, check_folder, compact, open_folder, read_compacts, _recorded, surroundings, summary_of,
     write_compact)
 from azr.run import folder_for, train
 from azr.settings import config
@@ -392,7 +392,7 @@ def test_single_parameters_of_papermill_lie_on_the_preset_that_is_named(tmp_path
         cwd=NOTEBOOKS.parents[1],
     )
     found = yaml.safe_load((tmp_path / "run" / "params.yaml").read_text(encoding="utf-8"))["config"]
-    assert found == recorded(config("demo", **{**SMALL, "steps": 1}, seed=1))
+    assert found == _recorded(config("demo", **{**SMALL, "steps": 1}, seed=1))
 
 
 def test_the_controls_notebook_executes(tmp_path):
@@ -479,7 +479,7 @@ def test_prompts_name_the_modules_that_the_executor_lets_through(tmp_path):
 
 def test_a_folder_from_before_a_setting_existed_ran_with_its_default(tmp_path):
     (tmp_path / "params.yaml").write_text(
-        yaml.safe_dump({"config": {k: v for k, v in recorded(config("demo")).items() if k != "reference_choice"}})
+        yaml.safe_dump({"config": {k: v for k, v in _recorded(config("demo")).items() if k != "reference_choice"}})
     )
     assert check_folder(tmp_path, config("demo")) == tmp_path
     with pytest.raises(ValueError, match="reference_choice: 'uniform' there, 'recent' now"):
@@ -581,7 +581,7 @@ def test_a_longer_run_that_was_killed_has_no_summary_and_goes_on(done, tmp_path)
 
 def test_settings_on_which_no_number_hangs_may_change(done, tmp_path):
     shutil.copytree(done[0], tmp_path / "run")
-    for name in CHANGEABLE:
+    for name in _CHANGEABLE:
         other = {"report_to": ("tensorboard",)}.get(name, 3)
         assert check_folder(tmp_path / "run", config("demo", **{**SMALL, name: other})) == tmp_path / "run"
     with pytest.raises(ValueError, match="chunk_tokens: 32768 there, 7 now"):
@@ -715,7 +715,7 @@ def test_a_signal_before_there_is_anything_to_save_ends_at_once(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_that_is_told_to_end_tells_its_runs_and_waits_for_them(tmp_path):
-    script = f"from azr.run import sweep; sweep({{'one': {dict(SMALL, steps=400, save_every=400)}}}, {str(tmp_path)!r})"
+    script = f"from azr.sweep import sweep; sweep({{'one': {dict(SMALL, steps=400, save_every=400)}}}, {str(tmp_path)!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

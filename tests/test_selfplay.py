@@ -9,7 +9,7 @@ from sums import ZERO, Sums, recipe
 from azr.advantages import grpo, grpo_no_std
 from azr.buffers import Buffers
 from azr.core import Completion, Role, Status, Verdict
-from azr.evals import EXAMS, Exam, judge_batch
+from azr.evals import EXAMS, Exam, _judge_batch
 from azr.executor import Executor
 from azr.exams import evaluate, verdicts_on
 from azr.sampling import Script
@@ -308,7 +308,7 @@ def test_a_cut_answer_is_malformed_in_our_exams_and_judged_by_other_peoples_grad
     right = row["task"].hidden["output"]
     def judged(finished, benchmark):
         written = [[Completion(right, (1,), (2,), finished=finished)]]
-        found, = judge_batch(benchmark, [row], written, Exam("terse"), executor)
+        found, = _judge_batch(benchmark, [row], written, Exam("terse"), executor)
         return found["right"], found["statuses"]
     with Executor(workers=1) as executor:
         found = [judged(finished, benchmark) for finished in (True, False) for benchmark in (ours, theirs)]
