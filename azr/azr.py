@@ -24,12 +24,11 @@ from .prompts import STYLES
 from .rewards import RewardSetting, reward_setting
 from .sampling import Sampling
 from .selfplay import Phase, Recipe, check_groups
-from .settings import Range, Settings, System
+from .settings import CONTROLS, Range, Settings, System
 from .tasks import Environment, task_types, zero_tasks
 from .values import bucket
 
 # %% ../nbs/1d_azr.ipynb #c004
-_CONTROLS = ("none", "shuffled_rewards", "frozen_proposer")
 _SOLVER_SAMPLES = ("fresh", "attempts")   # the paper's way, or the attempts that measured p
 _ASKED = ("deduction", "abduction", "induction")   # what the held-out sets ask for
 
@@ -65,7 +64,7 @@ class Config(Settings):
         "duplicate_reward": Range(-float("inf")),
     }
     ELEMENTS: ClassVar[dict] = {"task_types": str}
-    CHOICES: ClassVar[dict] = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": _CONTROLS,
+    CHOICES: ClassVar[dict] = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": CONTROLS,
                                "reference_choice": REFERENCE_CHOICES}
 
     def __post_init__(self):

@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .azr import CONTROLS
 from .buffers import Buffers
 from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from .executor import Call, Executor, Outcome
@@ -34,7 +33,7 @@ from .rewards import Proposed, RewardSetting
 from .safety import ProgramStatus
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
-from .settings import Range, Settings, System
+from .settings import CONTROLS, Range, Settings, System
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
 from .tiny import (
     Example, Phase as Pretraining, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss)
