@@ -404,6 +404,5 @@ def _exam(settings: Climb, name: str, count: int) -> list[Task]:
 def _opened(settings: Climb) -> Iterator[Environment]:
     with Executor(workers=1, timeout=1.0) as executor: yield Environment(executor)
 
-def _start(settings: Climb, folder: Path): pretrain(folder, settings.base_steps)
-
-CLIMB = System("climb", Climb, _opened, climb_recipe, _exam, SETS, start=_start)
+CLIMB = System("climb", Climb, _opened, climb_recipe, _exam, SETS,
+               start=lambda settings, folder: pretrain(folder, settings.base_steps))
