@@ -32,6 +32,17 @@ from .values import bucket
 _SOLVER_SAMPLES = ("fresh", "attempts")   # the paper's way, or the attempts that measured p
 _ASKED = ("deduction", "abduction", "induction")   # what the held-out sets ask for
 
+_RANGES = {
+    **dict.fromkeys(("batch", "attempts", "inputs", "seed_factor", "workers", "buffer_cap"), Range(1)),
+    **dict.fromkeys(("references", "proposer_weight"), Range(0)),
+    "timeout": Range(0, above=True),
+    "held_out_share": Range(10, 100, below=True, why="the held-out sets take 10 percent of all programs, so "),
+    "duplicate_reward": Range(-float("inf")),
+}
+_CHOICES = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": CONTROLS,
+            "reference_choice": REFERENCE_CHOICES}
+
+# %% ../nbs/1d_azr.ipynb #c005
 @dataclass(frozen=True)
 class Config(Settings):
     "A run of AZR, in one value. Defaults: the paper's Table 3."
@@ -56,28 +67,13 @@ class Config(Settings):
     workers: int = 2                         # executor processes
     timeout: float = 10.0                    # CPU seconds of one program
 
-    RANGES: ClassVar[dict] = {
-        **dict.fromkeys(("batch", "attempts", "inputs", "seed_factor", "workers", "buffer_cap"), Range(1)),
-        **dict.fromkeys(("references", "proposer_weight"), Range(0)),
-        "timeout": Range(0, above=True),
-        "held_out_share": Range(10, 100, below=True, why="the held-out sets take 10 percent of all programs, so "),
-        "duplicate_reward": Range(-float("inf")),
-    }
+    RANGES: ClassVar[dict] = _RANGES
     ELEMENTS: ClassVar[dict] = {"task_types": str}
-    CHOICES: ClassVar[dict] = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": CONTROLS,
-                               "reference_choice": REFERENCE_CHOICES}
+    CHOICES: ClassVar[dict] = _CHOICES
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.model.strip(): raise ValueError(f"model is {self.model!r}: give a hub name, a folder, or 'tiny'")
-        if self.backend.startswith("vllm") and self.lora_rank and self.control == "frozen_proposer":
-            raise ValueError(
-                f"control is 'frozen_proposer' and backend {self.backend!r}: vLLM holds one set of weights, adapter "
-                "included, and cannot write as the model of the start: take backend 'transformers'"
-            )
-        if not set(self.task_types) & set(_ASKED) and set(self.task_types) <= {"error"}:
-            raise ValueError(f"task_types is {self.task_types!r}: name at least one of {', '.join(_ASKED)}, "
-                             "which the held-out sets ask for")
+        _check_together(self)
         task_types(self.task_types, self.style, self.references, self.inputs)
         check_groups(self.phase(1), self.advantage)
         reward_setting(self.rewards), advantage_function(self.advantage)
@@ -87,7 +83,19 @@ class Config(Settings):
         solves = self.batch if self.solver_samples == "fresh" else 0
         return Phase("self-play", proposals=self.batch, attempts=self.attempts, solves=solves)
 
-# %% ../nbs/1d_azr.ipynb #c008
+# %% ../nbs/1d_azr.ipynb #c007
+def _check_together(settings: Config):
+    "Raises ValueError for what no run can do."
+    if not settings.model.strip(): raise ValueError(f"model is {settings.model!r}: give a hub name, a folder, or 'tiny'")
+    if settings.backend.startswith("vllm") and settings.lora_rank and settings.control == "frozen_proposer":
+        raise ValueError(f"control is 'frozen_proposer' and backend {settings.backend!r}, but vLLM holds one set of "
+                         "weights, adapter included, and cannot write as the model of the start: take backend "
+                         "'transformers'")
+    if not set(settings.task_types) & set(_ASKED) and set(settings.task_types) <= {"error"}:
+        raise ValueError(f"task_types is {settings.task_types!r}, of which the held-out sets ask nothing: name at "
+                         f"least one of {', '.join(_ASKED)}")
+
+# %% ../nbs/1d_azr.ipynb #c011
 def environment(settings: Config, executor) -> Environment:
     "What proposals are validated with and answers verified by."
     # the held-out rule: by hash of the canonical program
@@ -130,7 +138,7 @@ def azr_recipe(settings: Config, env: Environment) -> Recipe:
         sampling=Sampling(settings.temperature),
     )
 
-# %% ../nbs/1d_azr.ipynb #c011
+# %% ../nbs/1d_azr.ipynb #c016
 SETS = {   # metric prefix -> what a table calls it
     "heldout": "held-out tasks, greedy accuracy",
     "distinct": "each held-out program once",
@@ -150,7 +158,7 @@ def first_held_out(
 def _exam(settings: Config, name: str, count: int) -> list[Task]:
     return first_held_out(name, settings.task_types, count)
 
-# %% ../nbs/1d_azr.ipynb #c014
+# %% ../nbs/1d_azr.ipynb #c020
 def _overlap_record(
     tasks: Sequence[Task],            # of the buffers
     rollouts: Iterable[Rollout],      # that were recorded
@@ -172,5 +180,5 @@ def _overlap_record(
 def _findings(settings: Config, tasks: Sequence[Task], rollouts: Iterable[Rollout]) -> dict:
     return {"overlap": _overlap_record(tasks, rollouts, settings, os.environ.get("AZR_DATA"))}
 
-# %% ../nbs/1d_azr.ipynb #c017
+# %% ../nbs/1d_azr.ipynb #c023
 AZR = System("azr", Config, opened, azr_recipe, _exam, SETS, measures=program_measures, findings=_findings)

@@ -95,28 +95,7 @@ def _run_notebook(name: str, start: str | Path = ".") -> Path:
     why = f"no nbs/runs/{name}.ipynb above {Path(start).resolve()}"
     raise ValueError(f"{why}: start this in a checkout of azr (azr train needs none)")
 
-def _execute(notebook: Path, output: Path, parameters: dict):
-    "Run a notebook by papermill, its lines shown as they come; the executed copy is the lab record. Raises ValueError."
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with _passed_on() as heard:
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(output), parameters=parameters, kernel_name="python3", cwd=str(notebook.parents[2]),
-                progress_bar=False, stdout_file=_Told(), stderr_file=sys.stderr,
-                # a local kernel: ipykernel 7 would warn of its open channel, and call the shutdown an error
-                extra_arguments=["--IPKernelApp.log_level=50"])
-        except PapermillExecutionError as error:
-            if heard: raise KeyboardInterrupt(heard[0]) from None
-            why = f"the notebook stopped with {error.ename}: {error.evalue}; the whole traceback lies in {output}"
-            raise ValueError(f"{why}, and the same command goes on once the cause is gone") from error
-        except RuntimeError as error:
-            if heard: raise KeyboardInterrupt(heard[0]) from None
-            why = f"the notebook's kernel died ({error}), most often for want of memory"
-            remedy = "give a smaller batch or chunk_tokens, then the same command goes on"
-            raise ValueError(f"{why}: {remedy} ({output} holds what was done)") from error
-
+# %% ../nbs/3c_cli.ipynb #c016
 class _Told:
     "A kernel's printed lines, for papermill to write to: as `tell` shows them."
     def write(self, text: str): tell(text, end="")
@@ -140,7 +119,30 @@ def _passed_on() -> Iterator[list[int]]: # the signals that came
         if not told: raise KeyboardInterrupt(int(number))
     with hearing(pass_on): yield heard
 
-# %% ../nbs/3c_cli.ipynb #c015
+# %% ../nbs/3c_cli.ipynb #c017
+def _execute(notebook: Path, output: Path, parameters: dict):
+    "Run a notebook by papermill, its lines shown as they come; the executed copy is the lab record. Raises ValueError."
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with _passed_on() as heard:
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(output), parameters=parameters, kernel_name="python3", cwd=str(notebook.parents[2]),
+                progress_bar=False, stdout_file=_Told(), stderr_file=sys.stderr,
+                # a local kernel: ipykernel 7 would warn of its open channel, and call the shutdown an error
+                extra_arguments=["--IPKernelApp.log_level=50"])
+        except PapermillExecutionError as error:
+            if heard: raise KeyboardInterrupt(heard[0]) from None
+            why = f"the notebook stopped with {error.ename}: {error.evalue}; the whole traceback lies in {output}"
+            raise ValueError(f"{why}, and the same command goes on once the cause is gone") from error
+        except RuntimeError as error:
+            if heard: raise KeyboardInterrupt(heard[0]) from None
+            why = f"the notebook's kernel died ({error}), most often for want of memory"
+            remedy = "give a smaller batch or chunk_tokens, then the same command goes on"
+            raise ValueError(f"{why}: {remedy} ({output} holds what was done)") from error
+
+# %% ../nbs/3c_cli.ipynb #c019
 def _settings_text(name: str) -> str:
     "All settings of a system, by whom they belong to, with their defaults."
     kind = system_named(name).settings
@@ -153,7 +155,7 @@ def _settings_text(name: str) -> str:
         blocks.append("\n".join([f"settings of {title}:", *lines]))
     return "\n\n".join(blocks)
 
-# %% ../nbs/3c_cli.ipynb #c017
+# %% ../nbs/3c_cli.ipynb #c022
 _COMMANDS = {   # name -> what it does
     "train": "run self-play, or go on with a run",
     "demo": "the same through nbs/runs/train.ipynb: the executed notebook lies in the run folder",
@@ -163,8 +165,8 @@ _COMMANDS = {   # name -> what it does
 
 def _parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
     "`azr --help`, and the rest. Given a command line, only the command that it names gets its options: they take time."
-    top = argparse.ArgumentParser(prog="azr", description="Self-play reasoning: a model poses tasks to itself, and an "
-                                                          "environment checks the answers.")
+    about = "Self-play reasoning: a model poses tasks to itself, and an environment checks the answers."
+    top = argparse.ArgumentParser(prog="azr", description=about)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     asked = next((word for word in argv or () if not word.startswith("-")), None)
     for name, about in _COMMANDS.items():
@@ -175,6 +177,7 @@ def _parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
         else: _run_options(one, name, argv or ())
     return top
 
+# %% ../nbs/3c_cli.ipynb #c025
 def _run_options(one: argparse.ArgumentParser, name: str, argv: Sequence[str]):
     "What a run can be told, and where its plan differs."
     told = argparse.ArgumentParser(add_help=False)
@@ -183,10 +186,11 @@ def _run_options(one: argparse.ArgumentParser, name: str, argv: Sequence[str]):
     except ValueError: pass   # it is refused where it is used
     one.add_argument("--system", default="", metavar="NAME",
                      help=f"what is played: {', '.join(SYSTEMS)}, or module:NAME of a System of your own (default: azr)")
-    one.add_argument("--preset", default="", choices=["", *presets()], metavar="NAME",
-                     help=f"the values to start from: {', '.join(presets())} (default: demo; of another system none)")
-    one.add_argument("--config", default=None, metavar="FILE.yaml",
-                     help="the same from a file of `field: value` lines over the defaults")
+    values = one.add_mutually_exclusive_group()
+    values.add_argument("--preset", default="", choices=["", *presets()], metavar="NAME",
+                        help=f"the values to start from: {', '.join(presets())} (default: demo; of another system none)")
+    values.add_argument("--config", default=None, metavar="FILE.yaml",
+                        help="the same from a file of `field: value` lines over the defaults")
     one.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE",
                      help="change a setting; may be given several times")
     if name == "plan": return _plan_options(one)
@@ -205,6 +209,105 @@ def _plan_options(one: argparse.ArgumentParser):
         one.add_argument(f"--{name.replace('_', '-')}", type=type(own), default=own, metavar="N",
                          help=f"assumed {words} (default: {default})")
 
+# %% ../nbs/3c_cli.ipynb #c027
+def _told(arguments: argparse.Namespace) -> tuple[str, dict]: # preset, changes
+    "The values to start from, and what lies on top of them."
+    changes = ({"system": arguments.system} if arguments.system else {}) | dict(arguments.set)
+    other = changes.get("system", "azr") != "azr"
+    return arguments.config or arguments.preset or ("" if other else "demo"), changes
+
+def _settings(arguments: argparse.Namespace) -> tuple: # settings, run folder
+    "What `azr train` and `azr demo` are told."
+    from azr.run import folder_for
+    preset, changes = _told(arguments)
+    settings = config(preset, **changes)
+    name, control = preset or system_named(settings.system).name, getattr(settings, "control", "none")
+    return settings, Path(arguments.run or folder_for(name, settings.seed, control)).resolve()
+
+# %% ../nbs/3c_cli.ipynb #c030
+def _train_command(arguments: argparse.Namespace):
+    "`azr train`"
+    from azr.plan import check_device
+    from azr.records import summary_of
+    from azr.rows import process_state
+    from azr.run import summary_table, train
+    settings, folder = _settings(arguments)
+    if not (arguments.anyway or summary_of(folder, settings)): check_device(settings)
+    summary = train(settings, folder, threads=arguments.threads)
+    if not process_state().is_main_process: return
+    tell(f"\n{summary_table(summary)}\n\nfigure: {folder / 'learning.png'}\nrecords: {folder}")
+
+def _plan_command(arguments: argparse.Namespace):
+    "`azr plan`"
+    from azr.plan import Assumptions, gpu_named, plan_text
+    preset, changes = _told(arguments)
+    settings = config(preset, **changes)
+    assumed = Assumptions(**{f.name: getattr(arguments, f.name) for f in fields(Assumptions)})
+    tell(plan_text(settings, gpu_named(arguments.gpu), assumed))
+
+# %% ../nbs/3c_cli.ipynb #c032
+def _demo_command(arguments: argparse.Namespace):
+    "`azr demo`"
+    from azr.plan import check_device
+    from azr.records import check_folder, summary_of
+    from azr.run import summary_table
+    settings, folder = _settings(arguments)   # refuses what is wrong before a kernel starts
+    notebook = _run_notebook("train")
+    check_folder(folder, settings)
+    if summary := summary_of(folder, settings):   # the executed notebook is the lab record: it stays
+        tell(f"{folder} is done already: delete the folder to run it again, or ask for more steps\n")
+        tell(summary_table(summary))
+        return
+    if not arguments.anyway: check_device(settings)
+    preset, changes = _told(arguments)
+    if arguments.config: preset = str(Path(preset).resolve())
+    with alone_in(folder, "run.ipynb.lock"):   # or two of them would write one notebook
+        with alone_in(folder): pass            # the notebook's kernel locks the run itself
+        own = {"preset": preset, "run": str(folder), "changes": changes, "threads": arguments.threads}
+        _execute(notebook, folder / "run.ipynb", own)
+    tell(f"\nnotebook: {folder / 'run.ipynb'}\nfigure:   {folder / 'learning.png'}\nrecords:  {folder}")
+
+# %% ../nbs/3c_cli.ipynb #c034
+def _evaluate_options(one: argparse.ArgumentParser):
+    "What `azr evaluate` can be told."
+    from azr.evals import EXAMS, Exam
+    one.add_argument("models", nargs="+", metavar="MODEL",
+                     help="hub name, folder, run folder, tiny or tiny_clean; the first is the base of comparisons")
+    one.add_argument("--benchmark", nargs="+", default=["heldout"], metavar="NAME",
+                     help=f"any of {', '.join(EXAMS)} (default: heldout)")
+    one.add_argument("--data", default="", metavar="FOLDER", help="folder with the benchmarks' files")
+    one.add_argument("--hub", action="store_true", help="download what that folder has not")
+    one.add_argument("--output", default="runs/evaluate", metavar="FOLDER",
+                     help="results and completions; the same folder again goes on (default: runs/evaluate)")
+    one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"],
+                     help="prompt style (default: that of the run, else what fits the model)")
+    one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
+    one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"],
+                     help="of the weights (default: float32)")
+    one.add_argument("--pad-token", default="", help="for tokenizers without one")
+    for name, words in (
+        ("samples", "completions of each task"),
+        ("temperature", "0: greedy"),
+        ("top_p", "nucleus"),
+        ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
+        ("limit", "first tasks only, of each type in our own sets; 0: all"),
+        ("seed", "of the draws"),
+        ("batch", "tasks asked together"),
+    ):
+        default = getattr(Exam(), name)
+        one.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, metavar="N",
+                         help=f"{words} (default: {default})")
+
+def _evaluate_command(arguments: argparse.Namespace):
+    "`azr evaluate`"
+    from azr.evals import Exam, evaluate_models, result_table
+    names = ("style", "samples", "temperature", "top_p", "max_tokens", "limit", "seed", "batch")
+    exam = Exam(tries=tuple(arguments.k), **{name: getattr(arguments, name) for name in names})
+    results = evaluate_models(arguments.models, arguments.benchmark, exam, arguments.output, arguments.data,
+                              arguments.hub, arguments.dtype, arguments.pad_token, say=tell)
+    tell(f"\n{result_table(results)}\n\nresults: {arguments.output}")
+
+# %% ../nbs/3c_cli.ipynb #c036
 def main(argv: Sequence[str] | None = None) -> int: # exit status
     "The `azr` command."
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -246,100 +349,5 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT): return "free some space, or name another place"
     return "mend that, or name another place"
 
-def _told(arguments: argparse.Namespace) -> tuple[str, dict]: # preset, changes
-    "The values to start from, and what lies on top of them."
-    changes = ({"system": arguments.system} if arguments.system else {}) | dict(arguments.set)
-    other = changes.get("system", "azr") != "azr"
-    return arguments.config or arguments.preset or ("" if other else "demo"), changes
-
-def _settings(arguments: argparse.Namespace) -> tuple: # settings, run folder
-    "What `azr train` and `azr demo` are told."
-    from azr.run import folder_for
-    preset, changes = _told(arguments)
-    settings = config(preset, **changes)
-    name, control = preset or system_named(settings.system).name, getattr(settings, "control", "none")
-    return settings, Path(arguments.run or folder_for(name, settings.seed, control)).resolve()
-
-def _train_command(arguments: argparse.Namespace):
-    "`azr train`"
-    from azr.plan import check_device
-    from azr.records import summary_of
-    from azr.rows import process_state
-    from azr.run import summary_table, train
-    settings, folder = _settings(arguments)
-    if not (arguments.anyway or summary_of(folder, settings)): check_device(settings)
-    summary = train(settings, folder, threads=arguments.threads)
-    if not process_state().is_main_process: return
-    tell(f"\n{summary_table(summary)}\n\nfigure: {folder / 'learning.png'}\nrecords: {folder}")
-
-def _demo_command(arguments: argparse.Namespace):
-    "`azr demo`"
-    from azr.plan import check_device
-    from azr.records import check_folder, summary_of
-    from azr.run import summary_table
-    settings, folder = _settings(arguments)   # refuses what is wrong before a kernel starts
-    notebook = _run_notebook("train")
-    check_folder(folder, settings)
-    if summary := summary_of(folder, settings):   # the executed notebook is the lab record: it stays
-        tell(f"{folder} is done already: delete the folder to run it again, or ask for more steps\n")
-        tell(summary_table(summary))
-        return
-    if not arguments.anyway: check_device(settings)
-    preset, changes = _told(arguments)
-    if arguments.config: preset = str(Path(preset).resolve())
-    with alone_in(folder, "run.ipynb.lock"):   # or two of them would write one notebook
-        with alone_in(folder): pass            # the notebook's kernel locks the run itself
-        own = {"preset": preset, "run": str(folder), "changes": changes, "threads": arguments.threads}
-        _execute(notebook, folder / "run.ipynb", own)
-    tell(f"\nnotebook: {folder / 'run.ipynb'}\nfigure:   {folder / 'learning.png'}\nrecords:  {folder}")
-
-def _plan_command(arguments: argparse.Namespace):
-    "`azr plan`"
-    from azr.plan import Assumptions, gpu_named, plan_text
-    preset, changes = _told(arguments)
-    settings = config(preset, **changes)
-    assumed = Assumptions(**{f.name: getattr(arguments, f.name) for f in fields(Assumptions)})
-    tell(plan_text(settings, gpu_named(arguments.gpu), assumed))
-
-# %% ../nbs/3c_cli.ipynb #c019
-def _evaluate_options(one: argparse.ArgumentParser):
-    "What `azr evaluate` can be told."
-    from azr.evals import EXAMS, Exam
-    one.add_argument("models", nargs="+", metavar="MODEL",
-                     help="hub name, folder, run folder, tiny or tiny_clean; the first is the base of comparisons")
-    one.add_argument("--benchmark", nargs="+", default=["heldout"], metavar="NAME",
-                     help=f"any of {', '.join(EXAMS)} (default: heldout)")
-    one.add_argument("--data", default="", metavar="FOLDER", help="folder with the benchmarks' files")
-    one.add_argument("--hub", action="store_true", help="download what that folder has not")
-    one.add_argument("--output", default="runs/evaluate", metavar="FOLDER",
-                     help="results and completions; the same folder again goes on (default: runs/evaluate)")
-    one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"],
-                     help="prompt style (default: that of the run, else what fits the model)")
-    one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
-    one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"],
-                     help="of the weights (default: float32)")
-    one.add_argument("--pad-token", default="", help="for tokenizers without one")
-    for name, words in (
-        ("samples", "completions of each task"),
-        ("temperature", "0: greedy"),
-        ("top_p", "nucleus"),
-        ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
-        ("limit", "first tasks only, of each type in our own sets; 0: all"),
-        ("seed", "of the draws"),
-        ("batch", "tasks asked together"),
-    ):
-        default = getattr(Exam(), name)
-        one.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default, metavar="N",
-                         help=f"{words} (default: {default})")
-
-def _evaluate_command(arguments: argparse.Namespace):
-    "`azr evaluate`"
-    from azr.evals import Exam, evaluate_models, result_table
-    names = ("style", "samples", "temperature", "top_p", "max_tokens", "limit", "seed", "batch")
-    exam = Exam(tries=tuple(arguments.k), **{name: getattr(arguments, name) for name in names})
-    results = evaluate_models(arguments.models, arguments.benchmark, exam, arguments.output, arguments.data,
-                              arguments.hub, arguments.dtype, arguments.pad_token, say=tell)
-    tell(f"\n{result_table(results)}\n\nresults: {arguments.output}")
-
-# %% ../nbs/3c_cli.ipynb #c020
+# %% ../nbs/3c_cli.ipynb #c037
 if __name__ == "__main__" and "__file__" in globals(): sys.exit(main())

@@ -46,18 +46,12 @@ from .sampler import PolicySampler, encode, generator
 from .settings import Settings, config
 from .values import program_hash
 
-# %% ../nbs/36_evals.ipynb #c005
+# %% ../nbs/36_evals.ipynb #c007
 def _held_out_rows(split: str, limit: int = 0) -> list[dict]: # by task type
     "Tasks over programs that no training sees, `limit` of each type (0: 500)."
-    return [
-        {
-            "id": task.id,
-            "task": task,
-            "group": task.task_type,
-            "cluster": program_hash(task.given.get("program") or task.hidden["program"]),
-        }
-        for task in held_out_tasks(split, limit or 500)
-    ]
+    def cluster(task): return program_hash(task.given.get("program") or task.hidden["program"])
+    return [{"id": task.id, "task": task, "group": task.task_type, "cluster": cluster(task)}
+            for task in held_out_tasks(split, limit or 500)]
 
 _HELD_OUT = {
     name: Benchmark(name, ask_task, judge_tasks, ("r1", "chat", "terse"), rows=partial(_held_out_rows, split))
@@ -65,15 +59,12 @@ _HELD_OUT = {
 }
 EXAMS = _HELD_OUT | BENCHMARKS  # all that can be asked for by name
 
-# %% ../nbs/36_evals.ipynb #c008
+# %% ../nbs/36_evals.ipynb #c010
 @dataclass(frozen=True)
 class Exam:
     "How a model is asked."
-    style: str = (
-        # r1, chat, terse or plain; empty: terse for the embedded model, chat where the tokenizer has a template, else
-        # r1
-        ""
-    )
+    # r1, chat, terse or plain; empty: terse for the embedded model, chat where the tokenizer has a template, else r1
+    style: str = ""
     samples: int = 1            # n, completions of each task
     temperature: float = 0.0    # 0: greedy
     top_p: float = 1.0
@@ -85,63 +76,48 @@ class Exam:
     template_arguments: dict = field(default_factory=dict)   # of the chat template; empty: those of the model's run
 
     def __post_init__(self):
-        if self.samples < 1 or self.batch < 1 or self.limit < 0 or self.max_tokens < 0:
-            raise ValueError(
-                f"samples={self.samples}, batch={self.batch}, limit={self.limit} and max_tokens={self.max_tokens}: "
-                "give at least 1, 1, 0 and 0"
-            )
-        if not (0 <= self.temperature < inf and 0 < self.top_p <= 1):
-            raise ValueError(
-                f"temperature={self.temperature} and top_p={self.top_p}: give 0 or more, and more than 0 up to 1"
-            )
+        for name, least in (("samples", 1), ("batch", 1), ("limit", 0), ("max_tokens", 0)):
+            if getattr(self, name) < least: raise ValueError(f"{name} is {getattr(self, name)}: give {least} or more")
+        if not 0 <= self.temperature < inf: raise ValueError(f"temperature is {self.temperature}: give 0 or more")
+        if not 0 < self.top_p <= 1: raise ValueError(f"top_p is {self.top_p}: give more than 0 and at most 1")
         if self.samples > 1 and self.temperature <= 0:
-            raise ValueError(
-                f"samples={self.samples} at temperature 0 are {self.samples} times the same text: give a temperature "
-                "above 0"
-            )
+            raise ValueError(f"samples is {self.samples} and temperature 0, which is {self.samples} times the same "
+                             "text: give a temperature above 0")
         if min(self.tries, default=0) < 1:
             raise ValueError(f"pass@k of k={', '.join(map(str, self.tries)) or 'nothing'} is undefined: give 1 or more")
         if max(self.tries) > self.samples:
-            raise ValueError(
-                f"pass@{max(self.tries)} needs {max(self.tries)} samples of each task, and samples={self.samples}: "
-                "draw more"
-            )
+            raise ValueError(f"pass@{max(self.tries)} needs {max(self.tries)} samples of each task, and samples is "
+                             f"{self.samples}: draw more")
 
     @property
-    def sampling(self) -> Sampling:
-        return Sampling(self.temperature, self.top_p, self.max_tokens or None)
+    def sampling(self) -> Sampling: return Sampling(self.temperature, self.top_p, self.max_tokens or None)
 
-# %% ../nbs/36_evals.ipynb #c009
-def _flat(value: dict) -> dict: # "exam.limit": 4
-    "A dictionary of dictionaries, one level deep."
-    return {
-        f"{k}.{n}" if n else k: v
-        for k, some in value.items()
-        for n, v in (some.items() if isinstance(some, dict) else [("", some)])
-    }
-
+# %% ../nbs/36_evals.ipynb #c013
 def _digest(*parts) -> str: # 16 hex digits
     "Hash of texts, bytes and what JSON can hold."
-    plain = lambda value: sorted(value) if isinstance(value, set) else str(value)
+    def plain(value): return sorted(value) if isinstance(value, set) else str(value)
     found = hashlib.sha256()
     for part in parts:
         data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, default=plain).encode()
         found.update(b"%d:" % len(data) + data)
     return found.hexdigest()[:16]
 
-def _sources(*names: str) -> list[bytes]: # of modules of this package
-    "What our code is, whatever its version says."
-    return [(Path(azr.__file__).parent / f"{name}.py").read_bytes() for name in names]
-
 _UNASKED = ("tries", "limit", "batch")   # settings of an exam that no completion depends on, given its batch
 
-def _batch_key(sampler: Sampler, rows: Sequence[dict], prompts: Sequence[Prompt], exam: Exam, about: dict) -> str: # hash
+def _batch_key(
+    sampler: Sampler, rows: Sequence[dict], prompts: Sequence[Prompt], exam: Exam, about: dict,
+) -> str: # hash
     "All that the completions of one batch come from."
     tokenizer, told = getattr(sampler, "tokenizer", None), getattr(sampler, "template_arguments", None)
-    read = lambda prompt: encode(prompt, tokenizer, told) if tokenizer else prompt_key(prompt)
+    def read(prompt): return encode(prompt, tokenizer, told) if tokenizer else prompt_key(prompt)
     asked = [[row["id"], read(prompt), list(prompt.stop)] for row, prompt in zip(rows, prompts, strict=True)]
     limits = [getattr(sampler, name, None) for name in ("max_prompt_tokens", "max_tokens", "chunk_tokens")]
     return _digest(about, {k: v for k, v in asdict(exam).items() if k not in _UNASKED}, limits, asked)
+
+# %% ../nbs/36_evals.ipynb #c016
+def _sources(*names: str) -> list[bytes]: # of modules of this package
+    "What our code is, whatever its version says."
+    return [(Path(azr.__file__).parent / f"{name}.py").read_bytes() for name in names]
 
 def _judge_version(executor: Executor) -> str: # hash
     "All that a verdict comes from, the row and the answer aside."
@@ -157,7 +133,7 @@ def _versions(*names: str) -> dict[str, str]: # of Python too
         except PackageNotFoundError: pass
     return found
 
-# %% ../nbs/36_evals.ipynb #c010
+# %% ../nbs/36_evals.ipynb #c018
 # what is kept of a task
 _RECORD = ("key", "judge", "id", "group", "right", "statuses", "empty", "cut", "texts", "finished")
 
@@ -196,7 +172,7 @@ def _sheet_line(line: bytes, number: int, path: Path) -> dict:
     if lacking: raise ValueError(f"{path}, line {number} has no field {lacking[0]!r}: {remedy}")
     return value
 
-# %% ../nbs/36_evals.ipynb #c011
+# %% ../nbs/36_evals.ipynb #c021
 def _ask_batch(
     sampler: Sampler, rows: Sequence[dict], prompts: Sequence[Prompt], exam: Exam,
 ) -> list[list[Completion]]: # of each row
@@ -228,6 +204,7 @@ def _judge_batch(
              "statuses": dict(Counter(str(v.status) for v in own[i])) or {"prompt_too_long": exam.samples}}
             for i in range(len(rows))]
 
+# %% ../nbs/36_evals.ipynb #c024
 def _unjudged(key: str, row: dict, completions: Sequence[Completion]) -> dict:
     "A record without its verdicts."
     finished = [c.finished for c in completions]
@@ -242,58 +219,73 @@ def _completions(record: dict) -> list[Completion]:
 
 def _row_key(row: dict) -> str: return _digest({k: asdict(v) if isinstance(v, Task) else v for k, v in row.items()})
 
+# %% ../nbs/36_evals.ipynb #c025
+@dataclass(frozen=True)
+class _Table:
+    "Where an exam is taken: the benchmark, how it is asked, and what judges it."
+    benchmark: Benchmark
+    exam: Exam
+    executor: Executor
+    about: dict   # facts about the model
+    court: str    # the judge, as `_judge_version` names it
+
+    def asked(self, sampler: Sampler, rows: Sequence[dict], stored: dict) -> list[dict]: # a record each
+        "One batch: what the sheet has, or the whole batch again where it lacks a row."
+        prompts = [self.benchmark.ask(row, self.exam.style) for row in rows]
+        key = _batch_key(sampler, rows, prompts, self.exam, self.about)
+        records = [stored.get((key, row["id"])) for row in rows]
+        if None not in records: return records
+        completions = _ask_batch(sampler, rows, prompts, self.exam)
+        new = [_unjudged(key, row, own) for row, own in zip(rows, completions, strict=True)]
+        return [old or record for old, record in zip(records, new, strict=True)]
+
+    def judged(self, rows: Sequence[dict], records: list[dict]) -> tuple[list[dict], list[dict]]: # all; the new ones
+        "The same with verdicts of this judge."
+        judges = [_digest(self.court, _row_key(row)) for row in rows]
+        stale = [i for i, record in enumerate(records) if record["judge"] != judges[i]]
+        written = [_completions(records[i]) for i in stale]
+        verdicts = _judge_batch(self.benchmark, [rows[i] for i in stale], written, self.exam, self.executor)
+        for i, verdict in zip(stale, verdicts, strict=True): records[i] = records[i] | verdict | {"judge": judges[i]}
+        return records, [records[i] for i in stale]
+
+# %% ../nbs/36_evals.ipynb #c026
 def _take(
-    sampler: Sampler, benchmark: Benchmark, rows: Sequence[dict], exam: Exam, executor: Executor,
+    sampler: Sampler, table: _Table, rows: Sequence[dict],
     path: Path,               # of the sheet
-    about: dict,              # facts about the model
-    court: str,               # the judge, as `judge_version` names it
     progress: bool = True, say: Callable[[str], None] = print,
 ) -> list[dict]: # one record a row
     "Every task that the sheet has not yet, a batch at a time, and the verdicts that another judge gave."
-    stored, found = _open_sheet(path, say), []
-    with tqdm(total=len(rows), desc=benchmark.name, unit="task", disable=not progress, delay=2) as bar:
-        for part in (rows[start:start + exam.batch] for start in range(0, len(rows), exam.batch)):
-            prompts = [benchmark.ask(row, exam.style) for row in part]
-            key = _batch_key(sampler, part, prompts, exam, about)
-            records = [stored.get((key, row["id"])) for row in part]
-            if None in records:   # the whole batch again, so that its draws are those of an unbroken run
-                completions = _ask_batch(sampler, part, prompts, exam)
-                new = [_unjudged(key, row, own) for row, own in zip(part, completions, strict=True)]
-                records = [old or record for old, record in zip(records, new, strict=True)]
-            judges = [_digest(court, _row_key(row)) for row in part]
-            stale = [i for i, record in enumerate(records) if record["judge"] != judges[i]]
-            written = [_completions(records[i]) for i in stale]
-            verdicts = _judge_batch(benchmark, [part[i] for i in stale], written, exam, executor)
-            for i, verdict in zip(stale, verdicts, strict=True):
-                records[i] = records[i] | verdict | {"judge": judges[i]}
-            with open(path, "ab") as file: file.write(b"".join(_as_line(records[i]) for i in stale))
+    stored, found, size = _open_sheet(path, say), [], table.exam.batch
+    with tqdm(total=len(rows), desc=table.benchmark.name, unit="task", disable=not progress, delay=2) as bar:
+        for part in (rows[start:start + size] for start in range(0, len(rows), size)):
+            records, new = table.judged(part, table.asked(sampler, part, stored))
+            with open(path, "ab") as file: file.write(b"".join(map(_as_line, new)))
             found += records
             bar.update(len(part))
     return found
 
-# %% ../nbs/36_evals.ipynb #c012
-def _score(records: Sequence[dict], exam: Exam,
-          clusters: dict[str, str] | None = None # task id -> what it belongs to; None: each stands alone
-         ) -> dict: # pass@k -> value, low, high, n tasks, and clusters where there are some
-    """pass@k, mean over tasks, with its 95 % interval: Wilson's for shares, else the bootstrap's; by group where
-    there are groups."""
-    def of(some):
-        own = shared([clusters[r["id"]] for r in some] if clusters else None)
-        values = {k: [pass_at_k(exam.samples, r["right"], k) for r in some] for k in exam.tries}
-        bounds = {
-            k: wilson(round(sum(v)), len(v)) if not own and exam.samples == 1 else bootstrap(v, exam.seed, clusters=own)
-            for k, v in values.items()
-        }
-        return {
-            f"pass@{k}": {"value": fmean(v), "low": bounds[k][0], "high": bounds[k][1], "n": len(v)}
-            | ({"clusters": len(set(own))} if own else {})
-            for k, v in values.items()
-        }
-    groups = sorted({r["group"] for r in records if r["group"]})
-    return of(records) | (
-        {"groups": {g: of([r for r in records if r["group"] == g]) for g in groups}} if groups else {}
-    )
+# %% ../nbs/36_evals.ipynb #c028
+def _pass_at(
+    records: Sequence[dict], exam: Exam,
+    clusters: dict[str, str] | None = None,   # task id -> what it belongs to; None: each stands alone
+) -> dict: # pass@k -> value, low, high, n tasks, and clusters where there are some
+    "pass@k, mean over tasks, with its 95 % interval: Wilson's for shares, else the bootstrap's."
+    own, found = shared([clusters[r["id"]] for r in records] if clusters else None), {}
+    counted = {"clusters": len(set(own))} if own else {}
+    for k in exam.tries:
+        values = [pass_at_k(exam.samples, r["right"], k) for r in records]
+        if not own and exam.samples == 1: low, high = wilson(round(sum(values)), len(values))
+        else: low, high = bootstrap(values, exam.seed, clusters=own)
+        found[f"pass@{k}"] = {"value": fmean(values), "low": low, "high": high, "n": len(values)} | counted
+    return found
 
+def _score(records: Sequence[dict], exam: Exam, clusters: dict[str, str] | None = None) -> dict: # as `_pass_at`
+    "The score of all tasks; by group where there are groups."
+    groups = sorted({r["group"] for r in records if r["group"]})
+    by_group = {g: _pass_at([r for r in records if r["group"] == g], exam, clusters) for g in groups}
+    return _pass_at(records, exam, clusters) | ({"groups": by_group} if groups else {})
+
+# %% ../nbs/36_evals.ipynb #c031
 # what an answer gets before anything of it has run
 _UNRUN = (
     Status.MALFORMED, Status.TOO_LARGE, ProgramStatus.SYNTAX, ProgramStatus.NO_FUNCTION, ProgramStatus.NO_PARAMETER,
@@ -306,45 +298,26 @@ def _refused(statuses: dict[str, int]) -> int: # answers
 
 def _remarks(records: Sequence[dict], exam: Exam) -> list[str]:
     "What a reader of the score should know."
-    total, count = len(records) * exam.samples, lambda key: sum(r[key] for r in records)
-    long, unscored = (sum(r["statuses"].get(name, 0) for r in records) for name in ("prompt_too_long", Status.UNSCORED))
-    return [
-        text
-        for number, text in (
-            (count("empty"), "completions are empty"),
-            (count("cut"), "completions were cut at max_tokens"),
-            (long, "were not asked, because the prompt does not fit the model's context: counted as wrong"),
-            (unscored, "cannot be judged, because no test of their task has an expected value here: counted as wrong"),
-        )
-        if number
-        for text in [f"{number} of {total} {text}"]
-    ]
+    def count(key): return sum(r[key] for r in records)
+    def of_status(name): return sum(r["statuses"].get(name, 0) for r in records)
+    told = {
+        "completions are empty": count("empty"),
+        "completions were cut at max_tokens": count("cut"),
+        "were not asked, because the prompt does not fit the model's context: counted as wrong":
+            of_status("prompt_too_long"),
+        "cannot be judged, because no test of their task has an expected value here: counted as wrong":
+            of_status(Status.UNSCORED),
+    }
+    return [f"{number} of {len(records) * exam.samples} {text}" for text, number in told.items() if number]
 
-def examine(
-    sampler: Sampler,
-    name: str,              # a key of EXAMS
-    exam: Exam,
-    folder: str | Path,     # gets <name>.json, the result, and <name>.jsonl, every completion
-    about: dict,            # facts about the model
-    data: str | Path = "", hub: bool = False, progress: bool = True,
-    say: Callable[[str], None] = print,
-) -> dict: # the result
-    "One benchmark, start to end, or the rest of it. Raises Unavailable or ValueError."
-    if name not in EXAMS: raise Unavailable(f"no benchmark {name!r}: there are {', '.join(EXAMS)}")
-    benchmark = EXAMS[name]
-    if exam.style not in benchmark.styles:
-        raise Unavailable(f"{name} has no prompts in style {exam.style!r}: choose {', '.join(benchmark.styles)}")
-    rows, source = fetch(benchmark, data, hub, exam.limit)
-    path = Path(folder) / f"{name}.json"
-    head = {"benchmark": name, **about, "exam": json.loads(json.dumps(asdict(exam))), "data": source}
-    with alone_in(folder, f"{name}.lock"), benchmark.judging() as executor:
-        changed = _changes(path, head)
-        if changed: say(f"{path} was made otherwise ({changed}): what was not asked like this is asked now")
-        court, sheet = _judge_version(executor), path.with_suffix(".jsonl")
-        records = _take(sampler, benchmark, rows, exam, executor, sheet, about, court, progress, say)
-        result = head | {"judge": court} | _summed_up(benchmark, rows, records, exam, about)
-        write_json(path, result)
-    return result
+# %% ../nbs/36_evals.ipynb #c034
+def _flat(value: dict) -> dict: # "exam.limit": 4
+    "A dictionary of dictionaries, one level deep."
+    found = {}
+    for key, some in value.items():
+        if isinstance(some, dict): found |= {f"{key}.{name}": one for name, one in some.items()}
+        else: found[key] = some
+    return found
 
 def _summed_up(benchmark: Benchmark, rows: Sequence[dict], records: Sequence[dict], exam: Exam, about: dict) -> dict:
     "What a result says beside what was asked."
@@ -371,11 +344,39 @@ def _changes(path: Path, head: dict) -> str:
     differ = [k for k in sorted(before | now) if before.get(k) != now.get(k)]
     return "; ".join(f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in differ)
 
-# %% ../nbs/36_evals.ipynb #c014
+# %% ../nbs/36_evals.ipynb #c037
+def examine(
+    sampler: Sampler,
+    name: str,              # a key of EXAMS
+    exam: Exam,
+    folder: str | Path,     # gets <name>.json, the result, and <name>.jsonl, every completion
+    about: dict,            # facts about the model
+    data: str | Path = "", hub: bool = False, progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> dict: # the result
+    "One benchmark, start to end, or the rest of it. Raises Unavailable or ValueError."
+    if name not in EXAMS: raise Unavailable(f"no benchmark {name!r}: there are {', '.join(EXAMS)}")
+    benchmark = EXAMS[name]
+    if exam.style not in benchmark.styles:
+        raise Unavailable(f"{name} has no prompts in style {exam.style!r}: choose {', '.join(benchmark.styles)}")
+    rows, source = fetch(benchmark, data, hub, exam.limit)
+    path = Path(folder) / f"{name}.json"
+    head = {"benchmark": name, **about, "exam": json.loads(json.dumps(asdict(exam))), "data": source}
+    with alone_in(folder, f"{name}.lock"), benchmark.judging() as executor:
+        changed = _changes(path, head)
+        if changed: say(f"{path} was made otherwise ({changed}): what was not asked like this is asked now")
+        court, sheet = _judge_version(executor), path.with_suffix(".jsonl")
+        table = _Table(benchmark, exam, executor, about, court)
+        records = _take(sampler, table, rows, sheet, progress, say)
+        result = head | {"judge": court} | _summed_up(benchmark, rows, records, exam, about)
+        write_json(path, result)
+    return result
+
+# %% ../nbs/36_evals.ipynb #c041
 def _fingerprint(model: PreTrainedModel | PeftModel, tokenizer) -> dict[str, str]: # hash of each part
     "What a model says, given token ids, and how these are read and made."
     aside = ("_name_or_path", "_commit_hash", "transformers_version", "base_model_name_or_path", "revision")
-    said = lambda settings: {k: v for k, v in settings.to_dict().items() if k not in aside}
+    def said(settings): return {k: v for k, v in settings.to_dict().items() if k not in aside}
     adapters = {name: said(one) for name, one in model.peft_config.items()} if isinstance(model, PeftModel) else {}
     core = getattr(tokenizer, "backend_tokenizer", None)
     words = core.to_str() if core else [type(tokenizer).__name__, tokenizer.get_vocab()]
@@ -392,6 +393,7 @@ def _weights(model: torch.nn.Module) -> str: # hash
         found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return found.hexdigest()[:16]
 
+# %% ../nbs/36_evals.ipynb #c044
 def _trained_in(name: str) -> dict: # settings; empty: it is no model of a run of ours
     "The configuration of the run that made a model: its folder, its `model`, or one of its checkpoints."
     folder = Path(model_place(name)).resolve()
@@ -405,6 +407,7 @@ def _trained_in(name: str) -> dict: # settings; empty: it is no model of a run o
         raise ValueError(f"{path} cannot be read ({why}), so the style of the run is not known: put it back") from error
     return found.get("config") or {} if isinstance(found, dict) else {}
 
+# %% ../nbs/36_evals.ipynb #c045
 _CODE = ("sampling", "sampler", "models", "evals")   # our modules that write completions
 
 def open_model(
@@ -429,20 +432,20 @@ def open_model(
                          "give r1, plain or nothing")
     fitting = "terse" if "<ded>" in tokenizer.get_vocab() else "chat" if tokenizer.chat_template else "r1"
     told = exam.template_arguments or trained.get("template_arguments") or {}
-    exam = replace(
-        exam, style=exam.style or trained.get("style") or fitting, max_tokens=longest, template_arguments=told
-    )
+    style = exam.style or trained.get("style") or fitting
+    exam = replace(exam, style=style, max_tokens=longest, template_arguments=told)
     sampler = PolicySampler(
         generator(model, tokenizer), tokenizer, context - longest, longest, chunk_tokens, template_arguments=told)
     return sampler, exam, facts
 
-# %% ../nbs/36_evals.ipynb #c015
-def evaluate_models(models: Sequence[str], # hub names, folders, run folders; the first is the base of comparisons
-                    # one folder a model goes into it
-                    benchmarks: Sequence[str], exam: Exam = Exam(), folder: str | Path = "runs/evaluate",
-                    data: str | Path = "", hub: bool = False, dtype: str = "float32", pad_token: str = "",
-                    say: Callable[[str], None] = print, progress: bool = True
-                   ) -> list[dict]: # results, also as JSON files; what could not be had is said and left out
+# %% ../nbs/36_evals.ipynb #c047
+def evaluate_models(
+    models: Sequence[str],        # hub names, folders, run folders; the first is the base of comparisons
+    benchmarks: Sequence[str], exam: Exam = Exam(),
+    folder: str | Path = "runs/evaluate",   # one folder a model goes into it
+    data: str | Path = "", hub: bool = False, dtype: str = "float32", pad_token: str = "",
+    say: Callable[[str], None] = print, progress: bool = True,
+) -> list[dict]: # results, also as JSON files; what could not be had is said and left out
     "Every model on every benchmark. Raises ValueError where nothing at all could be had."
     results = []
     places = {name: Path(folder) / re.sub(r"[^\w.-]+", "-", name).strip("-.") for name in models}
@@ -462,28 +465,31 @@ def evaluate_models(models: Sequence[str], # hub names, folders, run folders; th
     if not results: raise ValueError("nothing was evaluated: each line above says what is missing")
     return results
 
-# %% ../nbs/36_evals.ipynb #c017
-def _compare(base: dict, other: dict) -> dict: # difference with interval, p
-    """Difference in pass@1 on the same tasks: paired bootstrap, and McNemar's test where each task stands alone and
-    was asked once, else turned signs. Raises ValueError for results that do not match."""
+# %% ../nbs/36_evals.ipynb #c049
+def _check_comparable(base: dict, other: dict):
+    "That two results are of one exam and of one judge. Raises ValueError."
     for key in ("benchmark", "data"):
         if base[key] != other[key]:
-            raise ValueError(f"results of different {key} cannot be compared: {base[key]} and {other[key]}")
+            raise ValueError(f"results of different {key} cannot be compared ({base[key]} and {other[key]}): "
+                             "give two of the same")
     if base.get("judge") != other.get("judge"):
         raise ValueError(f"results of {base['model']} and {other['model']} were judged by different versions of azr "
                          "and cannot be compared: start `azr evaluate` with both again, "
                          "which judges stored completions without asking")
+
+def _compare(base: dict, other: dict) -> dict: # difference with interval, p
+    """Difference in pass@1 on the same tasks: paired bootstrap, and McNemar's test where each task stands alone and
+    was asked once, else turned signs. Raises ValueError for results that do not match."""
+    _check_comparable(base, other)
     n = [r["exam"]["samples"] for r in (base, other)]
     rates = [[r["tasks"][name] / m for name in base["tasks"]] for r, m in zip((base, other), n)]
     differences = [b - a for a, b in zip(*rates)]
     known, seed = base.get("clusters") or other.get("clusters"), base["exam"]["seed"]   # a result of before has none
     clusters = shared([known[name] for name in base["tasks"]] if known else None)
-    bound = bootstrap([0] * len(differences), clusters=clusters)[
-        1
-    ]  # where no task differs, so few may: there is nothing to resample
-    low, high = (
-        bootstrap(differences, seed, clusters=clusters) if any(clustered(differences, clusters)[0]) else (-bound, bound)
-    )
+    if any(clustered(differences, clusters)[0]): low, high = bootstrap(differences, seed, clusters=clusters)
+    else:   # no task differs, and so few may: there is nothing to resample
+        _, high = bootstrap([0] * len(differences), clusters=clusters)
+        low = -high
     test = "McNemar" if n == [1, 1] and not clusters else "sign flips"
     return {"benchmark": base["benchmark"], "base": base["model"], "other": other["model"],
             "style": (base["exam"]["style"], other["exam"]["style"]), "differs": _asked_otherwise(base, other),
@@ -498,32 +504,33 @@ def _asked_otherwise(base: dict, other: dict) -> dict[str, list]: # name -> valu
     one, two = (_flat({key: result[key] for key in _ASKING if key in result}) for result in (base, other))
     return {key: [one.get(key), two.get(key)] for key in sorted(one | two) if one.get(key) != two.get(key)}
 
+# %% ../nbs/36_evals.ipynb #c050
 def comparisons(results: Sequence[dict]) -> list[dict]:
     "Each later model against the first, benchmark by benchmark."
     bases = {}
     for result in results: bases.setdefault(result["benchmark"], result)
     return [_compare(bases[r["benchmark"]], r) for r in results if r is not bases[r["benchmark"]]]
 
+def _score_lines(result: dict) -> list[str]:
+    "A result for people, a line for each pass@k."
+    head = f"{result['benchmark']:<14}{result['model'][-24:]:<26}{result['exam']['style']:<7}"
+    refused = f"  {result['refused']} refused unrun" if result.get("refused") else ""
+    return [f"{head}{s['n']:>6}  {k:<8}{s['value']:>5.1%}  {s['low']:.1%} to {s['high']:.1%}{refused}"
+            for k, s in result["scores"].items() if k != "groups"]
+
 def result_table(results: Sequence[dict]) -> str: # fixed-width text
     "Scores and differences, for people."
     lines = [f"{'benchmark':<14}{'model':<26}{'style':<7}{'n':>6}  {'':<8}score  95 % interval"]
-    for r in results:
-        for k, s in ((k, s) for k, s in r["scores"].items() if k != "groups"):
-            lines.append(
-                f"{r['benchmark']:<14}{r['model'][-24:]:<26}{r['exam']['style']:<7}{s['n']:>6}  "
-                f"{k:<8}{s['value']:>5.1%}  {s['low']:.1%} to {s['high']:.1%}"
-                + (f"  {r['refused']} refused unrun" if r.get("refused") else "")
-            )
+    for result in results: lines += _score_lines(result)
     for c in comparisons(results):
-        lines.append(
-            f"{c['benchmark']:<14}{c['other'][-24:]} minus {c['base'][-24:]}: {100 * c['difference']:+.1f} points "
-            f"({100 * c['low']:+.1f} to {100 * c['high']:+.1f}, {c['test']} p = {c['p']:.2g}, n = {c['n']})"
-        )
+        interval = f"{100 * c['low']:+.1f} to {100 * c['high']:+.1f}, {c['test']} p = {c['p']:.2g}, n = {c['n']}"
+        lines.append(f"{c['benchmark']:<14}{c['other'][-24:]} minus {c['base'][-24:]}: {100 * c['difference']:+.1f} "
+                     f"points ({interval})")
         differs = [f"{key} {there} and {here}" for key, (there, here) in c["differs"].items()]
         if differs: lines.append(f"  asked otherwise besides: {', '.join(differs)}")
     return "\n".join(lines)
 
-# %% ../nbs/36_evals.ipynb #c021
+# %% ../nbs/36_evals.ipynb #c054
 @contextmanager
 def _examination(name: str, settings: Settings) -> Iterator[tuple]: # sampler, task types, environment
     "A model (a folder or a name) ready to be asked, with a run's settings and task types."
@@ -545,7 +552,7 @@ def clean_base(settings: Settings) -> dict: # metrics
     "The same of the clean twin."
     return _examine_model("tiny_clean", settings)
 
-# %% ../nbs/36_evals.ipynb #c022
+# %% ../nbs/36_evals.ipynb #c057
 def _steps_of(program: str) -> int:
     "How deep a program of the grammar is: its assignments and its return."
     return sum(isinstance(node, (ast.Assign, ast.Return)) for node in ast.walk(ast.parse(program)))
@@ -566,7 +573,7 @@ def solved_by_depth(
             found[task.task_type][steps] = (solved + (verdict.score == 1), asked + 1)
         return {kind: dict(sorted(by_depth.items())) for kind, by_depth in found.items()}
 
-# %% ../nbs/36_evals.ipynb #c023
+# %% ../nbs/36_evals.ipynb #c060
 _NO_REWARDS = {"rewards": "paper", "advantage": "trr++"}   # an exam pays nobody: a run's own may be functions
 
 def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "after"}: fractions

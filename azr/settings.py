@@ -102,6 +102,18 @@ TRACKERS = {"tensorboard": "tensorboard", "wandb": "wandb", "trackio": "trackio"
 _BACKENDS = ("transformers", "paged", "vllm_colocate", "vllm_server")
 _ONE = Range(1)
 
+_TRAINING_RANGES = {
+    **dict.fromkeys(("steps", "iterations", "micro_batches", "max_prompt_tokens", "max_completion_tokens",
+                     "chunk_tokens", "score_tokens"), _ONE),
+    **dict.fromkeys(("lora_rank", "warmup_steps", "learning_rate", "grad_clip", "weight_decay", "clip_high",
+                     "entropy_coefficient", "kl"), Range(0)),
+    "temperature": Range(0, above=True, why="learnability needs sampled attempts, so "),
+    "vllm_memory": Range(0, 1, above=True, below=True, why="it is a share of the GPU's memory, so "),
+    "betas": Range(0, 1, below=True),
+    "clip_low": Range(0, 1),
+}
+
+# %% ../nbs/08_settings.ipynb #c010
 @dataclass(frozen=True)
 class Training(_Checked):
     "The model, how it writes and how it learns."
@@ -138,16 +150,7 @@ class Training(_Checked):
     chunk_tokens: int = 262144         # tokens (prompt and completion) that generation holds at once
     score_tokens: int = 65536          # tokens that the loss holds at once
 
-    RANGES: ClassVar[dict] = {
-        **dict.fromkeys(("steps", "iterations", "micro_batches", "max_prompt_tokens", "max_completion_tokens",
-                         "chunk_tokens", "score_tokens"), _ONE),
-        **dict.fromkeys(("lora_rank", "warmup_steps", "learning_rate", "grad_clip", "weight_decay", "clip_high",
-                         "entropy_coefficient", "kl"), Range(0)),
-        "temperature": Range(0, above=True, why="learnability needs sampled attempts, so "),
-        "vllm_memory": Range(0, 1, above=True, below=True, why="it is a share of the GPU's memory, so "),
-        "betas": Range(0, 1, below=True),
-        "clip_low": Range(0, 1),
-    }
+    RANGES: ClassVar[dict] = _TRAINING_RANGES
     ELEMENTS: ClassVar[dict] = {"betas": float}
     CHOICES: ClassVar[dict] = {"dtype": ("auto", "float32", "bfloat16", "float16"), "quantization": ("", "nf4"),
                                "backend": _BACKENDS}
@@ -156,9 +159,10 @@ class Training(_Checked):
         super().__post_init__()
         _check_template_arguments(self.template_arguments)
         if self.quantization and not self.lora_rank:
-            raise ValueError(f"quantization is {self.quantization!r} and lora_rank 0: weights in 4 bits cannot be "
-                             "trained, so give a lora_rank, for instance 16")
+            raise ValueError(f"quantization is {self.quantization!r} and lora_rank 0, but weights in 4 bits cannot be "
+                             "trained: give a lora_rank, for instance 16")
 
+# %% ../nbs/08_settings.ipynb #c012
 # What `azr.sampler.encode` says itself.
 _OWN_ARGUMENTS = {"conversation", "add_generation_prompt", "continue_final_message", "tokenize", "return_dict",
                   "return_tensors"}
@@ -173,7 +177,7 @@ def _check_template_arguments(arguments: dict):
     wanted = "names with texts, numbers, true or false, for instance {'enable_thinking': False}"
     raise ValueError(f"template_arguments is {arguments!r}: give {wanted}")
 
-# %% ../nbs/08_settings.ipynb #c011
+# %% ../nbs/08_settings.ipynb #c015
 @dataclass(frozen=True)
 class Watching(_Checked):
     "When a run examines, saves and reports."
@@ -200,7 +204,7 @@ class Watching(_Checked):
         for name in self.report_to:
             if name not in TRACKERS: raise ValueError(f"report_to names {name!r}: choose from {', '.join(TRACKERS)}")
 
-# %% ../nbs/08_settings.ipynb #c013
+# %% ../nbs/08_settings.ipynb #c017
 # of an experiment: rewards dealt at random, or proposals written by the model of the start
 CONTROLS = ("none", "shuffled_rewards", "frozen_proposer")
 
@@ -218,14 +222,14 @@ class Settings(Watching, Training):
         "What a step does. Every system says it of its own."
         raise NotImplementedError(f"{type(self).__name__} has no phase: let its `phase(step)` return a Phase")
 
-# %% ../nbs/08_settings.ipynb #c017
+# %% ../nbs/08_settings.ipynb #c021
 def spans(phase: Callable[[int], Phase], steps: int) -> list[tuple[int, int]]: # first and last step of each
     "Stretches of steps that one trainer makes."
     found = [(step, (phase(step).name, phase(step).iteration)) for step in range(1, steps + 1)]
     groups = [[step for step, _ in own] for _, own in itertools.groupby(found, key=lambda one: one[1])]
     return [(own[0], own[-1]) for own in groups]
 
-# %% ../nbs/08_settings.ipynb #c020
+# %% ../nbs/08_settings.ipynb #c024
 def _nothing(*_) -> dict: return {}
 
 @dataclass(frozen=True)
@@ -267,7 +271,7 @@ def system_named(
         raise ValueError(f"{name!r} is a {type(found).__name__}: name an azr.settings.System")
     return found
 
-# %% ../nbs/08_settings.ipynb #c023
+# %% ../nbs/08_settings.ipynb #c027
 def presets() -> dict[str, Path]: # name -> file
     "The presets that ship with the package."
     return {path.stem: path for path in sorted((Path(azr.__file__).parent / "configs").glob("*.yaml"))}
@@ -284,10 +288,11 @@ def read_preset(preset: str | Path) -> dict: # field -> value
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0]
         raise ValueError(f"preset file {path} cannot be read: give a file of `field: value` lines ({why})") from error
-    if not isinstance(values, dict): raise ValueError(f"preset file {path} holds no `field: value` lines")
+    if not isinstance(values, dict):
+        raise ValueError(f"preset file {path} holds no `field: value` lines: write some, for instance `model: tiny`")
     return values
 
-# %% ../nbs/08_settings.ipynb #c026
+# %% ../nbs/08_settings.ipynb #c030
 def _typed(name: str, value, kind, element: type | None) -> object:
     """A value as its field wants it: a list for a tuple, a whole number for a fraction, `1e-6` that YAML reads as
     text. Raises ValueError for another kind."""
@@ -323,7 +328,7 @@ def config(
         raise ValueError(f"unknown setting {key} of system {name}: {remedy}")
     return kind(**{key: _typed(key, value, known[key], elements.get(key)) for key, value in values.items()})
 
-# %% ../nbs/08_settings.ipynb #c028
+# %% ../nbs/08_settings.ipynb #c032
 def field_help(kind: type) -> list[tuple[str, str, str]]: # (name, default, what it is)
     "Each field that a dataclass states itself, as its own comment says it."
     words, above = {}, []

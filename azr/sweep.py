@@ -20,7 +20,77 @@ from .records import check_folder, summary_of
 from .settings import config
 from .watch import Interrupt
 
-# %% ../nbs/39_sweep.ipynb #c003
+# %% ../nbs/39_sweep.ipynb #c004
+def _command(name: str, changes: dict, root: Path, preset: str, processes: int) -> list[str]:
+    "The command line of a run; several processes are started by torchrun."
+    several = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m", "--"]
+    launcher = several if processes > 1 else []
+    settings = [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    own = ["azr.cli", "train", "--preset", preset, "--run", str(root / name)]
+    return [sys.executable, "-m", *launcher, *own, *settings]
+
+def _start_run(name: str, changes: dict, root: Path, preset: str, processes: int = 1) -> subprocess.Popen:
+    "One run, under way. Raises ValueError where another process has its folder."
+    with alone_in(root / name): pass   # or its output would be lost
+    with open(root / f"{name}.log", "w", encoding="utf-8") as log:
+        return subprocess.Popen(_command(name, changes, root, preset, processes), stdout=log, stderr=subprocess.STDOUT,
+                                stdin=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+# %% ../nbs/39_sweep.ipynb #c007
+class _Pool:
+    "Runs of one sweep."
+    def __init__(
+        self, runs: dict[str, dict], root: Path, preset: str, processes: int,
+        say: Callable[[str], None], finished: Callable[[str], None],
+    ):
+        self.runs, self.root, self.preset, self.processes = runs, root, preset, processes
+        self.say, self.finished = say, finished
+        self.there, self.waiting = [], []                  # names of runs that are done, and of those that are not
+        self.busy, self.done, self.left_out = {}, {}, {}   # name -> process, summary, why
+
+    def attempt(self, work: Callable[[str], None], name: str):
+        "Something for one run; what goes wrong leaves out this run alone."
+        try: work(name)
+        except Exception as error: self.leave_out(name, f"{type(error).__name__}: {error}")
+
+    def leave_out(self, name: str, why: str):
+        self.left_out[name] = why
+        self.say(f"{name}: LEFT OUT, {why}")
+
+    def keep(self, name: str):
+        "What is useful of a run that is done."
+        self.finished(name)
+        self.done[name] = json.loads((self.root / name / "summary.json").read_text(encoding="utf-8"))
+
+    def sort(self, name: str):
+        "Whether a run is done. Raises ValueError for a folder of other settings, or of another base."
+        own = config(self.preset, **self.runs[name])
+        check_folder(self.root / name, own)
+        check_base(self.root / name)
+        (self.there if summary_of(self.root / name, own) else self.waiting).append(name)
+
+    def begin(self, name: str):
+        self.busy[name] = _start_run(name, self.runs[name], self.root, self.preset, self.processes)
+
+# %% ../nbs/39_sweep.ipynb #c009
+def _turn(pool: _Pool, jobs: int):
+    "Runs start and end."
+    while pool.waiting and len(pool.busy) < jobs: pool.attempt(pool.begin, pool.waiting.pop(0))
+    time.sleep(0.2)
+    for name in [name for name, process in pool.busy.items() if process.poll() is not None]:
+        if pool.busy.pop(name).returncode: pool.leave_out(name, f"it failed, and {pool.root / name}.log says why")
+        else:
+            pool.say(f"{name}: done ({len(pool.waiting) + len(pool.busy)} to go)")
+            pool.attempt(pool.keep, name)
+
+def _end(pool: _Pool):
+    "Each run that is under way ends its step and saves it."
+    for process in pool.busy.values(): process.terminate()
+    for process in pool.busy.values(): process.wait()
+
+# %% ../nbs/39_sweep.ipynb #c010
+def _nothing_kept(name: str): pass
+
 def sweep(
     runs: dict[str, dict],           # folder name -> what the run changes in the preset
     root: str | Path,                # where the folders go
@@ -28,67 +98,23 @@ def sweep(
     jobs: int = 2,                   # runs at a time
     say: Callable[[str], None] = tell,
     processes: int = 1,              # of each run
-    finished: Callable[[str], None] = lambda name: None,   # what to keep of a run, as soon as it is done
+    finished: Callable[[str], None] = _nothing_kept,   # what to keep of a run, as soon as it is done
 ) -> dict[str, dict]: # folder name -> summary
     """Run `azr train` for each entry that has no summary yet, in this order. A run that fails, a folder of other
     settings and a record that cannot be made are said and left out. Raises RuntimeError where nothing is left."""
     for what, number in (("jobs", jobs), ("processes", processes)):
         if number < 1: raise ValueError(f"{what} is {number}: give 1 or more")
-    root, busy, done, left_out = Path(root), {}, {}, {}
-    root.mkdir(parents=True, exist_ok=True)
-    def attempt(name, work):
-        try: work()
-        except Exception as error:
-            leave_out(name, f"{type(error).__name__}: {error}")   # whatever it is, one run's trouble is not the others'
-    def leave_out(name, why):
-        left_out[name] = why
-        say(f"{name}: LEFT OUT, {why}")
-    def keep(name):
-        finished(name)
-        done[name] = json.loads((root / name / "summary.json").read_text(encoding="utf-8"))
-    waiting, there = [], []
-    def sort(name):
-        own = config(preset, **runs[name])
-        check_folder(root / name, own)   # a summary of other settings, or of another base, is not this run's
-        check_base(root / name)
-        (there if summary_of(root / name, own) else waiting).append(name)
-    for name in runs: attempt(name, lambda: sort(name))
-    say(f"{len(there)} of {len(runs)} runs are done")
-    for name in there: attempt(name, lambda: keep(name))
-    def begin(name): busy[name] = _start_run(name, runs[name], root, preset, processes)
+    pool = _Pool(runs, Path(root), preset, processes, say, finished)
+    pool.root.mkdir(parents=True, exist_ok=True)
+    for name in runs: pool.attempt(pool.sort, name)
+    say(f"{len(pool.there)} of {len(runs)} runs are done")
+    for name in pool.there: pool.attempt(pool.keep, name)
     with Interrupt(say) as interrupt:
         try:
-            while (waiting or busy) and not interrupt.asked:
-                while waiting and len(busy) < jobs:
-                    name = waiting.pop(0)
-                    attempt(name, lambda: begin(name))
-                time.sleep(0.2)
-                for name in [name for name, process in busy.items() if process.poll() is not None]:
-                    if busy.pop(name).returncode: leave_out(name, f"it failed, and {root / name}.log says why")
-                    else:
-                        say(f"{name}: done ({len(waiting) + len(busy)} to go)")
-                        attempt(name, lambda: keep(name))
-        finally:
-            for process in busy.values(): process.terminate()   # each ends its step and saves it
-            for process in busy.values(): process.wait()
+            while (pool.waiting or pool.busy) and not interrupt.asked: _turn(pool, jobs)
+        finally: _end(pool)
     if interrupt.asked: raise KeyboardInterrupt(interrupt.asked)
-    if not done and runs:
-        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    if not pool.done and runs:
+        reasons = "; ".join(f"{name}: {why}" for name, why in pool.left_out.items())
         raise RuntimeError(f"no run is there to go on with: {reasons}")
-    return {name: done[name] for name in runs if name in done}
-
-def _start_run(name: str, changes: dict, root: Path, preset: str, processes: int = 1) -> subprocess.Popen:
-    "One `azr train`, by torchrun where it has several processes, its output beside the folder. Raises ValueError."
-    with alone_in(root / name): pass   # or its output would be lost
-    several = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m", "--"]
-    launcher = several if processes > 1 else []
-    command = ["azr.cli", "train", "--preset", preset, "--run", str(root / name)]
-    settings = [word for key, value in changes.items() for word in ("--set", f"{key}={json.dumps(value)}")]
-    with open(root / f"{name}.log", "w", encoding="utf-8") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", *launcher, *command, *settings],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+    return {name: pool.done[name] for name in runs if name in pool.done}

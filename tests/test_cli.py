@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pages import papermill
 
-from azr.cli import _execute, main, _setting
+from azr.cli import _execute, main, _parser, _setting, _settings
 from azr.core import Prompt, Role, default_of, tell
 from azr.records import check_folder, open_folder
 from azr.run import folder_for
@@ -318,3 +318,93 @@ def test_a_chat_template_that_raises_is_one_sentence(template):
         ),
     ):
         encode(ASKED, chat_tokenizer(template))
+
+
+# configs/demo.yaml as it was when there was one system
+BEFORE_SYSTEMS = """
+# The embedded model with the recipe that suits it: minutes on a CPU.
+model: tiny
+dtype: float32
+style: terse
+references: 1
+inputs: 6
+batch: 32
+attempts: 8
+solver_samples: attempts
+duplicate_reward: 0.0
+proposer_weight: 0.15
+workers: 2
+timeout: 1.0
+steps: 120
+learning_rate: 0.0005
+warmup_steps: 10
+betas: [0.9, 0.99]
+weight_decay: 0.0
+entropy_coefficient: 0.0
+micro_batches: 1
+gradient_checkpointing: false
+max_prompt_tokens: 192
+max_completion_tokens: 64
+chunk_tokens: 32768
+score_tokens: 4096
+evaluate_every: 20
+save_every: 10
+"""
+
+
+def test_a_file_of_before_systems_is_read_as_azrs(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(BEFORE_SYSTEMS)
+    assert config(mine) == config("demo") and config(mine).system == "azr"
+
+
+def refused(capsys, folder, *words):
+    "What `azr train` says of what it refuses, in one line, before there is a folder."
+    assert main(["train", "--run", str(folder), *words]) == 2 and not folder.exists()
+    said, = capsys.readouterr().err.splitlines()
+    return said
+
+
+def test_settings_of_another_system_are_refused_before_a_folder_is_made(tmp_path, capsys):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("system: azr\nflips: 3\n")
+    said = refused(capsys, tmp_path / "run", "--config", str(mine))
+    assert said.startswith("azr: unknown setting flips of system azr: the settings are")
+    said = refused(capsys, tmp_path / "run", "--config", str(mine), "--system", "coins:COINS")
+    assert f"preset {mine} is of system 'azr', and 'coins:COINS' is asked for: leave one of them out" in said
+
+
+def test_an_unknown_system_is_refused_before_a_folder_is_made(tmp_path, capsys):
+    said = refused(capsys, tmp_path / "run", "--system", "chess")
+    assert said == "azr: no system is called 'chess': take one of azr, or name one as module:NAME"
+    said = refused(capsys, tmp_path / "run", "--system", "no_such_module:CHESS")
+    assert "'no_such_module:CHESS' cannot be imported" in said and "name a module that Python finds from here" in said
+
+
+def test_a_system_may_be_named_beside_its_preset():
+    def told(*words): return _settings(_parser(["train", *words]).parse_args(["train", *words]))
+    assert told("--system", "azr", "--preset", "coder-7b") == told("--preset", "coder-7b")
+    assert told("--system", "azr") == told()
+
+
+def test_a_preset_and_a_file_together_are_a_usage_error(tmp_path, capsys):
+    words = ["train", "--run", str(tmp_path / "run"), "--preset", "demo", "--config", "mine.yaml"]
+    with pytest.raises(SystemExit) as ended: main(words)
+    assert ended.value.code == 2 and not (tmp_path / "run").exists()
+    assert "argument --config: not allowed with argument --preset" in capsys.readouterr().err
+
+
+def test_help_waits_for_nothing_heavy():
+    heavy = {"torch", "transformers", "pandas", "matplotlib"}
+    script = f"import sys, azr.cli, azr.plan, azr.azr\nprint(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["train", "--help"], ["plan", "--gpu"], ["nonsense"]])
+def test_help_and_usage_errors_load_nothing_heavy(words):
+    heavy = {"torch", "transformers", "pandas", "matplotlib"}
+    script = (f"import sys\nfrom azr.cli import main\ntry: main({words!r})\n"
+              f"except SystemExit: print('heavy:', sorted({heavy!r} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"

@@ -192,13 +192,13 @@ def test_two_models_are_compared_task_by_task(tmp_path):
 @pytest.mark.parametrize(
     "settings, said",
     [
-        ({"samples": 0}, "at least 1"),
+        ({"samples": 0}, "samples is 0: give 1 or more"),
         ({"samples": 2}, "temperature above 0"),
         ({"tries": (2,)}, "draw more"),
         ({"tries": (0,)}, "k=0 is undefined"),
         ({"temperature": -1.0}, "0 or more"),
         ({"top_p": 0.0}, "more than 0"),
-        ({"max_tokens": -1}, "max_tokens=-1"),
+        ({"max_tokens": -1}, "max_tokens is -1: give 0 or more"),
     ],
 )
 def test_settings_that_contradict_each_other(settings, said):

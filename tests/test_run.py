@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from azr.records import (
     _CHANGEABLE, Records, check_folder, compact, open_folder, read_compacts, _recorded, surroundings, summary_of,
     write_compact)
 from azr.run import folder_for, train
-from azr.settings import config
+from azr.settings import Settings, System, config
 from azr.sweep import sweep
 from azr.watch import Interrupt
 from azr.azr import Config
@@ -204,6 +205,16 @@ def test_a_finished_run_is_not_run_again(done, capsys):
 
 def test_a_folder_of_another_run_is_refused_with_the_differing_fields(done):
     with pytest.raises(ValueError, match=r"batch: 4 there, 8 now.*choose another run folder"): small(done[0], batch=8)
+
+
+def test_a_folder_of_another_system_is_refused_by_its_name(done):
+    @dataclass(frozen=True)
+    class Coins(Settings): flips: int = 4
+    coins = System("coins", Coins, environment=list, recipe=list, exam=list)
+    wanted = r"\(system: 'azr' there, 'coins' now\): choose another run folder"
+    before = sorted(path.name for path in done[0].iterdir())
+    with pytest.raises(ValueError, match=wanted): train(Coins(system="coins"), done[0], system=coins)
+    assert sorted(path.name for path in done[0].iterdir()) == before
 
 
 def test_a_corrupt_buffer_file_is_refused_and_nothing_is_lost(tmp_path):
