@@ -300,8 +300,8 @@ def _draw_arm(axes: plt.Axes, place: float, own: pd.DataFrame, row: pd.Series, l
     half = None if pd.isna(row["half"]) else 100 * row["half"]
     means, thick = [100 * row["before"], 100 * row["after"]], {"lw": 3, "ms": 6, "capsize": 4, "elinewidth": 1.5}
     axes.errorbar(ends, means, yerr=[0, half or 0], color=colour, marker=marker, **thick)
-    words = f"{100 * row['gain']:+.1f}" + ("" if half is None else f" ± {half:.1f}")
-    if lead: words += f"\n{100 * row['regained']:.0f} % of the lead"
+    words = f"{100 * row['gain']:+z.1f}" + ("" if half is None else f" ± {half:.1f}")
+    if lead: words += f"\n{100 * row['regained']:z.0f} % of the lead"
     axes.annotate(words, (ends[1], means[1]), (11, 0), textcoords="offset points", va="center", fontsize=8)
 
 def _draw_clean(axes: plt.Axes, clean: float) -> None:
@@ -320,7 +320,7 @@ def headline(
     runs, gains = pd.DataFrame(runs), arm_gains(runs, float("nan") if clean is None else clean)
     fig, axes = plt.subplots(figsize=(6.5, 3))
     spare = cycle([(VERMILION, "D"), (SKY, "v")])
-    places = [1.3 * number for number in range(len(gains))]   # room for the numbers between the arms
+    places = [1.45 * number for number in range(len(gains))]   # room for the numbers between the arms
     for place, (arm, row) in zip(places, gains.iterrows()):
         _draw_arm(axes, place, runs[runs["arm"] == arm], row, ARMS.get(arm) or next(spare), clean is not None)
     if clean is not None: _draw_clean(axes, clean)
