@@ -39,7 +39,7 @@ _RANGES = {
     "held_out_share": Range(10, 100, below=True, why="the held-out sets take 10 percent of all programs, so "),
     "duplicate_reward": Range(-float("inf")),
 }
-_CHOICES = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": _CONTROLS,
+_CHOICES = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": CONTROLS,
             "reference_choice": REFERENCE_CHOICES}
 
 # %% ../nbs/1d_azr.ipynb #c005
