@@ -212,9 +212,9 @@ def _plan_options(one: argparse.ArgumentParser):
 # %% ../nbs/3c_cli.ipynb #c027
 def _told(arguments: argparse.Namespace) -> tuple[str, dict]: # preset, changes
     "The values to start from, and what lies on top of them."
-    system = {"system": arguments.system} if arguments.system else {}
-    other = arguments.system not in ("", "azr")
-    return arguments.config or arguments.preset or ("" if other else "demo"), system | dict(arguments.set)
+    changes = ({"system": arguments.system} if arguments.system else {}) | dict(arguments.set)
+    other = changes.get("system", "azr") != "azr"
+    return arguments.config or arguments.preset or ("" if other else "demo"), changes
 
 def _settings(arguments: argparse.Namespace) -> tuple: # settings, run folder
     "What `azr train` and `azr demo` are told."

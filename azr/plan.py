@@ -211,7 +211,7 @@ class _Load:
 def _load(c: Settings, s: _Shape) -> _Load:
     "The settings as tokens and rows."
     phases = [c.phase(first) for first, _ in spans(c.phase, c.steps)]
-    kinds = len(c.task_types)
+    kinds = c.kinds
     prompt = max(1, min(c.max_prompt_tokens, s.context - c.max_completion_tokens))
     longest = prompt + c.max_completion_tokens
     places = max(capacity(phase, kinds) for phase in phases)
@@ -477,9 +477,8 @@ def _limits(c: Settings, s: _Shape, gib: float, assumed: Assumptions = Assumptio
     "The largest batch, chunk_tokens and score_tokens that fit, and the fewest micro_batches; each alone."
     l, room = _load(c, s), gib * 2**30
     def fits(**changes): return peak(replace(c, **changes), s, assumed) <= room
-    unit = c.micro_batches // math.gcd(c.micro_batches, l.places // c.batch)
     return {
-        "batch": _largest(lambda v: fits(batch=v), 1, _MOST_BATCH, unit),
+        **({"batch": _largest(lambda v: fits(batch=v), 1, _MOST_BATCH)} if hasattr(c, "batch") else {}),
         "chunk_tokens": _largest(lambda v: fits(chunk_tokens=v), l.longest, l.asked * l.longest, l.longest),
         "score_tokens": _largest(lambda v: fits(score_tokens=v), l.longest, l.rows * l.longest, l.longest),
         "micro_batches": next((d for d in _divisors(l.places) if fits(micro_batches=d)), None),
@@ -517,7 +516,7 @@ def _writing_seconds(c: Settings, s: _Shape, asked: tuple[int, ...], gpu: _Gpu, 
 # %% ../nbs/3a_plan.ipynb #c052
 def _cost(c: Settings, s: _Shape, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> _Cost:
     "Tokens and seconds of a self-play step with every proposal valid."
-    l, n, kinds = _load(c, s), _parameters(s), len(c.task_types)
+    l, n, kinds = _load(c, s), _parameters(s), c.kinds
     prompt, completion = _mean_tokens(c, l, assumed)
     asked = _asked(c.phase(1), kinds)
     read, written, trained = sum(asked) * prompt, sum(asked) * completion, l.places * (prompt + completion)
@@ -608,7 +607,8 @@ def _limit_lines(c: Settings, gib: float, assumed: Assumptions = Assumptions()) 
     "The largest of each setting that fits, and what gradient checkpointing is worth."
     s, switched = _shape_of(c.model), replace(c, gradient_checkpointing=not c.gradient_checkpointing)
     l = _load(c, s)
-    most = {"batch": _MOST_BATCH, "chunk_tokens": l.asked * l.longest, "score_tokens": l.rows * l.longest}
+    most = {"batch": _MOST_BATCH} if hasattr(c, "batch") else {}
+    most |= {"chunk_tokens": l.asked * l.longest, "score_tokens": l.rows * l.longest}
     shown = {name: "none" if value is None else f"{value:,}" for name, value in _limits(c, s, gib, assumed).items()}
     def said(name, top):
         everything = " (all there is)" if shown[name] == f"{top:,}" and name != "batch" else ""

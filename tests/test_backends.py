@@ -24,7 +24,7 @@ from azr.selfplay import Step
 from azr.azr import Config
 from azr.models import check_packages, load_policy, merge_adapter
 from azr.sampler import generator
-from azr.trainer import SelfPlayTrainer, backend_arguments, changed, untouched
+from azr.trainer import SelfPlayTrainer, _backend_arguments, _untouched, changed
 
 DATA = Path(__file__).parents[1] / "data"
 IDS = [[2, 3, 4], [5, 6], [7, 8, 9, 10]]
@@ -143,7 +143,7 @@ def test_a_backend_without_its_package_or_gpu_is_refused_before_the_model_is_loa
 def test_every_backend_is_a_field_that_trl_has():
     from trl import GRPOConfig
     for backend in ("transformers", "paged", "vllm_colocate", "vllm_server"):
-        assert set(backend_arguments(Config(backend=backend))) <= {*GRPOConfig.__dataclass_fields__}
+        assert set(_backend_arguments(Config(backend=backend))) <= {*GRPOConfig.__dataclass_fields__}
 
 
 class Paged:
@@ -179,7 +179,7 @@ def test_paged_generation_leaves_the_float32_weights_as_they_were(tmp_path, monk
 
 def test_changed_and_untouched_put_back_after_an_error():
     thing, model = SimpleNamespace(a=1), toy_model()
-    with pytest.raises(KeyError), changed(thing, a=2), untouched(model):
+    with pytest.raises(KeyError), changed(thing, a=2), _untouched(model):
         assert thing.a == 2
         model.to(torch.bfloat16)
         raise KeyError
@@ -298,7 +298,7 @@ def test_the_final_model_is_pushed_and_a_failing_network_costs_nothing(monkeypat
         def upload_folder(self, **what): pushed.append(what)
     monkeypatch.setattr("azr.run.HfApi", Hub)
     trainer = SimpleNamespace(
-        config=Config(push_to_hub="me/azr"), args=SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
+        settings=Config(push_to_hub="me/azr"), args=SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
     )
     _push(trainer, said.append)
     assert pushed == [
@@ -320,7 +320,7 @@ def test_qlora_trains_float32_adapters_on_four_bits_and_merges_into_a_plain_mode
         model,
         tokenizer,
         made.selfplay,
-        replace(made.config, lora_rank=4, quantization="nf4", learning_rate=0.05, steps=2),
+        replace(made.settings, lora_rank=4, quantization="nf4", learning_rate=0.05, steps=2),
         tmp_path / "run",
     )
     trained = [p for p in trainer.model.parameters() if p.requires_grad]

@@ -103,7 +103,7 @@ def test_gpu_page_names_what_failed_and_goes_on(tmp_path):
 def test_measurements_of_other_settings_are_not_taken_over(tmp_path):
     "The cells up to the first measurement."
     cells = [c for c in json.loads(PAGES["bench_gpu"].read_text())["cells"] if c["cell_type"] == "code"]
-    *_, until = (i for i, c in enumerate(cells) if "def keep(" in "".join(c["source"]))
+    *_, until = (i for i, c in enumerate(cells) if 'keep("settings"' in "".join(c["source"]))
     first = cells[:until + 1]
     def start(**changes):
         names = {}

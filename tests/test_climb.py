@@ -1,20 +1,25 @@
-"The domain in which difficulty climbs: what is refused, what is paid, and that runs repeat."
+"The domain in which difficulty climbs: what is refused, what is paid, and that runs repeat and go on."
 import json
+import signal
 import subprocess
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 import yaml
+from conftest import ROOT
 from hypothesis import given, strategies as st
 from pages import papermill
 
+from azr.cli import main
 from azr.climb import (
+    CLIMB,
     DEEP,
     DEEPEST,
     OPERATIONS,
+    SETS,
     SHARES,
     SPLITS,
     Climb,
@@ -25,15 +30,10 @@ from azr.climb import (
     apply_edit,
     base_example,
     bucket_of,
-    climb,
     climb_recipe,
-    climbing,
-    costs_of,
-    deep_at,
     draw_chain,
     draw_edit,
     exam_tasks,
-    lead_at_equal_cost,
     listing,
     pretrain,
     source_of,
@@ -43,12 +43,15 @@ from azr.climb import (
 )
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Call, Executor
+from azr.metrics import read_metrics, step_metrics
+from azr.records import Records, check_alike
 from azr.rewards import Proposed
+from azr.run import train
 from azr.safety import ProgramStatus
+from azr.settings import config
 from azr.tasks import Environment
 from azr.tiny import new_tokenizer
 from azr.values import bucket, parse_literal
-from conftest import ROOT
 
 CHAIN = ["sorted(x)", "x + [7]"]
 
@@ -146,11 +149,19 @@ def test_every_value_is_checked(env):
     ]
 
 def test_the_exam_is_held_out_and_the_same_twice():
-    tasks = exam_tasks("test", 4)
-    assert tasks == exam_tasks("test", 4) and len({t.id for t in tasks}) == 4 * max(DEEP)
-    assert all(bucket(t.given["program"]) in SPLITS["test"] for t in tasks) and [t.info["depth"] for t in tasks] == [
-        d for d in range(1, max(DEEP) + 1) for _ in range(4)
-    ]
+    for split in ("validation", "test"):
+        tasks = exam_tasks(split, 4, 5)
+        exam_tasks.cache_clear()
+        assert tasks == exam_tasks(split, 4, 5) and len({t.id for t in tasks}) == 4
+        assert all(bucket(t.given["program"]) in SPLITS[split] and t.info["depth"] == 5 for t in tasks)
+
+def test_the_curve_asks_the_deep_and_each_set_one_depth():
+    settings = Climb()
+    depths = [task.info["depth"] for task in CLIMB.exam(settings, "validation", 7)]
+    assert depths == [4, 5, 6, 4, 5, 6, 4] and CLIMB.exam(settings, "validation", 0) == []
+    asked = {name: {task.info["depth"] for task in CLIMB.exam(settings, name, 2)} for name in CLIMB.sets}
+    assert asked == {f"depth{depth}": {depth} for depth in range(1, max(DEEP) + 1)}
+    assert next(iter(CLIMB.sets)) == "depth4" and CLIMB.sets == SETS   # the headline: one more than the base has seen
 
 def test_the_deep_exam_asks_what_no_solving_example_shows():
     rng = Random(0)
@@ -201,18 +212,44 @@ def test_the_floor_keeps_small_differences_small():
     wide = FlooredAdvantage(.1)(np.array([0.0, 1.0]), ["a", "a"], [0, 1], np.ones(2))
     assert np.allclose(tiny_spread, [-.1, .1]) and np.allclose(wide, [-1, 1])
 
-def rollout(depth, reward, token):
-    return Rollout(
-        Prompt("trace", Role.SOLVE, "\n" * depth), Completion("", (1,), (token,)), Verdict(Status.OK), reward
-    )
+def test_crowding_goes_on_from_its_state():
+    whole, many, one = Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
+    whole(many)
+    again = Crowding(2)
+    again.restore(json.loads(json.dumps(whole.state())))
+    assert again(one) == whole(one) == [.5 * (1 / 2.5 - 1)] and again(one) == whole(one) == [0.0]
+
+def rollout(reward, token, role=Role.SOLVE):
+    return Rollout(Prompt("trace", role, ""), Completion("", (1,), (token,)), Verdict(Status.OK), reward)
+
+def replayed(replay, seed=0): return [one.completion.completion_ids for one in replay(2, Random(seed))]
 
 def test_replay_takes_what_was_paid_in_proportion():
-    replay = Replay(keep=4)
-    replay.add([rollout(1, 1.0, n) for n in range(5)] + [rollout(1, 1.0, 4), rollout(2, 1.0, 9), rollout(3, -.5, 9)])
-    assert [r.completion_ids for r in replay.rows] == [(2,), (3,), (4,), (9,)]
-    drawn = replay.draw(400, Random(0))
-    assert 60 < sum(r.completion_ids == (9,) for r in drawn) < 140 and {r.advantage for r in drawn} == {1.0}
-    assert Replay(2).draw(3, Random(0)) == []
+    replay = Replay(count=400, keep=4)
+    replay.hear([rollout(1.0, n) for n in (0, 1, 2, 3, 4, 4, 9)] + [rollout(-.5, 9), rollout(1.0, 5, Role.PROPOSE)])
+    assert replayed(replay) == []        # what a step replays is older than the step
+    assert [completion for _, completion in replay.paid] == [(2,), (3,), (4,), (9,)]
+    drawn = replay(2, Random(0))
+    assert 60 < sum(one.completion.completion_ids == (9,) for one in drawn) < 140
+    assert {(one.advantage, one.weight, one.slot) for one in drawn} == {(1.0, 1.0, "solve/trace")}
+
+def test_replay_goes_on_from_its_state():
+    replay, again = Replay(count=5, keep=4), Replay(count=5, keep=4)
+    replay.hear([rollout(1.0, n) for n in range(6)])
+    replayed(replay)
+    again.restore(json.loads(json.dumps(replay.state())))
+    assert again.paid == replay.paid and replayed(again) == replayed(replay)
+
+def test_measures_are_of_valid_proposals():
+    def one(edit, status=Status.OK):
+        prompt = Prompt("trace", Role.PROPOSE, context={"program": source_of(CHAIN)})
+        return Rollout(prompt, Completion(f"{edit}<in>[1]", (1,), (2,)), Verdict(status))
+    rollouts = [one("add 1: x[1:]"), one("add 1: x[1:]"), one("remove 1"), one("replace 9: x", Status.MALFORMED)]
+    found = step_metrics(rollouts, kinds=(Trace(),))
+    assert found["propose/trace/statements"] == pytest.approx(7 / 3) and found["propose/trace/count"] == 4
+    assert found["propose/trace/edits/unique_rate"] == pytest.approx(2 / 3)
+    assert [found[f"propose/trace/{kind}/count"] for kind in ("add", "replace", "remove")] == [2, 0, 1]
+    assert "propose/trace/statements" not in step_metrics(rollouts[3:], kinds=(Trace(),))
 
 def test_what_nobody_solved_is_no_reference():
     remember, task = climb_recipe(Climb()).remember, trace_task(CHAIN, states_of(CHAIN, [4, 2]))
@@ -221,25 +258,9 @@ def test_what_nobody_solved_is_no_reference():
         and remember(task, [], [Verdict(Status.OK, 0.0)] * 2) == []
     )
 
-def test_runs_are_compared_at_equal_cost():
-    def run(deep, tokens):
-        return {
-            "steps": [
-                {"exam": {d: 0 for d in range(1, 7)}, "step": 0},
-                {"step": 1, "tokens": tokens},
-                {"step": 2, "tokens": tokens, "exam": {d: deep for d in range(1, 7)}},
-            ],
-            "cpu_seconds": [0, tokens / 10],
-        }
-    slow, quick = run(.8, 200), run(.4, 100)
-    assert costs_of(slow, "tokens") == [0, 400] and deep_at(slow, 100, "tokens") == pytest.approx(.2)
-    assert [lead_at_equal_cost(slow, quick, unit) for unit in ("steps", "tokens", "CPU seconds")] == pytest.approx(
-        [0.4, 0, 0]
-    )
-
 def test_the_preset_is_what_the_page_describes():
     preset = yaml.safe_load((Path(__file__).parents[1] / "nbs" / "runs" / "climb.yaml").read_text())
-    assert Climb(**preset["changes"]) == Climb() and len(set(preset["seeds"])) >= 5
+    assert config("", system="climb", **preset["changes"]) == Climb() and len(set(preset["seeds"])) >= 5
 
 def test_every_run_starts_from_every_depth_that_the_base_knows():
     seeds = climb_recipe(Climb(seeds=9)).tasks
@@ -248,65 +269,93 @@ def test_every_run_starts_from_every_depth_that_the_base_knows():
 
 def test_a_frozen_proposer_is_recorded_and_not_trained():
     recipe = climb_recipe(Climb(control="frozen_proposer"))
-    assert recipe.finish.proposer == 0 and recipe.policies == {Role.PROPOSE: "base", Role.SOLVE: "default"}
+    weights = [one.weight for one in recipe.finish([rollout(1.0, 1, Role.PROPOSE), rollout(1.0, 1)])]
+    assert weights == [0, 1] and recipe.policies == {Role.PROPOSE: "base", Role.SOLVE: "default"}
 
-@pytest.mark.parametrize("changes", [{"control": "frozen"}, {"steps": 0}])
+def test_proposals_weigh_more_and_what_the_solver_got_wrong_less():
+    recipe = climb_recipe(Climb(proposer_weight=5.0, negative_weight=.5))
+    wrong = replace(rollout(-.5, 1), advantage=-1.0)
+    assert [one.weight for one in recipe.finish([rollout(1.0, 1, Role.PROPOSE), wrong, rollout(1.0, 1)])] == [5, .5, 1]
+
+@pytest.mark.parametrize("changes", [
+    {"control": "frozen"}, {"steps": 0}, {"batch": 0}, {"replay": -1}, {"keep": 0}, {"sharing": 0}, {"floor": 0.0},
+    {"malformed": float("nan")}, {"negative_weight": -.5}, {"base_steps": 0}])
 def test_settings_that_make_no_sense_are_refused(changes):
-    with pytest.raises(ValueError, match=str(next(iter(changes.values())))): Climb(**changes)
+    (name, value), = changes.items()
+    with pytest.raises(ValueError, match=f"{name} is .*{value}"): config("", system="climb", **changes)
 
-SMALL = dict(steps=2, batch=4, attempts=2, seeds=6, per_depth=1, evaluate_every=1, tokens=24)
+SMALL = dict(steps=3, batch=4, attempts=2, seeds=6, test_tasks=1, evaluate_tasks=3, evaluate_every=1, save_every=1,
+             max_completion_tokens=24, base_steps=2)
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory): return pretrain(tmp_path_factory.mktemp("climb"), steps=2, batch=4, progress=False)
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("climb") / "base"
+    pretrain(folder, steps=2, batch=4, progress=False)
+    return folder
 
-def test_a_run_repeats_and_is_not_made_twice(base, tmp_path):
-    record = climb(Climb(**SMALL), base, tmp_path / "a.json", progress=False)
-    again = climb(Climb(**SMALL), base, progress=False)
-    assert (
-        again | {"cpu_seconds": record["cpu_seconds"]}
-        == record
-        == json.loads((tmp_path / "a.json").read_text())
-        == climb(Climb(**SMALL), "nowhere", tmp_path / "a.json")
-    )
-    assert record["setting"] == asdict(Climb(**SMALL)) and [s["step"] for s in record["steps"]] == [0, 1, 2]
-    with pytest.raises(ValueError, match="other settings"): climb(Climb(seed=1, **SMALL), base, tmp_path / "a.json")
-    with pytest.raises(ValueError, match="other settings"):
-        climb(Climb(**SMALL), base, tmp_path / "a.json", split="validation")
-    other = pretrain(tmp_path / "other", steps=1, batch=4, progress=False)
-    with pytest.raises(ValueError, match="of another base: remove it"):
-        climb(Climb(**SMALL), other, tmp_path / "a.json")
+def metrics(folder): return Records(folder).metrics.read_bytes()
 
+@pytest.fixture(scope="module")
+def whole(base, tmp_path_factory):
+    "A run that nothing has stopped."
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    train(Climb(model=str(base), **SMALL), folder, say=list().append)
+    return folder
 
-def test_a_base_is_made_once_and_one_of_other_settings_is_refused(base):
-    before = (base / "model.safetensors").stat().st_mtime_ns
-    assert (
-        pretrain(base, steps=2, batch=4, progress=False) == base
-        and (base / "model.safetensors").stat().st_mtime_ns == before
-    )
-    with pytest.raises(ValueError, match="holds a base of .*'steps': 2.* and .*'steps': 3.* is asked for: remove it"):
-        pretrain(base, steps=3, batch=4)
+def test_a_run_repeats_and_is_not_made_twice(base, whole, tmp_path):
+    settings, said = Climb(model=str(base), **SMALL), []
+    train(settings, tmp_path / "again", say=list().append)
+    assert metrics(whole) == metrics(tmp_path / "again")
+    assert train(settings, whole, say=said.append)["steps"] == 3 and "is done already" in said[0]
+    records = read_metrics(whole)
+    assert [record["step"] for record in records] == [0, 1, 2, 3]
+    assert all(f"{name}/accuracy" in records[end] for name in SETS for end in (0, -1))
+    with pytest.raises(ValueError, match="run with other parameters .seed: 0 there, 1 now"):
+        train(replace(settings, seed=1), whole, say=list().append)
 
-def test_the_figure_has_a_line_for_each_arm(base):
-    records = [climb(Climb(control=control, **SMALL), base, progress=False) for control in ("none", "frozen_proposer")]
-    drawn = climbing(records)
-    assert len(drawn.axes) == 4 and [t.get_text() for t in drawn.legends[0].get_texts()] == [
-        "base",
-        "self-play (n = 1)",
-        "frozen proposer (n = 1)",
-    ]
+def test_a_run_that_was_stopped_goes_on_with_the_same_bytes(base, whole, tmp_path):
+    left = [1, 2]
+    def stopping(settings, env):
+        recipe = climb_recipe(settings, env)
+        def replay(step, rng):
+            if left and step == left[0]:
+                left.pop(0)
+                signal.raise_signal(signal.SIGTERM)
+            return recipe.replay(step, rng)
+        return replace(recipe, replay=replay)
+    settings, system, stops = Climb(model=str(base), **SMALL), replace(CLIMB, recipe=stopping), 0
+    while True:
+        try:
+            train(settings, tmp_path / "stopped", say=list().append, system=system)
+            break
+        except KeyboardInterrupt: stops += 1
+    assert stops == 2 and metrics(tmp_path / "stopped") == metrics(whole)
 
+def test_the_command_line_trains_each_arm_and_makes_the_base(tmp_path, capsys):
+    folder = tmp_path / "run"
+    told = SMALL | {"steps": 2, "control": "frozen_proposer"}
+    words = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
+    assert main(["train", "--system", "climb", "--run", str(folder), *words]) == 0
+    assert "held-out traces, 4 statements" in capsys.readouterr().out
+    made = (folder / "start" / "model.safetensors").stat().st_mtime_ns
+    assert main(["train", "--run", str(folder), "--set", "system=climb", *words]) == 0   # sweeps say it so
+    assert (folder / "start" / "model.safetensors").stat().st_mtime_ns == made
+    assert main(["train", "--system", "climb", "--run", str(folder), *words, "--set", "base_steps=3"]) == 2
+    assert "base_steps: 2 there, 3 now" in capsys.readouterr().err
+
+def test_the_records_are_of_one_experiment():
+    kept = [json.loads(path.read_text()) for path in (ROOT / "data" / "climb").glob("*-s[0-9]*.json")]
+    check_alike(kept, {"control"})
+    assert len(kept) == 30
+    assert {len(record["metrics"]) for record in kept} == {101}
 
 def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
     before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
-    subprocess.run(
-        papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", "-p", "measure", "True"),
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-    )
-    text = (tmp_path / "out.ipynb").read_text()
-    assert (
-        "self-play (n = 1)" in text
-        and "shuffled rewards (n = 1)" in text
-        and before == {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
-    )
+    told = ("-p", "measure", "True", "-p", "figures", str(tmp_path))
+    words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
+    subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
+    text, drawn = (tmp_path / "out.ipynb").read_text(), (tmp_path / "climb.svg").read_text()
+    for arm in ("self-play", "frozen proposer", "shuffled rewards"):
+        assert f"{arm} (n = 1)" in text and f"<!-- {arm} (n = 1) -->" in drawn   # the figure has a line for each arm
+    assert "self-play less frozen proposer" in text and (tmp_path / "climb.png").exists()
+    assert before == {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
