@@ -20,7 +20,7 @@ from .buffers import Buffers
 from .core import write_json
 from .selfplay import SelfPlay
 
-# %% ../nbs/23_checkpoints.ipynb #c003
+# %% ../nbs/23_checkpoints.ipynb #c007
 @contextmanager
 def written(path: Path) -> Iterator[None]:
     """Raises ValueError in one sentence where files cannot be written, be it Python, safetensors or torch that finds
@@ -35,7 +35,7 @@ def written(path: Path) -> Iterator[None]:
             "make room and run the same command again"
         ) from error
 
-# %% ../nbs/23_checkpoints.ipynb #c004
+# %% ../nbs/23_checkpoints.ipynb #c010
 def executor_settings(env) -> dict: # setting -> value; empty without an executor
     "What an environment's executor may change in a verdict, as a checkpoint keeps it."
     executor = getattr(env, "executor", None)
@@ -54,7 +54,7 @@ def load_loop(folder: Path, selfplay: SelfPlay) -> dict: # what was saved beside
     selfplay.restore(state, Buffers.load(folder / "buffers.jsonl.gz"))
     return state
 
-# %% ../nbs/23_checkpoints.ipynb #c005
+# %% ../nbs/23_checkpoints.ipynb #c013
 def whole_checkpoints(folder: str | Path) -> list[Path]: # oldest first
     "The checkpoints in a folder that were written to their end."
     return sorted(
@@ -69,7 +69,7 @@ def seeded(folder: str | Path) -> Path | None:
     "What seeding left in a folder of checkpoints, if it came to its end."
     return Path(folder) / "seeded" if (Path(folder) / "seeded" / "selfplay.json").exists() else None
 
-# %% ../nbs/23_checkpoints.ipynb #c006
+# %% ../nbs/23_checkpoints.ipynb #c014
 def step_of(checkpoint: Path) -> int:
     "Self-play steps that a checkpoint holds."
     return json.loads((checkpoint / "selfplay.json").read_text(encoding="utf-8"))["step"]

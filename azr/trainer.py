@@ -268,7 +268,8 @@ class _Generation:
             return generator(self.frozen, self.processing_class)(ids, sampling, policy)
         model = self.accelerator.unwrap_model(self.model)
         decode = partial(self.processing_class.decode, skip_special_tokens=False)
-        alone = _untouched(model) if self.use_transformers_continuous_batching else plainly(model, sampling.stop, decode)
+        batching = self.use_transformers_continuous_batching
+        alone = _untouched(model) if batching else plainly(model, sampling.stop, decode)
         adapter = written_by(model, "default" if policy == self.trained else policy)
         with self._sampling(sampling), adapter, nullcontext() if self.use_vllm else alone:
             written, logprobs = self._generate_single_turn(ids, None, {}, 1)
@@ -358,7 +359,7 @@ def _advantages(rows: Sequence[Row], width: int) -> torch.Tensor: # (rows,), or 
         return advantage[:width] + (0.0,) * (width - len(advantage))
     return torch.tensor([spread(row.advantage) for row in rows])
 
-# %% ../nbs/24_trainer.ipynb #c054
+# %% ../nbs/24_trainer.ipynb #c056
 class _Scores:
     "Log-probabilities of rows of like length together."
     def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None,
@@ -399,7 +400,7 @@ class _Scores:
             entropies = -(every.exp() * every).sum(-1)
         return logps, entropies.masked_fill(outside, 0), None
 
-# %% ../nbs/24_trainer.ipynb #c057
+# %% ../nbs/24_trainer.ipynb #c059
 class _Loss(_Scores):
     "Where the loss differs from TRL's: an upper clip of a row's own."
     def _compute_loss(self, model, inputs):
@@ -410,7 +411,7 @@ class _Loss(_Scores):
         try: return super()._compute_loss(model, inputs)
         finally: self.epsilon_low, self.epsilon_high = before
 
-# %% ../nbs/24_trainer.ipynb #c061
+# %% ../nbs/24_trainer.ipynb #c063
 class _Saving:
     "How a checkpoint comes about."
     def _save_checkpoint(self, model, trial):
@@ -452,7 +453,7 @@ class _Saving:
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-# %% ../nbs/24_trainer.ipynb #c063
+# %% ../nbs/24_trainer.ipynb #c065
 class _Checkpoints(_Saving):
     "What a run goes on from, and what it leaves."
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None):
@@ -504,7 +505,7 @@ class _Checkpoints(_Saving):
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 
-# %% ../nbs/24_trainer.ipynb #c065
+# %% ../nbs/24_trainer.ipynb #c067
 class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOTrainer):
     "A `GRPOTrainer` whose rollouts come from a `SelfPlay` loop, for the steps of one phase."
     def create_model_card(self, *args, **kwargs):

@@ -11,7 +11,7 @@ from transformers import set_seed
 
 from azr.core import Prompt, Role
 from azr.sampling import GREEDY, Sampling, Script
-from azr.sampler import PolicySampler, encode, end_tokens, generator, turn_end, until
+from azr.sampler import PolicySampler, encode, end_tokens, _turn_end, generator, until
 
 TURNS = "{% for m in messages %}{{ m['content'] }}z {% endfor %}"   # z stands for <|im_end|>
 ASKS = [Prompt("sums", Role.SOLVE, text=f"solve {n}+{n}") for n in range(6)]
@@ -48,8 +48,8 @@ def test_all_end_tokens_of_a_model_are_found(stated, tokenizer, wanted):
 
 def test_the_end_of_a_turn_is_what_follows_the_assistants_words():
     assert (
-        turn_end(with_turns("{% for m in messages %}z{{ m['role'] }}\n{{ m['content'] }}<end>\n{% endfor %}")) == 1
-        and turn_end(toy_tokenizer()) is None
+        _turn_end(with_turns("{% for m in messages %}z{{ m['role'] }}\n{{ m['content'] }}<end>\n{% endfor %}")) == 1
+        and _turn_end(toy_tokenizer()) is None
     )
     peft = get_peft_model(ending_model(0, [1, 7]), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
     assert end_tokens(peft, with_turns()) == (1, 7, 39)

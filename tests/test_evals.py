@@ -39,7 +39,7 @@ from azr.sampling import Script
 from azr.statistics import bootstrap
 from azr.tiny import TINY, load_tiny
 from azr.azr import Config, azr_recipe, environment
-from azr.models import BASE, load_policy, merge_adapter, weights_hash
+from azr.models import BASE, load_policy, merge_adapter, _weights_hash
 from conftest import ROOT
 
 JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=f"answers run in a jail only: {_jail_trouble()}")
@@ -714,7 +714,7 @@ def test_another_base_is_refused_and_a_missing_one_is_named(tree, tmp_path):
     run = tree / "runs" / "base"
     known = json.loads((run / "model" / BASE).read_text())
     another_weight(tree / "base")
-    wanted, now = f"weights {known['weights']}", f"{tree / 'base'} has {weights_hash(tree / 'base')}"
+    wanted, now = f"weights {known['weights']}", f"{tree / 'base'} has {_weights_hash(tree / 'base')}"
     with pytest.raises(
         ValueError, match=rf"'\./base' in .* \({wanted}\), and other weights lie there now \({now}\): put it back"
     ):

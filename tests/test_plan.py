@@ -46,7 +46,7 @@ from azr.plan import (
 )
 from azr.settings import config, presets
 from azr.azr import Config
-from azr.models import four_bits, load_policy
+from azr.models import _four_bits, load_policy
 from azr.sampler import chunks
 
 KINDS = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
@@ -93,7 +93,7 @@ def in_four_bits(model):
     with TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         return AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.bfloat16, **four_bits("nf4", "bfloat16")
+            folder, dtype=torch.bfloat16, **_four_bits("nf4", "bfloat16")
         ).train()
 
 

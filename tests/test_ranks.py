@@ -25,7 +25,7 @@ import azr.rows
 from azr.core import Prompt, Role
 from azr.executor import Call, Executor
 from azr.settings import presets
-from azr.rows import Row, SharedExecutor, cut_alike, deal
+from azr.rows import Row, _SharedExecutor, cut_alike, deal
 from azr.sampler import PolicySampler, chunks
 from azr.trainer import SelfPlayTrainer
 
@@ -85,7 +85,7 @@ def test_two_samplers_together_write_what_one_writes(asked):
 def test_shared_executor_alone_is_the_executor():
     with Executor(workers=1) as executor:
         calls = [Call("def f(x):\n    return x + 1", "1"), Call("def f(x):\n    return 1 / x", "0")]
-        shared = SharedExecutor(executor)
+        shared = _SharedExecutor(executor)
         assert (
             [o.value for o in shared.run(iter(calls), twice=True)]
             == [o.value for o in executor.run(calls)]

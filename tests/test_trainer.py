@@ -1,9 +1,11 @@
 "The step through TRL, on a toy model and the toy domain of sums."
+import ast
+import importlib
 import inspect
 from functools import partial
 import random
 import resource
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import pytest
@@ -21,9 +23,10 @@ from azr.watch import Watch
 from azr.sampling import GREEDY, Sampling
 from azr.selfplay import Phase, SelfPlay
 from azr.azr import Config
+from azr.settings import Training, Watching
 from azr.checkpoints import last_checkpoint, whole_checkpoints
 from azr.models import load_policy, merge_adapter
-from azr.rows import merge, room_for, row, rows_of
+from azr.rows import _merge, room_for, row, rows_of
 from azr.sampler import PolicySampler, generator
 from azr.trainer import SelfPlayTrainer
 
@@ -142,7 +145,7 @@ def test_merging_equal_completions_keeps_the_gradient():
         )
         for _ in range(20)
     ]
-    merged = merge([row(r) for r in rollouts])
+    merged = _merge([row(r) for r in rollouts])
     assert len(merged) == 2 and sum(r.copies for r in merged) == 20
     assert sum(r.advantage for r in merged) == pytest.approx(sum(0.5 * r.advantage for r in rollouts))
 
@@ -216,7 +219,7 @@ def masked(one, *mask): return replace(one, completion=replace(one.completion, m
 
 def test_rows_of_different_masks_are_not_merged_and_a_mask_has_the_length_of_its_completion():
     one = Rollout(Prompt("sums", Role.SOLVE, text="?"), Completion("", (5,), (6, 7)), Verdict(Status.OK), advantage=1.0)
-    assert len(merge([row(one), row(masked(one, 1, 0)), row(masked(one, 1, 0))])) == 2
+    assert len(_merge([row(one), row(masked(one, 1, 0)), row(masked(one, 1, 0))])) == 2
     with pytest.raises(ValueError, match="2 completion tokens and an action mask of 3"):
         row(masked(one, 1, 1, 0))
     assert (
@@ -335,6 +338,31 @@ def test_the_seams_of_trl_are_where_we_left_them():
         arguments("_compute_loss") == ["self", "model", "inputs"]
         and "rollout_func" in inspect.signature(GRPOTrainer.__init__).parameters
     )
+
+
+def settings_read(source: str) -> set[str]:
+    "Names that a module reads of anything called settings."
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
+    def is_settings(one): return getattr(one, "id", None) == "settings" or getattr(one, "attr", None) == "settings"
+    return {node.attr for node in found if is_settings(node.value)}
+
+
+def test_what_a_module_reads_of_its_settings_is_found():
+    assert settings_read("settings.kl + self.settings.batch + trainer.settings.steps.real") == {"kl", "batch", "steps"}
+
+
+@pytest.mark.parametrize("module", ["models", "sampler", "rows", "checkpoints", "trainer"])
+def test_training_reads_no_field_of_a_system(module):
+    known = {field.name for owner in (Training, Watching) for field in fields(owner)}
+    read = settings_read(inspect.getsource(importlib.import_module(f"azr.{module}")))
+    assert read <= known, f"{sorted(read - known)} belong to a system: its recipe has to say them"
+    assert read or module in ("sampler", "rows", "checkpoints")
+
+
+def test_a_trainer_takes_the_weights_of_a_checkpoint_and_nothing_else(tmp_path):
+    trainer, other = trained(make(tmp_path / "run")), make(tmp_path / "other")
+    other.take_weights(last_checkpoint(tmp_path / "run"))
+    assert torch.equal(weights(trainer), weights(other)) and (other.done, other.number) == (0, 1)
 
 
 def test_an_overlong_prompt_is_refused_by_name():
