@@ -102,6 +102,9 @@ def check_folder(folder: str | Path, settings: Settings) -> Path:
         raise ValueError(f"{why}: set PYTHONUTF8=1, or choose another folder") from None
     if not (folder / "params.yaml").exists(): return folder
     found, wanted = _of_today(read_params(folder)["config"], settings), recorded(settings)
+    if (there := found.get("system", "azr")) != settings.system:
+        why = f"run folder {folder} belongs to a run of system {there!r}, and {settings.system!r} is asked for"
+        raise ValueError(f"{why}: choose another run folder, or delete this one")
     names = sorted((set(found) | set(wanted)) - set(CHANGEABLE))
     differs = [name for name in names if found.get(name) != wanted.get(name)]
     if wanted["steps"] > found["steps"]: differs.remove("steps")   # a run may be made longer

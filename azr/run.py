@@ -10,6 +10,7 @@ __all__ = ['exam_for', 'gains', 'summarise', 'summary_table', 'warn_of_changes',
 # %% ../nbs/38_run.ipynb #c002
 import json
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ from .models import (
 from .plots import learning_curve
 from .records import Records, check_folder, open_folder, summary_of, surroundings
 from .rows import process_state, shared
-from .selfplay import SelfPlay, seed_buffers
+from .selfplay import SelfPlay, check_phase, seed_buffers
 from .settings import Settings, System, config, spans, system_named
 from .trainer import SelfPlayTrainer
 from .watch import Interrupt, Watch, clock_text, collapses, warning_line
@@ -133,16 +134,33 @@ def folder_for(preset: str, seed: int, control: str = "none") -> str:
     arm = "" if control == "none" else "-" + control.replace("_", "-")
     return f"runs/{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}{arm}-s{seed}"
 
-def _model_of(system: System, settings: Settings, folder: Path, state: PartialState) -> str: # name or folder
-    "The model that was named, or the one that the system makes of nothing. Raises ValueError where there is neither."
-    if settings.model: return settings.model
+def _loop_of(system: System, settings: Settings, env) -> SelfPlay:
+    "The loop, once its recipe can play every phase of the run. Raises ValueError."
+    selfplay = SelfPlay(system.recipe(settings, env), env, settings.seed)
+    for first, _ in spans(settings.phase, settings.steps): check_phase(selfplay.recipe.phase(first), selfplay.recipe)
+    return selfplay
+
+@contextmanager
+def _model_of(system: System, settings: Settings, folder: Path, state: PartialState) -> Iterator[str]: # name or folder
+    """The model that was named, or the one that the system makes of nothing; a refused run leaves none. Raises
+    ValueError where there is neither."""
+    if settings.model:
+        yield settings.model
+        return
     if system.start is None:
         raise ValueError(f"model is '', and system {system.name!r} begins from none of its own: name one, for instance "
                          "model=tiny")
-    made = folder / "start"
-    if state.is_main_process and not (made / "config.json").exists(): system.start(settings, made)
+    made, aside = folder / "start", folder / "start.part"
+    fresh = state.is_main_process and not made.exists()
+    if fresh:
+        shutil.rmtree(aside, ignore_errors=True)   # what an earlier stop left
+        system.start(settings, aside)
+        aside.rename(made)
     state.wait_for_everyone()
-    return str(made)
+    try: yield str(made)
+    except ValueError:
+        if fresh: shutil.rmtree(made)
+        raise
 
 # %% ../nbs/38_run.ipynb #c012
 def check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
@@ -177,6 +195,7 @@ def train(
     if not isinstance(settings, system.settings):
         raise ValueError(f"the settings are {type(settings).__name__}, and system {system.name!r} takes "
                          f"{system.settings.__name__}: make them by config(system=...)")
+    spans(settings.phase, settings.steps)   # a phase that cannot be is refused before any work
     folder, state = check_folder(folder, settings), process_state()
     if not state.is_main_process: say, draw = (lambda line: None), (lambda records: None)
     with _held(folder, state):
@@ -203,15 +222,16 @@ def _play(system: System, settings: Settings, folder: Path, state: PartialState,
     # the summary
     "`train`, once the folder is ours."
     records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
-    set_seed(settings.seed)
-    named = _model_of(system, settings, folder, state)
-    place, revision = began_from(named, folder)
-    if place != model_place(named): say(f"{settings.model} is {place}, where this run began")
-    dtype = settings.dtype if settings.lora_rank else "float32"
-    policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
     with system.environment(settings) as env:
+        selfplay = _loop_of(system, settings, shared(env))
         watch = Watch(settings, records, lambda step: {}, say, draw, system.measures)
-        trainer = watched_trainer(system, settings, policy, shared(env), watch, folder / "checkpoints", checkpoint)
+        with _model_of(system, settings, folder, state) as named:
+            set_seed(settings.seed)   # whether the model was made just now or lay there
+            place, revision = began_from(named, folder)
+            if place != model_place(named): say(f"{settings.model} is {place}, where this run began")
+            dtype = settings.dtype if settings.lora_rank else "float32"
+            policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
+            trainer = watched_trainer(system, settings, policy, selfplay, watch, folder / "checkpoints", checkpoint)
         if state.is_main_process: open_folder(folder, settings)
         if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
         with together(folder, state):
@@ -222,13 +242,12 @@ def _play(system: System, settings: Settings, folder: Path, state: PartialState,
 def watched_trainer(
     system: System, settings: Settings,
     policy: tuple,                    # model, tokenizer
-    env,                              # of the system
+    selfplay: SelfPlay,               # the loop
     watch: Watch,                     # hears of the loop and of the trainer
     checkpoints: Path,                # folder
     checkpoint: Path | None = None,   # what the run goes on from
 ) -> SelfPlayTrainer:
-    "The self-play loop, and the trainer of the phase that is due. Raises ValueError where no prompt fits."
-    selfplay = SelfPlay(system.recipe(settings, env), env, settings.seed)
+    "The trainer of the phase that is due. Raises ValueError where no prompt fits."
     done = step_of(checkpoint) if checkpoint else 0
     span = next((one for one in spans(settings.phase, settings.steps) if done < one[1]), None) or (1, settings.steps)
     between = checkpoint is not None and 0 < done == span[0] - 1   # the phase before has ended
