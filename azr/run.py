@@ -8,6 +8,7 @@ __all__ = ['exam_for', 'summary_table', 'folder_for', 'train']
 # %% ../nbs/38_run.ipynb #c002
 import json
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ from .models import (
 from .plots import learning_curve
 from .records import Records, check_folder, open_folder, summary_of, surroundings
 from .rows import process_state, shared
-from .selfplay import SelfPlay, seed_buffers
+from .selfplay import SelfPlay, check_phase, seed_buffers
 from .settings import Settings, System, config, spans, system_named
 from .trainer import SelfPlayTrainer
 from .watch import Interrupt, Watch, clock_text, collapses, warning_line
@@ -133,16 +134,33 @@ def folder_for(preset: str, seed: int, control: str = "none") -> str:
     arm = "" if control == "none" else "-" + control.replace("_", "-")
     return f"runs/{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}{arm}-s{seed}"
 
-def _model_of(system: System, settings: Settings, folder: Path, state: PartialState) -> str: # name or folder
-    "The model that was named, or the one that the system makes of nothing. Raises ValueError where there is neither."
-    if settings.model: return settings.model
+def _loop_of(system: System, settings: Settings, env) -> SelfPlay:
+    "The loop, once its recipe can play every phase of the run. Raises ValueError."
+    selfplay = SelfPlay(system.recipe(settings, env), env, settings.seed)
+    for first, _ in spans(settings.phase, settings.steps): check_phase(selfplay.recipe.phase(first), selfplay.recipe)
+    return selfplay
+
+@contextmanager
+def _model_of(system: System, settings: Settings, folder: Path, state: PartialState) -> Iterator[str]: # name or folder
+    """The model that was named, or the one that the system makes of nothing; a refused run leaves none. Raises
+    ValueError where there is neither."""
+    if settings.model:
+        yield settings.model
+        return
     if system.start is None:
         raise ValueError(f"model is '', and system {system.name!r} begins from none of its own: name one, for instance "
                          "model=tiny")
-    made = folder / "start"
-    if state.is_main_process and not (made / "config.json").exists(): system.start(settings, made)
+    made, aside = folder / "start", folder / "start.part"
+    fresh = state.is_main_process and not made.exists()
+    if fresh:
+        shutil.rmtree(aside, ignore_errors=True)   # what an earlier stop left
+        system.start(settings, aside)
+        aside.rename(made)
     state.wait_for_everyone()
-    return str(made)
+    try: yield str(made)
+    except ValueError:
+        if fresh: shutil.rmtree(made)
+        raise
 
 # %% ../nbs/38_run.ipynb #c018
 def _check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
@@ -353,6 +371,7 @@ def train(
     if not isinstance(settings, system.settings):
         raise ValueError(f"the settings are {type(settings).__name__}, and system {system.name!r} takes "
                          f"{system.settings.__name__}: make them by config(system=...)")
+    spans(settings.phase, settings.steps)   # a phase that cannot be is refused before any work
     folder, state = check_folder(folder, settings), process_state()
     if not state.is_main_process: say, draw = _unsaid, _undrawn
     with _held(folder, state):
@@ -380,13 +399,8 @@ def _play(system: System, settings: Settings, folder: Path, state: PartialState,
     # the summary
     "`train`, once the folder is ours."
     records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
-    set_seed(settings.seed)
-    named = _model_of(system, settings, folder, state)
-    place, revision = began_from(named, folder)
-    if place != model_place(named): say(f"{settings.model} is {place}, where this run began")
-    dtype = settings.dtype if settings.lora_rank else "float32"
-    policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
     with system.environment(settings) as env:
+        selfplay = _loop_of(system, settings, shared(env))
         watch = Watch(settings, records, lambda step: {}, say, draw, system.measures)
         trainer = _watched_trainer(system, settings, policy, shared(env), watch, folder / "checkpoints", checkpoint)
         if state.is_main_process: open_folder(folder, settings)

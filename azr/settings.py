@@ -220,7 +220,7 @@ class Settings(Watching, Training):
 
     def phase(self, step: int) -> Phase:
         "What a step does. Every system says it of its own."
-        raise NotImplementedError(f"{type(self).__name__} has no phase: let its `phase(step)` return a Phase")
+        raise ValueError(f"{type(self).__name__} has no phase: let its `phase(step)` return a Phase")
 
 # %% ../nbs/08_settings.ipynb #c021
 def spans(phase: Callable[[int], Phase], steps: int) -> list[tuple[int, int]]: # first and last step of each
@@ -237,9 +237,9 @@ class System:
     "A domain as a run takes it."
     name: str
     settings: type                     # a dataclass over `Settings`
-    environment: Callable              # settings -> context manager: what the task types validate and verify with
-    recipe: Callable                   # settings, environment -> azr.selfplay.Recipe
-    exam: Callable                     # settings, a set's name, count -> so many tasks of each type; see `sets`
+    environment: Callable = None       # settings -> context manager: what the task types validate and verify with
+    recipe: Callable = None            # settings, environment -> azr.selfplay.Recipe
+    exam: Callable = None              # settings, a set's name, count -> so many tasks of each type; see `sets`
     # sets asked before and after -> what a table calls them, the headline first; the set "validation" draws the curve
     sets: Mapping[str, str] = field(default_factory=lambda: {"heldout": "held-out tasks, greedy accuracy"})
     start: Callable | None = None      # settings, folder to write into: makes the model of a run that names none
