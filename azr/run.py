@@ -182,13 +182,12 @@ def _check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
 def _watched_trainer(
     system: System, settings: Settings,
     policy: tuple,                    # model, tokenizer
-    env,                              # of the system
+    selfplay: SelfPlay,               # the loop
     watch: Watch,                     # hears of the loop and of the trainer
     checkpoints: Path,                # folder
     checkpoint: Path | None = None,   # what the run goes on from
 ) -> SelfPlayTrainer:
-    "The self-play loop, and the trainer of the phase that is due. Raises ValueError where no prompt fits."
-    selfplay = SelfPlay(system.recipe(settings, env), env, settings.seed)
+    "The trainer of the phase that is due. Raises ValueError where no prompt fits."
     done = step_of(checkpoint) if checkpoint else 0
     span = next((one for one in spans(settings.phase, settings.steps) if done < one[1]), None) or (1, settings.steps)
     between = checkpoint is not None and 0 < done == span[0] - 1   # the phase before has ended
@@ -200,7 +199,7 @@ def _watched_trainer(
     except ValueError:
         with suppress(OSError): checkpoints.rmdir()   # a refused run leaves no folder
         raise
-    if between and not settings.lora_rank: trainer._load_from_checkpoint(str(checkpoint))
+    if between and not settings.lora_rank: trainer.take_weights(checkpoint)
     return _watched(system, trainer, watch)
 
 def _watched(system: System, trainer: SelfPlayTrainer, watch: Watch) -> SelfPlayTrainer:
@@ -402,7 +401,13 @@ def _play(system: System, settings: Settings, folder: Path, state: PartialState,
     with system.environment(settings) as env:
         selfplay = _loop_of(system, settings, shared(env))
         watch = Watch(settings, records, lambda step: {}, say, draw, system.measures)
-        trainer = _watched_trainer(system, settings, policy, shared(env), watch, folder / "checkpoints", checkpoint)
+        with _model_of(system, settings, folder, state) as named:
+            set_seed(settings.seed)   # whether the model was made just now or lay there
+            place, revision = began_from(named, folder)
+            if place != model_place(named): say(f"{settings.model} is {place}, where this run began")
+            dtype = settings.dtype if settings.lora_rank else "float32"
+            policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
+            trainer = _watched_trainer(system, settings, policy, selfplay, watch, folder / "checkpoints", checkpoint)
         if state.is_main_process: open_folder(folder, settings)
         if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
         with _together(folder, state):

@@ -163,7 +163,7 @@ def test_what_is_no_system_is_refused(tmp_path, capfd, name, sentence):
 def test_a_folder_of_another_system_is_refused(run, capfd):
     before = sorted(path.name for path in run.iterdir())
     status = main(["train", "--preset", "demo", "--run", str(run)])
-    assert "belongs to a run of system 'azr.sums:SUMS', and 'azr' is asked for" in refused(capfd, status)
+    assert "system: 'azr.sums:SUMS' there, 'azr' now" in refused(capfd, status)
     assert sorted(path.name for path in run.iterdir()) == before
 
 
