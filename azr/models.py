@@ -147,8 +147,8 @@ def _adapter_base(folder: Path) -> tuple[str, str, str | None]: # as `_locate`
     "What an adapter lies on: by our own record, or as peft's file states it."
     path = folder / "adapter_config.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        stated, revision = settings["base_model_name_or_path"], settings.get("revision")
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        stated, revision = theirs["base_model_name_or_path"], theirs.get("revision")
         record = read_base(folder)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
