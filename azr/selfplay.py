@@ -146,14 +146,14 @@ def _judge_attempts(
     return [_filled(given, next(verdicts) if ended else ()) for given, ended in judged]
 
 # %% ../nbs/05_selfplay.ipynb #c038
-def solve(
+def _answered(
     sampler: Sampler,
     groups: Sequence[tuple[Task, int]],   # tasks, each with its number of attempts
     kinds: Sequence[TaskType],
     env: Any,
-    sampling: Sampling = Sampling(),
-    policy: str = "default",              # which adapter answers
-) -> list[list[Rollout]]: # a list for each group
+    sampling: Sampling,
+    policy: str,
+) -> list[list[tuple[Rollout, str]]]: # a list for each group; the text: what was submitted
     "All attempts at all tasks in one call of the sampler, judged."
     types = {kind.name: kind for kind in kinds}
     prompts = [types[task.task_type].solve_prompt(task) for task, _ in groups]
@@ -164,8 +164,23 @@ def solve(
     solved = []
     for prompt, (task, _), own, given in zip(prompts, groups, answers, verdicts, strict=True):
         judged = zip(own, given, strict=True)
-        solved.append([Rollout(prompt, said, verdict, task_id=task.id, policy=policy) for (said, _), verdict in judged])
+        solved.append([(Rollout(prompt, said, verdict, task_id=task.id, policy=policy), text)
+                       for (said, text), verdict in judged])
     return solved
+
+def _rollouts(answered: Sequence[Sequence[tuple[Rollout, str]]]) -> list[list[Rollout]]: # a list for each group
+    return [[rollout for rollout, _ in own] for own in answered]
+
+def solve(
+    sampler: Sampler,
+    groups: Sequence[tuple[Task, int]],   # tasks, each with its number of attempts
+    kinds: Sequence[TaskType],
+    env: Any,
+    sampling: Sampling = Sampling(),
+    policy: str = "default",              # which adapter answers
+) -> list[list[Rollout]]: # a list for each group
+    "All attempts at all tasks, judged."
+    return _rollouts(_answered(sampler, groups, kinds, env, sampling, policy))
 
 # %% ../nbs/05_selfplay.ipynb #c041
 def _proposed(one: _Judged, attempts: Sequence[Rollout]) -> Proposed:
@@ -209,16 +224,16 @@ def _pay_answers(
 # %% ../nbs/05_selfplay.ipynb #c049
 def _remember(
     judged: Sequence[_Judged],
-    tried: Sequence[Sequence[Rollout]],                        # attempts at each task
+    answered: Sequence[Sequence[tuple[Rollout, str]]],         # attempts at each task; the text: what was submitted
     keep: Callable[[Task, list[Attempt], list[Verdict]], list[Task]],
     buffers: Buffers,
 ) -> list[Task]: # what entered
     "What a recipe wants kept of the new tasks enters the buffers."
-    groups, entered = _by_task(tried), []
+    groups, entered = {own[0][0].task_id: own for own in answered if own}, []
     for task in [one.task for one in judged if one.verdict.ok]:
         own = groups.get(task.id, [])
-        attempts = [Attempt(task.id, rollout.completion.text) for rollout in own]
-        kept = keep(task, attempts, [rollout.verdict for rollout in own])
+        attempts = [Attempt(task.id, text) for _, text in own]
+        kept = keep(task, attempts, [rollout.verdict for rollout, _ in own])
         entered += [one for one in kept if buffers.add(one)]
     return entered
 
@@ -411,10 +426,10 @@ def _ask(
 
 def _attempt(
     sampler: Sampler, asked: Sequence[Task], drawn: Sequence[Task], phase: Phase, recipe: Recipe, env: Any
-) -> tuple[list[list[Rollout]], list[list[Rollout]]]: # groups that tell p; groups at drawn tasks
-    "What the solver writes, verified."
+) -> tuple[list, list]: # groups that tell p; groups at drawn tasks
+    "What the solver writes, verified; each attempt with what it submitted."
     groups = [(task, phase.attempts) for task in asked] + [(task, phase.tries) for task in drawn]
-    solved = solve(sampler, groups, recipe.task_types, env, recipe.sampling, recipe.policies[Role.SOLVE])
+    solved = _answered(sampler, groups, recipe.task_types, env, recipe.sampling, recipe.policies[Role.SOLVE])
     return solved[:len(asked)], solved[len(asked):]
 
 # %% ../nbs/05_selfplay.ipynb #c082
@@ -454,9 +469,10 @@ class SelfPlay:
         clock.mark("validate")
         asked = _to_attempt(judged, recipe.attempt_known)
         drawn = _draw(self.buffers, names, phase.solves, judged, self.rng)
-        tried, fresh = _attempt(clock.around(sampler, "attempt"), asked, drawn, phase, recipe, self.env)
+        answered, fresh = _attempt(clock.around(sampler, "attempt"), asked, drawn, phase, recipe, self.env)
         clock.mark("verify")
-        tasks = _remember(judged, tried, recipe.remember, self.buffers)
+        tasks = _remember(judged, answered, recipe.remember, self.buffers)
+        tried, fresh = _rollouts(answered), _rollouts(fresh)
         trained, estimates = (fresh, tried) if phase.solves else (tried, [])
         rollouts = _pay_proposals(judged, tried, recipe.propose_reward, recipe.policies[Role.PROPOSE])
         rollouts = _finished(rollouts + _pay_answers(trained, recipe.solve_reward), recipe, phase.train, self.rng)

@@ -95,12 +95,13 @@ class SumsSettings(Settings):
     "A run on sums."
     system: str = "azr.sums:SUMS"
     most: int = 5                      # digits of the longest sum
-    batch: int = 16                    # proposals of a step
+    batch: int = 32                    # proposals of a step
     attempts: int = 8                  # at each new sum: they tell its solve rate, and the solver learns from them
-    lessons: int = 300                 # supervised steps that make the base
-    forgotten: float = 0.6             # share of the base's lessons in which the last digit is forgotten
+    lessons: int = 400                 # supervised steps that make the base
+    forgotten: float = 0.6             # share of the last lessons' answers that leave out the last digit
     steps: int = 30
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-4
+    warmup_steps: int = 5
     dtype: str = "float32"
     weight_decay: float = 0.0
     entropy_coefficient: float = 0.0
@@ -150,11 +151,15 @@ def exam(settings: SumsSettings, name: str, count: int) -> list[Task]:
     return [sum_task(text) for text in [*found][:count]]
 
 # %% ../nbs/91_sums.ipynb #c028
-def lesson(rng: Random, settings: SumsSettings) -> Example:
+def lesson(
+    rng: Random,
+    most: int,                # digits of the longest sum
+    forgotten: float = 0.0,   # share of answers that leave out the last digit
+) -> Example:
     "An example for the base: every fifth is a proposal, the others are answers."
-    text = draw_sum(rng, settings.most)
-    if rng.random() < .2: return Example(f"{text};", draw_sum(rng, settings.most), .5)
-    added = text[:-2] if rng.random() < settings.forgotten else text
+    text = draw_sum(rng, most)
+    if rng.random() < .2: return Example(f"{text};", draw_sum(rng, most), .5)
+    added = text[:-2] if rng.random() < forgotten else text
     return Example(f"{text}=", sum_task(added).hidden["value"], 1.0)
 
 # %% ../nbs/91_sums.ipynb #c030
@@ -165,7 +170,9 @@ def start(settings: SumsSettings, folder: str | Path):
     optimizer = torch.optim.AdamW(model.parameters(), betas=(.9, .98), weight_decay=.01)
     for step in range(settings.lessons):
         for group in optimizer.param_groups: group["lr"] = learning_rate(lessons, step)
-        token_loss(model, pack([lesson(rng, settings) for _ in range(64)], tokenizer)).backward()
+        forgotten = settings.forgotten if step >= .75 * settings.lessons else 0.0
+        examples = [lesson(rng, settings.most, forgotten) for _ in range(64)]
+        token_loss(model, pack(examples, tokenizer)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -313,3 +313,24 @@ def test_a_cut_answer_is_malformed_in_our_exams_and_judged_by_other_peoples_grad
     with Executor(workers=1) as executor:
         found = [judged(finished, benchmark) for finished in (True, False) for benchmark in (ours, theirs)]
     assert found == [(1, {"ok": 1}), (1, {"ok": 1}), (0, {"malformed": 1}), (1, {"ok": 1})]
+
+
+def test_remember_sees_what_was_submitted_and_may_write_it_into_the_task():
+    class Talking(Sums):
+        "A solver of two turns: the first is a thought, the second is submitted."
+        stop, turns = ("?",), 2
+        def open(self, prompts, env): return [prompt.role for prompt in prompts]
+        def step(self, states, texts, env):
+            return ["so " if role is Role.SOLVE and text == "hm" else None for role, text in zip(states, texts)]
+        def submission(self, state, text): return text.strip()
+        def close(self, states): pass
+    def label(task, attempts, verdicts):
+        winner = Counter(attempt.text for attempt in attempts).most_common(1)[0][0]
+        return [replace(task, hidden={"label": winner})]
+    def write(prompt):
+        if prompt.role is Role.PROPOSE: return "2+3"
+        return "4" if prompt.text.endswith("so ") else "hm"
+    play = SelfPlay(recipe(Talking(), batch=1, attempts=2, solver_samples="attempts", remember=label), None)
+    step = play.step(Script(write), 1)
+    assert [task.hidden for task in step.tasks] == [{"label": "4"}] and step.tasks[0] in [*play.buffers]
+    assert {one.completion.text for one in step.rollouts if one.prompt.role is Role.SOLVE} == {"hmso 4"}
