@@ -83,7 +83,8 @@ def test_every_number_has_a_range_that_refuses_what_is_none(name):
     if name != "duplicate_reward": wrong.append(-1)   # a repeated task may be fined
     for value in wrong:
         with pytest.raises(ValueError, match=f"^{name} is {value}: .*give "): Config(**{name: value})
-    assert getattr(Config(**{name: getattr(Config(), name)}), name) == getattr(Config(), name) and name in _stated(Config, "RANGES")
+    default = getattr(Config(), name)
+    assert getattr(Config(**{name: default}), name) == default and name in _stated(Config, "RANGES")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_a_folder_whose_name_the_locale_cannot_read_is_refused_before_any_work(t
 
 def test_lines_that_an_ascii_terminal_cannot_show_end_nothing():
     script = (
-        "import azr.cli as c, sys; c.plan_command = lambda *_: c.tell('72.5 \\xb1 0.4 %'); sys.exit(c.main(['plan', "
+        "import azr.cli as c, sys; c._plan_command = lambda *_: c.tell('72.5 \\xb1 0.4 %'); sys.exit(c.main(['plan', "
         "'--gpu', '24GB']))"
     )
     done = subprocess.run([sys.executable, "-c", script], env=os.environ | ASCII, capture_output=True)
@@ -401,7 +402,8 @@ def test_help_waits_for_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["train", "--help"], ["plan", "--gpu"], ["nonsense"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["plan", "--help"], ["train", "--help"], ["plan", "--gpu"], ["nonsense"]])
 def test_help_and_usage_errors_load_nothing_heavy(words):
     heavy = {"torch", "transformers", "pandas", "matplotlib"}
     script = (f"import sys\nfrom azr.cli import main\ntry: main({words!r})\n"
