@@ -14,7 +14,7 @@ from azr.cli import _execute, main, _parser, _setting, _settings
 from azr.core import Prompt, Role, default_of, tell
 from azr.records import check_folder, open_folder
 from azr.run import folder_for
-from azr.settings import config, presets, read_preset
+from azr.settings import SYSTEMS, config, presets, read_preset
 from azr.azr import Config
 from azr.sampler import PolicySampler, encode
 from azr.settings import Training, Watching, _stated, field_help
@@ -377,7 +377,7 @@ def test_settings_of_another_system_are_refused_before_a_folder_is_made(tmp_path
 
 def test_an_unknown_system_is_refused_before_a_folder_is_made(tmp_path, capsys):
     said = refused(capsys, tmp_path / "run", "--system", "chess")
-    assert said == "azr: no system is called 'chess': take one of azr, or name one as module:NAME"
+    assert said == f"azr: no system is called 'chess': take one of {', '.join(SYSTEMS)}, or name one as module:NAME"
     said = refused(capsys, tmp_path / "run", "--system", "no_such_module:CHESS")
     assert "'no_such_module:CHESS' cannot be imported" in said and "name a module that Python finds from here" in said
 

@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from test_trainer import make
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config, TrainerCallback
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config, TrainerCallback
 
 from azr import plan
 from azr.cli import main
@@ -429,7 +429,7 @@ def test_every_class_has_its_card():
 )
 def test_wrong_words_are_refused_by_name(words, said, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(plan.AutoConfig, "from_pretrained", lambda name: (_ for _ in ()).throw(OSError("no network")))
+    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda name: (_ for _ in ()).throw(OSError("no network")))
     assert main(["plan", *words]) == 2
     error = capsys.readouterr().err
     assert re.search(said, error) and "Traceback" not in error
@@ -512,7 +512,7 @@ def test_a_run_that_does_not_fit_stops_before_it_loads(tmp_path, capsys, monkeyp
 
 def test_what_cannot_be_planned_is_let_through(monkeypatch):
     on_a_gpu(monkeypatch, 20)
-    monkeypatch.setattr(plan.AutoConfig, "from_pretrained", lambda name: plan.AutoConfig.for_model("gpt2"))
+    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda name: AutoConfig.for_model("gpt2"))
     said = []
     check_device(Config(model="gpt2"), said.append)
     assert said == ["memory was not planned: model_type is 'gpt2': azr plan has rules for qwen2, qwen3, llama, mistral"]
