@@ -86,7 +86,8 @@ class Config(Settings):
 # %% ../nbs/1d_azr.ipynb #c007
 def _check_together(settings: Config):
     "Raises ValueError for what no run can do."
-    if not settings.model.strip(): raise ValueError(f"model is {settings.model!r}: give a hub name, a folder, or 'tiny'")
+    if not settings.model.strip():
+        raise ValueError(f"model is {settings.model!r}: give a hub name, a folder, or 'tiny'")
     if settings.backend.startswith("vllm") and settings.lora_rank and settings.control == "frozen_proposer":
         raise ValueError(f"control is 'frozen_proposer' and backend {settings.backend!r}, but vLLM holds one set of "
                          "weights, adapter included, and cannot write as the model of the start: take backend "

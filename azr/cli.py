@@ -184,11 +184,11 @@ def _run_options(one: argparse.ArgumentParser, name: str, argv: Sequence[str]):
     told.add_argument("--system", default="azr")
     try: one.epilog = _settings_text(told.parse_known_args(argv)[0].system)
     except ValueError: pass   # it is refused where it is used
-    one.add_argument("--system", default="", metavar="NAME",
-                     help=f"what is played: {', '.join(SYSTEMS)}, or module:NAME of a System of your own (default: azr)")
+    played = f"what is played: {', '.join(SYSTEMS)}, or module:NAME of a System of your own (default: azr)"
+    one.add_argument("--system", default="", metavar="NAME", help=played)
     values = one.add_mutually_exclusive_group()
-    values.add_argument("--preset", default="", choices=["", *presets()], metavar="NAME",
-                        help=f"the values to start from: {', '.join(presets())} (default: demo; of another system none)")
+    known = f"the values to start from: {', '.join(presets())} (default: demo; of another system none)"
+    values.add_argument("--preset", default="", choices=["", *presets()], metavar="NAME", help=known)
     values.add_argument("--config", default=None, metavar="FILE.yaml",
                         help="the same from a file of `field: value` lines over the defaults")
     one.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE",

@@ -9,6 +9,7 @@ __all__ = ['from_config', 'Assumptions', 'gpu_named', 'peak', 'plan_text', 'chec
 import math
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -38,15 +39,8 @@ class _Shape:
 
 def _matrices(s: _Shape) -> list[tuple[int, int]]: # (in, out): q, k, v, o, gate, up, down
     "The linear maps of one layer."
-    return [
-        (s.hidden, s.query),
-        (s.hidden, s.key),
-        (s.hidden, s.key),
-        (s.query, s.hidden),
-        (s.hidden, s.intermediate),
-        (s.hidden, s.intermediate),
-        (s.intermediate, s.hidden),
-    ]
+    attention = [(s.hidden, s.query), (s.hidden, s.key), (s.hidden, s.key), (s.query, s.hidden)]
+    return attention + [(s.hidden, s.intermediate), (s.hidden, s.intermediate), (s.intermediate, s.hidden)]
 
 def _parameters(s: _Shape) -> dict[str, int]: # part -> count
     "How many weights a model has."
@@ -64,18 +58,9 @@ def _adapter_parameters(s: _Shape, rank: int) -> int:
 
 # %% ../nbs/3a_plan.ipynb #c009
 def _qwen2(layers, hidden, heads, kv_heads, intermediate, vocabulary=151_936, context=32_768, tied=True) -> _Shape:
-    return _Shape(
-        layers,
-        hidden,
-        heads,
-        kv_heads,
-        hidden // heads,
-        intermediate,
-        vocabulary,
-        context,
-        tied,
-        biases=hidden + 2 * kv_heads * (hidden // heads),
-    )
+    size = hidden // heads
+    biases = hidden + 2 * kv_heads * size
+    return _Shape(layers, hidden, heads, kv_heads, size, intermediate, vocabulary, context, tied, biases)
 
 def _qwen3(layers, hidden, heads, intermediate) -> _Shape:
     return _Shape(layers, hidden, heads, 8, 128, intermediate, 151_936, 40_960, True, head_norms=True)
@@ -118,13 +103,10 @@ def _shape_of(
     try: found = AutoConfig.from_pretrained(model_place(model))
     except (OSError, ValueError) as error:
         near = get_close_matches(model, _SHAPES, n=2)
-        raise ValueError(
-            (
-                f"model {model!r} is not one of those that azr plan knows, and no config.json was found for it "
-                f"({str(error).splitlines()[0]}): "
-            )
-            + (f"did you mean {' or '.join(near)}" if near else f"give a folder, or one of {', '.join(_SHAPES)}")
-        ) from error
+        why = (f"model {model!r} is not one of those that azr plan knows, and no config.json was found for it "
+               f"({str(error).splitlines()[0]})")
+        remedy = f"did you mean {' or '.join(near)}?" if near else f"give a folder, or one of {', '.join(_SHAPES)}"
+        raise ValueError(f"{why}: {remedy}") from error
     return from_config(found)
 
 def from_config(c: "transformers.PretrainedConfig") -> _Shape:
@@ -134,30 +116,18 @@ def from_config(c: "transformers.PretrainedConfig") -> _Shape:
         raise ValueError(f"model_type is {c.model_type!r}: azr plan has rules for {', '.join(known)}")
     size = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     query, keys = c.num_attention_heads * size, 2 * c.num_key_value_heads * size
-    attention = (
-        query + keys + (0 if c.model_type == "qwen2" else c.hidden_size)
-        if c.model_type == "qwen2" or getattr(c, "attention_bias", False)
-        else 0
-    )
+    attention = 0
+    if c.model_type == "qwen2": attention = query + keys
+    elif getattr(c, "attention_bias", False): attention = query + keys + c.hidden_size
     mlp = 2 * c.intermediate_size + c.hidden_size if getattr(c, "mlp_bias", False) else 0
-    return _Shape(
-        c.num_hidden_layers,
-        c.hidden_size,
-        c.num_attention_heads,
-        c.num_key_value_heads,
-        size,
-        c.intermediate_size,
-        c.vocab_size,
-        c.max_position_embeddings,
-        bool(c.tie_word_embeddings),
-        attention + mlp,
-        c.model_type == "qwen3",
-    )
+    heads = c.num_attention_heads, c.num_key_value_heads, size
+    words = c.vocab_size, c.max_position_embeddings, bool(c.tie_word_embeddings)
+    return _Shape(c.num_hidden_layers, c.hidden_size, *heads, c.intermediate_size, *words, attention + mlp,
+                  c.model_type == "qwen3")
 
 # %% ../nbs/3a_plan.ipynb #c015
-_NF4 = (
-    1 / 2 + 1 / 64 + 4 / (64 * 256)
-)  # bytes a weight: 4 bits, a constant of 8 bits for 64 of them, one of 32 bits for 256 constants
+# bytes a weight: 4 bits, a constant of 8 bits for 64 of them, one of 32 bits for 256 constants
+_NF4 = 1 / 2 + 1 / 64 + 4 / (64 * 256)
 
 @dataclass(frozen=True)
 class _Widths:
@@ -269,13 +239,10 @@ def _cache_bytes(s: _Shape, w: _Widths) -> int:
 def _kept_bytes(c: Settings, s: _Shape) -> float:
     "What a micro-batch's forward pass leaves for its backward pass: layers, last norm, mask, and the head's inputs."
     w, l = _widths(c), _load(c, s)
-    layer = (
-        s.hidden * w.stream if c.gradient_checkpointing else sum(_kept_by_layer(s, w, c.lora_rank, l.longest).values())
-    )
-    return l.rows * (
-        l.longest * (s.layers * layer + (4 if c.lora_rank else 8) * s.hidden + 4 + l.longest)
-        + c.max_completion_tokens * (s.hidden * w.stream + 16)
-    )
+    if c.gradient_checkpointing: layer = s.hidden * w.stream
+    else: layer = sum(_kept_by_layer(s, w, c.lora_rank, l.longest).values())
+    text = l.longest * (s.layers * layer + (4 if c.lora_rank else 8) * s.hidden + 4 + l.longest)
+    return l.rows * (text + c.max_completion_tokens * (s.hidden * w.stream + 16))
 
 # %% ../nbs/3a_plan.ipynb #c032
 def _widest(s: _Shape, length: int, tensors: int, width: int) -> int: # bytes
@@ -292,24 +259,18 @@ def _passing_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _M
     aside = 4 if c.control == "frozen_proposer" and not rank else w.product
     tensors = (6 if through32 else 4) if rank else 3
     prompts = 4 * s.hidden * w.stream + _widest(s, l.prompt, tensors, aside) + l.prompt
-    forward = (
-        (3 * w.stream - (4 if rank else 8)) * s.hidden + _widest(s, l.longest, 4 if through32 else 3, w.product)
-        if c.gradient_checkpointing
-        else 3 * s.intermediate * w.product * (rank > 0)
-    )
-    backward = s.intermediate * (w.product * (2 if rank or not w.cast else 1) + 4 * through32) + (
-        sum(_kept_by_layer(s, w, rank, l.longest).values()) if c.gradient_checkpointing else 0
-    )
+    backward = s.intermediate * (w.product * (2 if rank or not w.cast else 1) + 4 * through32)
+    if c.gradient_checkpointing:
+        stream = (3 * w.stream - (4 if rank else 8)) * s.hidden
+        forward = stream + _widest(s, l.longest, 4 if through32 else 3, w.product)
+        backward += sum(_kept_by_layer(s, w, rank, l.longest).values())
+    else: forward = 3 * s.intermediate * w.product * (rank > 0)
     one = max(a * b for a, b in _matrices(s))
     unpacked, gradient = w.product * one if c.quantization else 0, 0 if rank else 4 * one   # of one matrix
     scored = l.scored * l.longest
-    return (
-        prompts * l.writing * l.prompt + unpacked,
-        _cache_bytes(s, w) * l.writing * l.longest / s.layers,
-        forward * scored + unpacked,
-        0,
-        backward * scored + unpacked + gradient,
-    )
+    writing = _cache_bytes(s, w) * l.writing * l.longest / s.layers
+    return (prompts * l.writing * l.prompt + unpacked, writing, forward * scored + unpacked, 0,
+            backward * scored + unpacked + gradient)
 
 # %% ../nbs/3a_plan.ipynb #c034
 def _logit_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
@@ -318,13 +279,8 @@ def _logit_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOM
     Where the head is trained, its gradient too."""
     w, l = _widths(c), _load(c, s)
     tokens = l.scored * c.max_completion_tokens
-    return (
-        0,
-        12 * l.writing * s.vocabulary,
-        0,
-        min(_TILE[0], tokens) * _TILE[1] * w.product + 4 * s.hidden * (tokens + (0 if c.lora_rank else s.vocabulary)),
-        0,
-    )
+    stream = 4 * s.hidden * (tokens + (0 if c.lora_rank else s.vocabulary))
+    return 0, 12 * l.writing * s.vocabulary, 0, min(_TILE[0], tokens) * _TILE[1] * w.product + stream, 0
 
 def _cast_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOMENTS
     "Autocast's copies of trained weights: of all in a forward pass, of one layer where it is computed again."
@@ -333,12 +289,8 @@ def _cast_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOME
     layers = w.product * (_adapter_parameters(s, c.lora_rank) if c.lora_rank else _parameters(s)["linear"])
     generation = 0 if c.lora_rank else layers + w.product * s.vocabulary * s.hidden
     passes = 1 if c.gradient_checkpointing else math.ceil(l.rows / l.scored)
-    return (
-        generation,
-        generation,
-        passes * layers,
-        *((layers / s.layers if c.gradient_checkpointing else passes * layers),) * 2,
-    )
+    again = layers / s.layers if c.gradient_checkpointing else passes * layers
+    return generation, generation, passes * layers, again, again
 
 # %% ../nbs/3a_plan.ipynb #c036
 def _activation_bytes(c: Settings, s: _Shape) -> dict[str, tuple[float, ...]]: # at each of _MOMENTS
@@ -358,16 +310,10 @@ def _memory(c: Settings, s: _Shape, assumed: Assumptions = Assumptions()) -> dic
     "What a run holds, by component and moment."
     w = _widths(c)
     trained = _adapter_parameters(s, c.lora_rank) if c.lora_rank else sum(_parameters(s).values())
-    parts = (
-        {name: (size,) * 5 for name, size in _state_bytes(c, s).items()}
-        | {"gradients": (0, 0) + (w.trained * trained,) * 3}
-        | _activation_bytes(c, s)
-    )
-    return parts | {
-        "framework": tuple(
-            assumed.framework_gib * 2**30 + assumed.slack * sum(column) for column in zip(*parts.values(), strict=True)
-        )
-    }
+    parts = {name: (size,) * 5 for name, size in _state_bytes(c, s).items()}
+    parts |= {"gradients": (0, 0) + (w.trained * trained,) * 3} | _activation_bytes(c, s)
+    moments = zip(*parts.values(), strict=True)
+    return parts | {"framework": tuple(assumed.framework_gib * 2**30 + assumed.slack * sum(one) for one in moments)}
 
 def _totals(parts: dict[str, tuple[float, ...]]) -> dict[str, float]: # moment -> bytes
     "All components together, at each moment."
@@ -377,13 +323,9 @@ def _totals(parts: dict[str, tuple[float, ...]]) -> dict[str, float]: # moment -
 def _memory_table(parts: dict[str, tuple[float, ...]]) -> str: # fixed width, GiB
     "Components down, moments across; what is nowhere needed is left out."
     def line(name, row): return f"{name:<20}" + "".join(f"{f'{v / 2**30:.2f}' if v else '-':>10}" for v in row)
-    return "\n".join(
-        [
-            f"{'GiB':<20}" + "".join(f"{m:>10}" for m in _MOMENTS),
-            *(line(name, row) for name, row in parts.items() if any(row)),
-            line("together", _totals(parts).values()),
-        ]
-    )
+    head = f"{'GiB':<20}" + "".join(f"{moment:>10}" for moment in _MOMENTS)
+    lines = [line(name, row) for name, row in parts.items() if any(row)]
+    return "\n".join([head, *lines, line("together", _totals(parts).values())])
 
 # %% ../nbs/3a_plan.ipynb #c042
 @dataclass(frozen=True)
@@ -397,11 +339,11 @@ class _Gpu:
 _GPUS = {
     gpu.name: gpu
     for gpu in (
-        _Gpu("T4", 15.0, 8.1, 320),
+        _Gpu("T4", 15.0, 8.1, 320),   # it has no bfloat16: float32 rate
         _Gpu("RTX 3060", 12.0, 25.6, 360),
         _Gpu("RTX 4060", 8.0, 30.2, 272),
         _Gpu("RTX 4080", 16.0, 97.5, 717),
-        _Gpu("RTX 3090", 24.0, 71.0, 936),  # a T4 has no bfloat16: float32 rate
+        _Gpu("RTX 3090", 24.0, 71.0, 936),
         _Gpu("RTX 4090", 24.0, 165.2, 1008),
         _Gpu("RTX 5090", 31.8, 209.5, 1792),
         _Gpu("L4", 22.5, 121.0, 300),
@@ -414,17 +356,9 @@ _GPUS = {
         _Gpu("H200", 140.4, 989.0, 4800),
     )
 }
-_CLASSES = {
-    8: "RTX 4060",
-    12: "RTX 3060",
-    16: "RTX 4080",
-    24: "RTX 4090",
-    32: "RTX 5090",
-    40: "A100-40GB",
-    48: "L40S",
-    80: "A100-80GB",
-    141: "H200",
-}  # GB -> whose speed
+_CLASSES = {   # GB -> whose speed
+    8: "RTX 4060", 12: "RTX 3060", 16: "RTX 4080", 24: "RTX 4090", 32: "RTX 5090",
+    40: "A100-40GB", 48: "L40S", 80: "A100-80GB", 141: "H200"}
 
 # %% ../nbs/3a_plan.ipynb #c044
 def _left(
@@ -508,10 +442,8 @@ def _writing_seconds(c: Settings, s: _Shape, asked: tuple[int, ...], gpu: _Gpu, 
     if w.cast and not c.lora_rank: moved += 4 * many
     if c.quantization: moved += 4 * n["linear"]
     speed, starts = assumed.bandwidth * gpu.gb_second * 1e9, s.layers * assumed.layer_ms / 1e3
-    return sum(
-        math.ceil(count / rows) * c.max_completion_tokens * ((moved + min(rows, count) * held) / speed + starts)
-        for count in asked
-    )
+    def token(count): return (moved + min(rows, count) * held) / speed + starts   # seconds
+    return sum(math.ceil(count / rows) * c.max_completion_tokens * token(count) for count in asked)
 
 # %% ../nbs/3a_plan.ipynb #c052
 def _cost(c: Settings, s: _Shape, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> _Cost:
@@ -553,16 +485,14 @@ def _tuned(c: Settings, s: _Shape, gib: float, assumed: Assumptions = Assumption
     return None if over(_MOMENTS) else changes
 
 # %% ../nbs/3a_plan.ipynb #c058
-def _remedies(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> list[dict]: # changes, each of them enough
+def _remedies(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> list[dict]: # each of them enough
     "What lets a run fit: its parts, an adapter, 4 bits; half of the text if it takes that; the largest smaller model."
     family = next((list(f) for f in _FAMILIES if c.model in f), [])
     smaller = family[:family.index(c.model)][::-1] if family else []
     adapter = {} if c.lora_rank else {"lora_rank": 16}
     whole = [{}] + [adapter] * (not c.lora_rank) + [adapter | {"quantization": "nf4"}] * (not c.quantization)
-    shorter = [
-        whole[-1] | {name: max(1, getattr(c, name) // n) for name in ("max_completion_tokens", "max_prompt_tokens")}
-        for n in (2, 4, 8)
-    ]
+    texts = ("max_completion_tokens", "max_prompt_tokens")
+    shorter = [whole[-1] | {name: max(1, getattr(c, name) // n) for name in texts} for n in (2, 4, 8)]
     def enough(options):
         tried = ((changes, replace(c, **changes)) for changes in options)
         tuned = ((changes, _tuned(changed, _shape_of(changed.model), gib, assumed)) for changes, changed in tried)
@@ -574,9 +504,8 @@ def _remedies(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> 
 
 def _as_options(changes: dict) -> str:
     "As a command line takes them."
-    return " ".join(
-        f"--set {name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changes.items()
-    )
+    def text(value): return str(value).lower() if isinstance(value, bool) else value
+    return " ".join(f"--set {name}={text(value)}" for name, value in changes.items())
 
 # %% ../nbs/3a_plan.ipynb #c061
 def _verdict(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> tuple[bool, str]:
@@ -597,10 +526,9 @@ def _remedy_lines(c: Settings, gib: float, assumed: Assumptions = Assumptions())
     "What to change, each line enough by itself and with the memory that it then takes."
     found = [(changes, replace(c, **changes)) for changes in _remedies(c, gib, assumed)]
     if not found: return ["nothing that this plan knows makes it fit: take a larger GPU"]
-    return ["to make it fit, one of:"] + [
-        f"  {_as_options(changes)}   ({peak(changed, _shape_of(changed.model), assumed) / 2**30:.1f} GiB)"
-        for changes, changed in found
-    ]
+    def gib_of(changed): return peak(changed, _shape_of(changed.model), assumed) / 2**30
+    lines = [f"  {_as_options(changes)}   ({gib_of(changed):.1f} GiB)" for changes, changed in found]
+    return ["to make it fit, one of:", *lines]
 
 # %% ../nbs/3a_plan.ipynb #c064
 def _limit_lines(c: Settings, gib: float, assumed: Assumptions = Assumptions()) -> list[str]:
@@ -638,9 +566,8 @@ def _time_lines(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) ->
 
 def _duration(seconds: float) -> str: # "1.5 h"
     "Seconds in the unit that a person would take."
-    size, unit = next(
-        ((size, unit) for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")) if seconds >= 2 * size), (1, "s")
-    )
+    units = (86_400, "days"), (3600, "h"), (60, "min"), (1, "s")
+    size, unit = next((one for one in units if seconds >= 2 * one[0]), units[-1])
     return f"{seconds / size:,.1f} {unit}"
 
 # %% ../nbs/3a_plan.ipynb #c070
@@ -680,28 +607,21 @@ def _smallest_change(c: Settings, gib: float, assumed: Assumptions = Assumptions
     "In one word what a run needs to fit."
     s, rank = _shape_of(c.model), c.lora_rank or 16
     if peak(c, s, assumed) <= gib * 2**30: return "yes"
-    for word, changes in (
-        ("parts", {}),
-        ("LoRA", {"lora_rank": rank}),
-        ("QLoRA", {"lora_rank": rank, "quantization": "nf4"}),
-    ):
-        if (c.lora_rank == 0 or word != "LoRA") and _tuned(replace(c, **changes), s, gib, assumed) is not None:
-            return word
-    return "no"
+    adapter = {"lora_rank": rank}
+    options = {"parts": {}, "LoRA": adapter, "QLoRA": adapter | {"quantization": "nf4"}}
+    if c.lora_rank: del options["LoRA"]
+    def enough(changes): return _tuned(replace(c, **changes), s, gib, assumed) is not None
+    return next((word for word, changes in options.items() if enough(changes)), "no")
 
 # %% ../nbs/3a_plan.ipynb #c077
-def check_device(
-    c: Settings,
-    say=print,
-    assumed: Assumptions = Assumptions(),
-):
+def check_device(c: Settings, say: Callable[[str], None] = print, assumed: Assumptions = Assumptions()):
     """That a run fits the GPU that is there. Raises ValueError with the plan's verdict and remedies.
 
     Without a GPU, or in one process of several, nothing is asked."""
     import torch   # as above
     if not torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1: return
     gib = _left(c, *(size / 2**30 for size in torch.cuda.mem_get_info()))   # what other processes hold is not ours
-    try:fits, words = _verdict(c, gib, assumed)
+    try: fits, words = _verdict(c, gib, assumed)
     except ValueError as error: return say(f"memory was not planned: {error}")
     if not fits:
         said = f"{c.model} on the free memory of {torch.cuda.get_device_name()} {words}"

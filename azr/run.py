@@ -166,8 +166,9 @@ def _model_of(system: System, settings: Settings, folder: Path, state: PartialSt
 def _check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
     "Even the shortest prompts must fit, or no step can do anything. Raises ValueError."
     if trainer.sampler.max_prompt_tokens < 1:
-        raise ValueError(f"max_completion_tokens is {trainer.settings.max_completion_tokens}, and the model's context "
-                         f"has {context_length(trainer.model)} tokens: nothing is left for the prompt, give a smaller one")
+        most, context = trainer.settings.max_completion_tokens, context_length(trainer.model)
+        raise ValueError(f"max_completion_tokens is {most}, and the model's context has {context} tokens, so that "
+                         "nothing is left for the prompt: give a smaller one")
     prompts = [selfplay.types[t.task_type].solve_prompt(t) for t in selfplay.recipe.tasks]
     for prompt in prompts:
         if not trainer.sampler.fits(prompt):

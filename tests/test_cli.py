@@ -14,7 +14,7 @@ from azr.cli import _execute, main, _parser, _setting, _settings
 from azr.core import Prompt, Role, default_of, tell
 from azr.records import check_folder, open_folder
 from azr.run import folder_for
-from azr.settings import config, presets, read_preset
+from azr.settings import SYSTEMS, config, presets, read_preset
 from azr.azr import Config
 from azr.sampler import PolicySampler, encode
 from azr.settings import Training, Watching, _stated, field_help
@@ -83,7 +83,8 @@ def test_every_number_has_a_range_that_refuses_what_is_none(name):
     if name != "duplicate_reward": wrong.append(-1)   # a repeated task may be fined
     for value in wrong:
         with pytest.raises(ValueError, match=f"^{name} is {value}: .*give "): Config(**{name: value})
-    assert getattr(Config(**{name: getattr(Config(), name)}), name) == getattr(Config(), name) and name in _stated(Config, "RANGES")
+    default = getattr(Config(), name)
+    assert getattr(Config(**{name: default}), name) == default and name in _stated(Config, "RANGES")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_a_folder_whose_name_the_locale_cannot_read_is_refused_before_any_work(t
 
 def test_lines_that_an_ascii_terminal_cannot_show_end_nothing():
     script = (
-        "import azr.cli as c, sys; c.plan_command = lambda *_: c.tell('72.5 \\xb1 0.4 %'); sys.exit(c.main(['plan', "
+        "import azr.cli as c, sys; c._plan_command = lambda *_: c.tell('72.5 \\xb1 0.4 %'); sys.exit(c.main(['plan', "
         "'--gpu', '24GB']))"
     )
     done = subprocess.run([sys.executable, "-c", script], env=os.environ | ASCII, capture_output=True)
@@ -376,7 +377,7 @@ def test_settings_of_another_system_are_refused_before_a_folder_is_made(tmp_path
 
 def test_an_unknown_system_is_refused_before_a_folder_is_made(tmp_path, capsys):
     said = refused(capsys, tmp_path / "run", "--system", "chess")
-    assert said == "azr: no system is called 'chess': take one of azr, or name one as module:NAME"
+    assert said == f"azr: no system is called 'chess': take one of {', '.join(SYSTEMS)}, or name one as module:NAME"
     said = refused(capsys, tmp_path / "run", "--system", "no_such_module:CHESS")
     assert "'no_such_module:CHESS' cannot be imported" in said and "name a module that Python finds from here" in said
 
@@ -401,7 +402,8 @@ def test_help_waits_for_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["train", "--help"], ["plan", "--gpu"], ["nonsense"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["plan", "--help"], ["train", "--help"], ["plan", "--gpu"], ["nonsense"]])
 def test_help_and_usage_errors_load_nothing_heavy(words):
     heavy = {"torch", "transformers", "pandas", "matplotlib"}
     script = (f"import sys\nfrom azr.cli import main\ntry: main({words!r})\n"

@@ -635,7 +635,8 @@ def test_a_comparison_names_what_else_differs(tmp_path):
             Script(lambda prompt: "1"), "heldout", exam, tmp_path / str(facts), about, progress=False, say=str
         )
     base = asks(TERSE, dtype="float32")
-    assert _compare(base, base)["differs"] == {} and "asked otherwise" not in result_table([base, base | {"model": "b"}])
+    assert _compare(base, base)["differs"] == {}
+    assert "asked otherwise" not in result_table([base, base | {"model": "b"}])
     other = asks(replace(TERSE, temperature=1.0, samples=2), dtype="bfloat16")
     differs = {"dtype": ["float32", "bfloat16"], "exam.samples": [1, 2], "exam.temperature": [0.0, 1.0]}
     assert _compare(base, other)["differs"] == differs

@@ -726,7 +726,8 @@ def test_a_signal_before_there_is_anything_to_save_ends_at_once(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_that_is_told_to_end_tells_its_runs_and_waits_for_them(tmp_path):
-    script = f"from azr.sweep import sweep; sweep({{'one': {dict(SMALL, steps=400, save_every=400)}}}, {str(tmp_path)!r})"
+    runs = {"one": dict(SMALL, steps=400, save_every=400)}
+    script = f"from azr.sweep import sweep; sweep({runs}, {str(tmp_path)!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
