@@ -18,6 +18,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 from conftest import ROOT
 from hypothesis import given, strategies as st
+from ranks_policies import Talking
 from ranks_script import told_run
 from toy import toy_tokenizer
 
@@ -27,6 +28,7 @@ from azr.executor import Call, Executor
 from azr.settings import presets
 from azr.rows import Row, _SharedExecutor, cut_alike, deal
 from azr.sampler import PolicySampler, chunks
+from azr.sampling import converse
 from azr.trainer import SelfPlayTrainer
 
 ACCELERATE = sorted((Path(azr.__file__).parent / "configs" / "accelerate").glob("*.yaml"))
@@ -80,6 +82,34 @@ def test_two_samplers_together_write_what_one_writes(asked):
     with ThreadPoolExecutor(2) as pool:
         one, two = pool.map(lambda rank: sampler(rank, 2, gather_for(rank))(prompts), (0, 1))
     assert calls[0] == calls[1] and one == two == sampler(0, 1, list)(prompts)
+
+
+@pytest.mark.parametrize("asked", [1, 2, 7])
+def test_two_samplers_together_hold_the_conversations_that_one_holds(asked):
+    "Of a type with turns each process plays all conversations, and writes its share of each turn."
+    tokenizer, told, barrier, heard = toy_tokenizer(), {}, Barrier(2, timeout=20), {0: [], 1: []}
+    prompts = [Prompt("sums", Role.SOLVE, text="1" * (n + 1)) for n in range(asked)]
+
+    def generate(ids, sampling, policy):
+        return [[*tokens[-3:], *tokenizer("9a").input_ids, tokenizer.eos_token_id] for tokens in ids], None
+
+    def gather_for(rank):
+        def gather(own):
+            told[rank] = own
+            barrier.wait()
+            both = told[0] + told[1]
+            barrier.wait()   # nobody writes the next turn's before both have read this one's
+            heard[rank].append(len(both))
+            return both
+        return gather
+
+    def talk(rank, ranks, gather):
+        sampler = PolicySampler(generate, tokenizer, 40, 12, 60, rank, ranks, gather)
+        return converse(sampler, prompts, [Talking()], None)
+
+    with ThreadPoolExecutor(2) as pool: one, two = pool.map(lambda rank: talk(rank, 2, gather_for(rank)), (0, 1))
+    assert one == two == talk(0, 1, list) and heard[0] == heard[1] == [asked, asked]
+    assert {said.turns for said, _ in one} == {2} and all(0 in said.mask for said, _ in one)
 
 
 def test_shared_executor_alone_is_the_executor():
@@ -187,6 +217,40 @@ def test_two_processes_have_the_gradient_of_one(diaries, tmp_path):
     )
     assert torch.equal(zero, one) and alone.norm() > 0
     assert torch.allclose(alone, zero, rtol=1e-3, atol=1e-5 * float(alone.abs().max()))
+
+
+@pytest.fixture(scope="module")
+def games(tmp_path_factory): # what each of two processes played
+    folder = tmp_path_factory.mktemp("games")
+    process = launched(ROOT / "tests" / "ranks_policies.py", folder)
+    output = ended(process)
+    assert process.returncode == 0, output[-3000:]
+    return [json.loads((folder / f"played-{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["policies", "turns"])
+def test_processes_play_the_same_game_and_share_its_rows(games, name):
+    zero, one = (game[name] for game in games)
+    assert zero == one and len(zero) == {"policies": 6, "turns": 2}[name]   # metrics, rollouts, tasks, every adapter
+    for entry in zero:
+        (_, mine), (_, others) = entry["shares"]
+        learns = entry["phase"] != "pool"
+        assert (mine > 0 and others > 0) if learns else mine == others == 0
+
+
+@pytest.mark.slow
+def test_the_other_adapter_is_bit_equal_on_both_processes(games):
+    for game in games:
+        entries = game["policies"]
+        moved = [{name for name in ("curriculum", "executor", "base") if a["adapters"][name] != b["adapters"][name]}
+                 for a, b in zip(entries, entries[1:])]
+        assert moved == [{"curriculum"}, set(), {"executor"}, {"executor"}, {"curriculum"}]
+
+
+@pytest.mark.slow
+def test_both_processes_speak_in_turns(games):
+    assert [entry["turns"] for game in games for entry in game["turns"]] == [[1, 2]] * 4
 
 
 TINY = [
