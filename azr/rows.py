@@ -31,6 +31,7 @@ class Row:
     clip_high: float | None = None
     mask: tuple[int, ...] | None = None    # 1: the policy's own token; None: all its own
     logprobs: tuple[float, ...] | None = None
+    kl: float | None = None                # multiplies the trainer's KL term; None: 1
 
     @property
     def written(self) -> int:
@@ -53,13 +54,14 @@ def row(rollout: Rollout) -> Row:
         rollout.clip_high,
         mask,
         c.logprobs,
+        rollout.kl,
     )
 
 def merge(rows: Sequence[Row]) -> list[Row]: # in order of first appearance
     "Rows with equal prompt and completion become one, their advantages added."
     merged: dict[tuple, Row] = {}
     for one in rows:
-        key = (one.prompt_ids, one.completion_ids, one.clip_high, one.mask)
+        key = (one.prompt_ids, one.completion_ids, one.clip_high, one.mask, one.kl)
         if isinstance(one.advantage, tuple) or key not in merged:
             merged[key if key not in merged else (*key, len(merged))] = one
         else:
@@ -69,10 +71,17 @@ def merge(rows: Sequence[Row]) -> list[Row]: # in order of first appearance
     return list(merged.values())
 
 # %% ../nbs/22_rows.ipynb #c005
-def rows_of(rollouts: Sequence[Rollout], merging: bool) -> list[Row]:
-    "The rollouts that are trained on, as rows; equal ones merged."
-    rows = [row(rollout) for rollout in rollouts if rollout.weight != 0 and rollout.completion.written]
-    return merge(rows) if merging else rows
+def rows_of(
+    rollouts: Sequence[Rollout],
+    merging: bool,      # of equal ones
+    kl: float = 0.0,    # the trainer's: rows that have a KL term stay apart, since it counts rows
+) -> list[Row]:
+    "The rollouts that are trained on, as rows. One of weight 0 is left out unless it asks for a KL term."
+    used = [one for one in rollouts if one.completion.written and (one.weight != 0 or kl and one.kl)]
+    rows = [row(rollout) for rollout in used]
+    if not merging: return rows
+    held = [one for one in rows if kl and one.kl != 0]
+    return merge([one for one in rows if not kl or one.kl == 0]) + held
 
 def room_for(
     phases: Iterable[Phase],
