@@ -287,6 +287,7 @@ class Climb(Settings):
     betas: tuple = (0.9, 0.99)
     weight_decay: float = 0.0
     entropy_coefficient: float = 0.0
+    kl: float = 4.0                 # of proposals alone, whose tokens are a twentieth of the loss
     micro_batches: int = 1
     gradient_checkpointing: bool = False
     max_prompt_tokens: int = 166
@@ -336,7 +337,7 @@ class Replay:
         for one in self.fresh:
             if one not in self.paid: self.paid.append(one)
         self.fresh, prompt = [], Prompt("trace", Role.SOLVE, "")
-        return [Rollout(prompt, Completion("", *ids), RIGHT, 1.0, advantage=1.0) for ids in drawn]
+        return [Rollout(prompt, Completion("", *ids), RIGHT, 1.0, advantage=1.0, kl=0.0) for ids in drawn]
 
     def state(self) -> list: return list(self.paid)   # JSON
 
@@ -360,7 +361,8 @@ def climb_recipe(settings: Climb, env: Environment | None = None) -> Recipe:
         return settings.negative_weight if one.advantage < 0 else 1.0
     def finish(rollouts):
         replay.hear(rollouts)
-        return [replace(one, weight=one.weight * factor(one)) for one in rollouts]
+        held = {Role.PROPOSE: 1.0, Role.SOLVE: 0.0}   # to the base, by the KL term
+        return [replace(one, weight=one.weight * factor(one), kl=held[one.prompt.role]) for one in rollouts]
     rng = Random(f"climb seeds {settings.seed}")
     seeds = [trace_task(*draw_chain(rng, 1 + number % max(SHARES))) for number in range(settings.seeds)]
     return Recipe(

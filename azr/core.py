@@ -140,6 +140,7 @@ class Rollout:
     clip_high: float | None = None                    # upper clip of the ratio for this sample; None: the trainer's
     task_id: str | None = None                        # the task proposed or solved
     policy: str = "default"                           # which adapter wrote it
+    kl: float | None = None                           # multiplies the trainer's KL term for this sample; None: 1
 
     @property
     def slot(self) -> str: return self.prompt.slot

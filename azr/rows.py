@@ -31,6 +31,7 @@ class Row:
     clip_high: float | None = None
     mask: tuple[int, ...] | None = None    # 1: the policy's own token; None: all its own
     logprobs: tuple[float, ...] | None = None
+    kl: float | None = None                # multiplies the trainer's KL term; None: 1
 
     @property
     def written(self) -> int:
@@ -45,14 +46,14 @@ def row(rollout: Rollout) -> Row:
         raise ValueError(f"a {rollout.slot} rollout has {found}: give one number for each token")
     weighed = tuple(weight * one for one in advantage) if isinstance(advantage, tuple) else weight * advantage
     return Row(said.prompt_ids, said.completion_ids, weighed, rollout.reward, 1, rollout.clip_high, said.mask,
-               said.logprobs)
+               said.logprobs, rollout.kl)
 
 # %% ../nbs/22_rows.ipynb #c010
 def _merge(rows: Sequence[Row]) -> list[Row]: # in order of first appearance
     "Rows with equal prompt and completion become one, their advantages added."
     merged: dict[tuple, Row] = {}
     for one in rows:
-        key = (one.prompt_ids, one.completion_ids, one.clip_high, one.mask)
+        key = (one.prompt_ids, one.completion_ids, one.clip_high, one.mask, one.kl)
         if key not in merged: merged[key] = one
         elif isinstance(one.advantage, tuple): merged[(*key, len(merged))] = one   # tokens' own: not added
         else:
@@ -61,10 +62,17 @@ def _merge(rows: Sequence[Row]) -> list[Row]: # in order of first appearance
             merged[key] = replace(both, advantage=advantage, copies=copies)
     return list(merged.values())
 
-def rows_of(rollouts: Sequence[Rollout], merging: bool) -> list[Row]:
-    "The rollouts that are trained on, as rows; equal ones merged."
-    rows = [row(rollout) for rollout in rollouts if rollout.weight != 0 and rollout.completion.written]
-    return _merge(rows) if merging else rows
+def rows_of(
+    rollouts: Sequence[Rollout],
+    merging: bool,      # of equal ones
+    kl: float = 0.0,    # the trainer's: rows that have a KL term stay apart, since it counts rows
+) -> list[Row]:
+    "The rollouts that are trained on, as rows. One of weight 0 is left out unless it asks for a KL term."
+    used = [one for one in rollouts if one.completion.written and (one.weight != 0 or kl and one.kl)]
+    rows = [row(rollout) for rollout in used]
+    if not merging: return rows
+    held = [one for one in rows if kl and one.kl != 0]
+    return _merge([one for one in rows if not kl or one.kl == 0]) + held
 
 # %% ../nbs/22_rows.ipynb #c013
 def room_for(

@@ -296,8 +296,8 @@ class _Played:
     "One step of self-play as TRL takes rollouts."
     @property
     def _merging(self) -> bool:
-        "Merging keeps the policy gradient exact; KL and entropy terms count rows, and clipping looks at each."
-        return self.settings.iterations == 1 and not self.settings.kl and not self.settings.entropy_coefficient
+        "Merging keeps the policy gradient exact; the entropy term counts rows, and clipping looks at each."
+        return self.settings.iterations == 1 and not self.settings.entropy_coefficient
 
     def _play(self, prompts: list[str], trainer) -> dict:
         "TRL's `rollout_func`: play one step and give TRL this process's share of its rollouts."
@@ -305,7 +305,8 @@ class _Played:
         self.on_play(step)
         end = (*self.ends, self.processing_class.pad_token_id)[0]
         filler = Row((end,), (end,), 0.0, copies=0)
-        self._shares = deal(rows_of((*step.rollouts, *step.replayed), self._merging), self._ranks)
+        rows = rows_of((*step.rollouts, *step.replayed), self._merging, self.settings.kl)
+        self._shares = deal(rows, self._ranks)
         own = self._shares[self._rank]
         if len(own) > self._room:
             raise RuntimeError(f"{len(own)} rows and room for {self._room}: the recipe's phases promise fewer")
@@ -334,6 +335,9 @@ class _Rollouts(_Played):
         if any(row.clip_high is not None for row in self._rows):
             own = [self.settings.clip_high if row.clip_high is None else row.clip_high for row in self._rows]
             batch["clip_high"] = torch.tensor(own, device=device)[:, None]
+        if self.settings.kl and any(row.kl is not None for row in self._rows):
+            own = [1.0 if row.kl is None else row.kl for row in self._rows]
+            batch["kl"] = torch.tensor(own, device=device)[:, None]
         # of all processes; merged ones count as often as written
         tokens = sum(row.copies * row.written for share in self._shares for row in share)
         batch["num_items_in_batch"] = torch.tensor(float(max(1, tokens)), device=device)
@@ -402,14 +406,23 @@ class _Scores:
 
 # %% ../nbs/24_trainer.ipynb #c059
 class _Loss(_Scores):
-    "Where the loss differs from TRL's: an upper clip of a row's own."
+    "Where the loss differs from TRL's: an upper clip and a KL weight of a row's own."
     def _compute_loss(self, model, inputs):
-        "TRL's loss, with each row's own upper clip where a recipe set one."
-        if "clip_high" not in inputs: return super()._compute_loss(model, inputs)
-        before = self.epsilon_low, self.epsilon_high
-        self.epsilon_low, self.epsilon_high = torch.full_like(inputs["clip_high"], before[0]), inputs["clip_high"]
-        try: return super()._compute_loss(model, inputs)
-        finally: self.epsilon_low, self.epsilon_high = before
+        "TRL's loss, with each row's own upper clip and KL weight where a recipe set one."
+        own = {}
+        if "clip_high" in inputs:
+            low = torch.full_like(inputs["clip_high"], self.epsilon_low)
+            own = {"epsilon_low": low, "epsilon_high": inputs["clip_high"]}
+        if "kl" in inputs: own["beta"] = _ByRow(self.beta * inputs["kl"])
+        with changed(self, **own): return super()._compute_loss(model, inputs)
+
+class _ByRow:
+    "A number for each row, where TRL multiplies by one number and asks whether it is 0."
+    def __init__(self, values: torch.Tensor): self.values = values   # (rows, 1)
+
+    def __ne__(self, other) -> bool: return True
+
+    def __mul__(self, other: torch.Tensor) -> torch.Tensor: return self.values * other
 
 # %% ../nbs/24_trainer.ipynb #c063
 class _Saving:

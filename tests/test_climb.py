@@ -13,6 +13,7 @@ from conftest import ROOT
 from hypothesis import given, strategies as st
 from pages import papermill
 
+from azr.azr import CONTROLS
 from azr.cli import main
 from azr.climb import (
     CLIMB,
@@ -46,6 +47,7 @@ from azr.executor import Call, Executor
 from azr.metrics import read_metrics, step_metrics
 from azr.records import Records, check_alike
 from azr.rewards import Proposed
+from azr.rows import rows_of
 from azr.run import train
 from azr.safety import ProgramStatus
 from azr.settings import config
@@ -266,6 +268,15 @@ def test_every_run_starts_from_every_depth_that_the_base_knows():
     seeds = climb_recipe(Climb(seeds=9)).tasks
     assert [t.info["depth"] for t in seeds] == [1, 2, 3] * 3 and not any(bucket(t.given["program"]) < 10 for t in seeds)
     assert climb_recipe(Climb(seeds=9, control="frozen_proposer")).tasks == seeds     # the same in all arms
+
+def test_only_proposals_are_held_to_the_base_in_every_arm():
+    for control in CONTROLS:
+        recipe = climb_recipe(Climb(control=control))
+        recipe.finish([rollout(1.0, 2)])
+        recipe.replay(1, Random(0))
+        held = recipe.finish([rollout(1.0, 1, Role.PROPOSE), rollout(1.0, 1)]) + recipe.replay(2, Random(0))[:1]
+        assert [one.kl for one in held] == [1.0, 0.0, 0.0]
+        assert len(rows_of(held, merging=True, kl=4.0)) == 3      # the frozen proposer's too, without an advantage
 
 def test_a_frozen_proposer_is_recorded_and_not_trained():
     recipe = climb_recipe(Climb(control="frozen_proposer"))

@@ -263,6 +263,28 @@ def test_a_clip_of_ones_own_acts_on_its_rows_only(tmp_path):
     assert not torch.allclose(weights(runs[1]), weights(plain), atol=1e-5)  # clipping bites from the second update on
 
 
+def test_a_kl_weight_of_ones_own_acts_on_its_rows_only(tmp_path):
+    def held(weights, rollouts): return [replace(one, kl=weights[one.prompt.role]) for one in rollouts]
+    def run(name, kl, propose=None, solve=None):
+        weighing = partial(held, {Role.PROPOSE: propose, Role.SOLVE: solve})
+        own = dict(recipe=sums_recipe(Sometimes(), 8, 2, finish=weighing), kl=kl)
+        return weights(trained(make(tmp_path / name, lora_rank=2, learning_rate=3e-2, steps=3, batch=8, **own)))
+    everywhere, nowhere = run("everywhere", 2.0), run("nowhere", 0.0)
+    torch.testing.assert_close(run("said", 2.0, 1.0, 1.0), everywhere, atol=1e-6, rtol=0)
+    torch.testing.assert_close(run("none", 2.0, 0.0, 0.0), nowhere, atol=1e-5, rtol=0)
+    proposals = run("proposals", 2.0, 1.0, 0.0)
+    assert not torch.allclose(proposals, everywhere, atol=1e-5) and not torch.allclose(proposals, nowhere, atol=1e-5)
+
+
+def test_rows_with_a_kl_term_stay_apart_and_count_without_an_advantage():
+    done = Rollout(Prompt("sums", Role.SOLVE), Completion("", (5,), (2, 1)), Verdict(Status.OK), advantage=1.0)
+    free, held = replace(done, kl=0.0), replace(done, weight=0.0, kl=1.0)
+    assert [one.copies for one in rows_of([done, done, free, free], True, kl=.5)] == [2, 1, 1]   # free ones merge
+    assert [one.copies for one in rows_of([done, free, free], True)] == [1, 2]
+    assert [(one.advantage, one.kl) for one in rows_of([held], True, kl=.5)] == [(0.0, 1.0)]
+    assert rows_of([held], True) == rows_of([replace(held, kl=None)], True, kl=.5) == []
+
+
 def test_a_step_in_which_nothing_can_be_learnt_goes_on(tmp_path):
     class Never(Sums):
         def validate(self, proposals, env): return [Verdict(Status.MALFORMED) for _ in proposals]
