@@ -154,7 +154,7 @@ def _member_lines(member: bytes) -> list[dict]: # one for each rollout
 
 def _read_members(path: Path) -> tuple[dict[int, list[bytes]], str | None]: # step -> compressed parts, what is wrong
     "Which step lies where in a rollouts file."
-    try:data = path.read_bytes()
+    try: data = path.read_bytes()
     except OSError: return {}, f"there is no {path.name}: no rollouts were recorded, or not yet"
     members, last = {}, "the beginning"
     try:
@@ -175,7 +175,7 @@ def _read_members(path: Path) -> tuple[dict[int, list[bytes]], str | None]: # st
 # %% ../nbs/3b_browse.ipynb #c028
 def _read_buffers(folder: Path) -> tuple[dict[str, Task], str | None]: # by id, what is wrong
     "The tasks of the last checkpoint."
-    try:tasks = {task.id: task for task in run_tasks(folder)}
+    try: tasks = {task.id: task for task in run_tasks(folder)}
     except (ValueError, OSError) as error: return {}, str(error)
     if tasks: return tasks, None
     return tasks, "there is no checkpoint: tasks are shown as they were proposed, without what the environment computed"

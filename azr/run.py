@@ -418,7 +418,7 @@ def _play(system: System, settings: Settings, folder: Path, state: PartialState,
 @contextmanager
 def _together(folder: Path, state: PartialState):
     """Among several processes the end of one is the end of all: each says so, and how to go on, whether it loses the
-    others or the launcher ends it. During the steps a launcher's SIGTERM lets the step end (`take_steps`)."""
+    others or the launcher ends it. During the steps a launcher's SIGTERM lets the step end (`_take_steps`)."""
     if state.num_processes == 1: yield; return
     who = f"azr: process {state.process_index} of {state.num_processes}"
     def go_on(): return f"once the cause is gone the same command goes on {_kept(folder / 'checkpoints')}"
