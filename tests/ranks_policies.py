@@ -1,4 +1,4 @@
-"""What one of several processes sees of two adapters in alternating phases, and of a type with turns, for test_ranks.py.
+"""What one of several processes sees of two adapters in alternating phases, and of turns, for test_ranks.py.
 
 `torchrun ... ranks_policies.py FOLDER` leaves FOLDER/played-R.json."""
 
@@ -41,6 +41,7 @@ class Talking(Lenient):
     def _told(self, state):
         state[1] += 1
         return " so " if state[0] is Role.SOLVE and state[1] < 2 else None
+
 
 class Watching(TrainerCallback):
     "One entry a step: what was played, and what each adapter is afterwards."

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from random import Random
+from shutil import copytree
 
 import pytest
 import torch
@@ -14,13 +16,13 @@ from azr.cli import main
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task
 from azr.models import load_policy
 from azr.settings import config
-from azr.sums import Sums, draw_sum, exam, split_of, sum_task
+from azr.sums import SUMS, Sums, draw_sum, split_of, sum_task
 
 SMALL = [f"--set={one}" for one in ("lessons=100", "batch=4", "attempts=2", "steps=2", "test_tasks=4",
                                     "evaluate_tasks=2", "save_every=1")]
 NAME = "azr.sums:SUMS"
 
-# a system of one's own, as somebody writes it into a file of this folder; {} stands for what is wrong with it
+# a system of one's own, as somebody writes it into a file of this folder; what stands in braces may be wrong
 MINE = """
 from dataclasses import dataclass
 from azr.selfplay import Phase
@@ -37,7 +39,8 @@ class Idle(Settings): pass
 MINE = System("mine", Mine, SUMS.environment, {recipe}, {exam}, start=SUMS.start)
 IDLE = System("idle", Idle, SUMS.environment, SUMS.recipe, SUMS.exam)
 """
-WHOLE = dict(phase='Phase("mine", proposals=self.batch, attempts=self.attempts)', recipe="SUMS.recipe", exam="SUMS.exam")
+WHOLE = {"phase": 'Phase("mine", proposals=self.batch, attempts=self.attempts)', "recipe": "SUMS.recipe",
+         "exam": "SUMS.exam"}
 
 
 def trained(folder, *words): return main(["train", "--system", NAME, "--run", str(folder), *SMALL, *words])
@@ -54,8 +57,8 @@ def refused(capfd, status): # the one sentence
 
 @pytest.mark.parametrize("text, status", [
     ("1+1", Status.OK), ("3+8+5", Status.OK), ("7", Status.MALFORMED), ("", Status.MALFORMED), ("1+", Status.MALFORMED),
-    ("12+3", Status.MALFORMED), ("1+-2", Status.MALFORMED), ("1 + 2", Status.MALFORMED), ("\u0661+\u0662", Status.MALFORMED),
-    ("1+1\n", Status.MALFORMED), ("1+2+3+4+5+6", Status.TOO_LARGE)])
+    ("12+3", Status.MALFORMED), ("1+-2", Status.MALFORMED), ("1 + 2", Status.MALFORMED),
+    ("\u0661+\u0662", Status.MALFORMED), ("1+1\n", Status.MALFORMED), ("1+2+3+4+5+6", Status.TOO_LARGE)])
 def test_a_proposal_is_a_sum_of_digits_or_says_why_not(text, status):
     found, = Sums().validate([Proposal(Prompt("sums", Role.PROPOSE, "1+1;"), text)], None)
     if status == Status.OK: assert isinstance(found, Task) and found.hidden["value"] == str(eval(text))
@@ -64,16 +67,15 @@ def test_a_proposal_is_a_sum_of_digits_or_says_why_not(text, status):
 
 @pytest.mark.parametrize("name", ["validation", "heldout"])
 def test_no_proposal_may_use_a_sum_of_the_exam(name):
-    asked = exam(config("", system=NAME), name, 100)
+    asked = SUMS.exam(config("", system=NAME), name, 100)
     prompt = Prompt("sums", Role.PROPOSE, "1+1;")
     turned = ["+".join(reversed(task.id.split("+"))) for task in asked]
     found = Sums().validate([Proposal(prompt, text) for text in [*turned, *(task.id for task in asked)]], None)
     assert {verdict.status for verdict in found} == {Status.HELD_OUT} and len({task.id for task in asked}) == 100
-    assert exam(config("", system=NAME), name, 7) == asked[:7]
+    assert SUMS.exam(config("", system=NAME), name, 7) == asked[:7]
 
 
-def test_a_split_of_two_digits_has_sums():
-    from random import Random
+def test_every_split_has_sums_of_up_to_three_digits():
     for name in ("train", "validation", "heldout"): assert split_of(draw_sum(Random(0), 3, name)) == name
 
 
@@ -122,7 +124,6 @@ def test_a_longer_run_goes_on_to_the_same_bytes(run, tmp_path, capfd):
 
 def test_the_same_metrics_where_the_base_was_made_before(run, tmp_path):
     "A stop between the base and the first step changes nothing: the run's random numbers begin after the base."
-    from shutil import copytree
     copytree(run / "start", tmp_path / "run" / "start")
     assert trained(tmp_path / "run") == 0
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
