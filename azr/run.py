@@ -371,8 +371,8 @@ def train(
     if not isinstance(settings, system.settings):
         raise ValueError(f"the settings are {type(settings).__name__}, and system {system.name!r} takes "
                          f"{system.settings.__name__}: make them by config(system=...)")
-    spans(settings.phase, settings.steps)   # a phase that cannot be is refused before any work
     folder, state = check_folder(folder, settings), process_state()
+    spans(settings.phase, settings.steps)   # a phase that cannot be is refused before any work
     if not state.is_main_process: say, draw = _unsaid, _undrawn
     with _held(folder, state):
         if summary := summary_of(check_folder(folder, settings), settings):

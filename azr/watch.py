@@ -202,7 +202,7 @@ class _StepRecord:
         self.step, self.numbers, self.seconds, self.tokens = 0, {}, {}, 0
         self.alarm, self.used = _Alarm(), usage()["cpu_seconds"]
 
-    def open(self, step: Step):
+    def begin(self, step: Step):
         "Before the update: what the step did."
         self.step, self.played = step.number, time.perf_counter()
         self.tokens = sum(r.completion.written for r in step.rollouts + step.estimates)
@@ -294,7 +294,7 @@ class _LoopWatch(TrainerCallback):
     def on_play(self, step: Step):
         "What the step did."
         if self.teller.first is None: self.teller.first = step.number
-        self.current.open(step)
+        self.current.begin(step)
         due = step.number in (1, self.settings.steps) or step.number % self.settings.rollouts_every == 0
         if due: self.records.append_rollouts(step)
         self.table = _rollout_table(step, self.settings.rollouts_shown) if due else []
