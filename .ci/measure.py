@@ -11,7 +11,7 @@ TASK_TYPES = re.compile(r"(?:de|in|ab)duction", re.I)      # no page of decade 0
 @dataclass(frozen=True)
 class Source:
     "A cell of a notebook, or a whole Python file."
-    place: str                    # nbs/10_selfplay.ipynb#c004, or tests/toy.py
+    place: str                    # nbs/05_selfplay.ipynb#c004, or tests/toy.py
     text: str
     exported: bool = False
 

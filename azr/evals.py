@@ -457,6 +457,8 @@ def evaluate_models(
         except ValueError as error:
             say(f"{name}: SKIPPED, {error}")
             continue
+        system = _trained_in(name).get("system", "azr")
+        if system != "azr": say(f"{name}: a run of system {system}, whose own exam stands in its summary.json")
         for benchmark in benchmarks:
             try: results.append(examine(sampler, benchmark, own, places[name], facts, data, hub, progress, say))
             except ValueError as error: say(f"{name}, {benchmark}: SKIPPED, {error}")

@@ -86,7 +86,8 @@ def _candidates(record: dict, near: Path, stated: str) -> list[Path]:
     "Folders that a recorded model may lie in: its old one, the one stated, and those of the same name above `near`."
     name = record["name"]
     named = [WEIGHTS[name]] if name in WEIGHTS else []
-    above = [parent / part for parent in near.resolve().parents for part in (name, Path(name).name) if part]
+    here, parts = near.resolve(), dict.fromkeys((name, Path(name).name, Path(record["folder"]).name))
+    above = [parent / part for parent in (here, *here.parents) for part in parts if part]
     places = [*named, Path(record["folder"]), *([Path(stated)] if stated else []), *above]
     return [place for place in dict.fromkeys(places) if place.is_dir()]
 

@@ -140,6 +140,10 @@ class _Widths:
     cast: bool      # trained weights are copied to `product` by autocast
     copies: bool    # and each matrix keeps a copy of its input
 
+def _freezes(c: Settings) -> bool:
+    "Whether the model of the start is kept to write proposals."
+    return getattr(c, "control", "none") == "frozen_proposer"
+
 def _widths(c: Settings) -> _Widths:
     "How 24_trainer holds a model on a GPU."
     half = 4 if c.dtype == "float32" else 2
@@ -223,7 +227,7 @@ def _state_bytes(c: Settings, s: _Shape) -> dict[str, float]:
     "What stays from step to step."
     w, n, a = _widths(c), _parameters(s), _adapter_parameters(s, c.lora_rank)
     whole = sum(n.values())
-    copies = 0 if c.lora_rank else (c.control == "frozen_proposer") + (c.kl > 0)   # an adapter is switched off instead
+    copies = 0 if c.lora_rank else _freezes(c) + (c.kl > 0)   # an adapter is switched off instead
     return {
         "weights": w.linear * n["linear"] + w.rest * (whole - n["linear"]),
         "adapter": w.trained * a,
@@ -256,7 +260,7 @@ def _passing_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _M
     w, l, rank = _widths(c), _load(c, s), c.lora_rank
     through32 = rank > 0 and w.copies  # what an adapter adds passes through float32
     # a copy of the base generates without autocast
-    aside = 4 if c.control == "frozen_proposer" and not rank else w.product
+    aside = 4 if _freezes(c) and not rank else w.product
     tensors = (6 if through32 else 4) if rank else 3
     prompts = 4 * s.hidden * w.stream + _widest(s, l.prompt, tensors, aside) + l.prompt
     backward = s.intermediate * (w.product * (2 if rank or not w.cast else 1) + 4 * through32)

@@ -137,7 +137,8 @@ def folder_for(preset: str, seed: int, control: str = "none") -> str:
 def _loop_of(system: System, settings: Settings, env) -> SelfPlay:
     "The loop, once its recipe can play every phase of the run. Raises ValueError."
     selfplay = SelfPlay(system.recipe(settings, env), env, settings.seed)
-    for first, _ in spans(settings.phase, settings.steps): check_phase(selfplay.recipe.phase(first), selfplay.recipe)
+    phases = dict.fromkeys(selfplay.recipe.phase(step) for step in range(1, settings.steps + 1))
+    for phase in phases: check_phase(phase, selfplay.recipe)
     return selfplay
 
 @contextmanager
@@ -190,7 +191,8 @@ def _watched_trainer(
 ) -> SelfPlayTrainer:
     "The trainer of the phase that is due. Raises ValueError where no prompt fits."
     done = step_of(checkpoint) if checkpoint else 0
-    span = next((one for one in spans(settings.phase, settings.steps) if done < one[1]), None) or (1, settings.steps)
+    every = spans(settings.phase, settings.steps)
+    span = next((one for one in every if done < one[1]), every[-1])   # all steps made, and the summary missing: the last
     between = checkpoint is not None and 0 < done == span[0] - 1   # the phase before has ended
     watch.current.kinds = selfplay.recipe.task_types
     try:

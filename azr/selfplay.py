@@ -288,6 +288,7 @@ class Phase:
                 raise ValueError(f"{name} of phase {self.name!r} is {value!r}: give a whole number of {least} or more")
         if not (self.proposals or self.solves):
             raise ValueError(f"phase {self.name!r} has nothing to do: give it proposals, or solves, of 1 or more")
+        object.__setattr__(self, "train", tuple(self.train))   # a list will do
         if wrong := [role for role in self.train if role not in _BOTH]:
             raise ValueError(f"phase {self.name!r} trains {wrong[0]!r}: name roles among {', '.join(_BOTH)}")
 
@@ -356,6 +357,8 @@ def check_phase(phase: Phase, recipe: Recipe):
     if phase.proposals: check_sizes(recipe.task_types, phase.attempts, "give more attempts")
     if phase.solves: check_sizes(recipe.task_types, phase.tries, "give more tries, or train the solver on the attempts")
     names = sorted({name for name in recipe.policies.values() if name != "base"})
+    if phase.train and all(recipe.policies[role] == "base" for role in phase.train):
+        raise ValueError(f"phase {phase.name!r} trains what only 'base' writes: train another role, or name its adapter")
     if set(phase.train) == set(_BOTH) and len(names) > 1:
         why = f"phase {phase.name!r} trains both roles, which write as {' and '.join(names)}"
         raise ValueError(f"{why}: one step trains one adapter, so let phases alternate, or give both roles one adapter")

@@ -133,7 +133,7 @@ class Training(_Checked):
     steps: int = 500                   # self-play steps
     # of AdamW, constant after the warm-up; an adapter wants about ten times as much as all weights
     learning_rate: float = 1e-6
-    warmup_steps: int = 0              # updates over which the learning rate rises from 0
+    warmup_steps: int = 0              # updates of each phase over which the learning rate rises from 0
     betas: tuple = (0.9, 0.999)        # of AdamW
     weight_decay: float = 0.01         # of AdamW
     grad_clip: float = 1.0             # a longer gradient is shortened to this norm; 0: never
@@ -141,7 +141,7 @@ class Training(_Checked):
     clip_low: float = 0.2              # epsilon: a token's probability ratio counts down to 1 - clip_low
     clip_high: float = 0.2             # ... and up to 1 + clip_high
     entropy_coefficient: float = 0.001   # weight of the entropy bonus, which keeps the policy from narrowing
-    kl: float = 0.0                    # KL penalty to the base; the paper has none
+    kl: float = 0.0                    # KL penalty to the start: of the run, or of an adapter's phase; the paper has none
     micro_batches: int = 24            # gradient accumulation: parts that a step's rollouts are cut into
     gradient_checkpointing: bool = True  # the backward pass computes activations again: less memory, a third slower
     temperature: float = 1.0           # T of every sampled completion; evaluation is greedy
@@ -225,7 +225,8 @@ class Settings(Watching, Training):
 # %% ../nbs/08_settings.ipynb #c021
 def spans(phase: Callable[[int], Phase], steps: int) -> list[tuple[int, int]]: # first and last step of each
     "Stretches of steps that one trainer makes."
-    found = [(step, (phase(step).name, phase(step).iteration)) for step in range(1, steps + 1)]
+    played = [(step, phase(step)) for step in range(1, steps + 1)]
+    found = [(step, (one.name, one.iteration, one.train)) for step, one in played]
     groups = [[step for step, _ in own] for _, own in itertools.groupby(found, key=lambda one: one[1])]
     return [(own[0], own[-1]) for own in groups]
 
@@ -262,10 +263,11 @@ def system_named(
     "A system, imported now. Raises ValueError for what is none."
     module, colon, attribute = SYSTEMS.get(name, name).partition(":")
     if not (module and colon and attribute):
-        raise ValueError(f"no system is called {name!r}: take one of {', '.join(SYSTEMS)}, or name one as module:NAME")
+        raise ValueError(f"no system is called {name!r}: take one of {', '.join(SYSTEMS)}, or name one as module:NAME, "
+                         "such as azr.sums:SUMS")
     try: found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        why = f"system {name!r} cannot be imported ({error})"
+    except Exception as error:   # a module of somebody's own may raise anything
+        why = f"system {name!r} cannot be imported ({type(error).__name__}: {error})"
         raise ValueError(f"{why}: name a module that Python finds from here, and a System in it") from error
     if not isinstance(found, System):
         raise ValueError(f"{name!r} is a {type(found).__name__}: name an azr.settings.System")
@@ -314,7 +316,8 @@ def config(
 ) -> Settings:
     "A preset with changes, as the settings of its system. Raises ValueError for an unknown preset, field or kind."
     values = read_preset(preset)
-    told, own = changes.get("system"), values.get("system", "azr")
+    told, shipped = changes.get("system"), preset in presets()
+    own = values.get("system") or ("azr" if shipped or not told else told)   # a file that names none is anyone's
     if told and values and told != own:
         raise ValueError(f"preset {preset} is of system {own!r}, and {told!r} is asked for: leave one of them out")
     name = told or own

@@ -124,6 +124,11 @@ def _check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sel
         raise ValueError(f"{chats[0].task_type} prompts are chat messages, and the tokenizer of {settings.model!r} has "
                          "no chat template: take its instruct version, or style 'r1'")
     names = sorted({name for name in selfplay.recipe.policies.values() if name not in ("default", "base")})
+    odd = [name for name in names if name == "ref" or not name.isidentifier()]
+    if odd: raise ValueError(f"a policy is called {odd[0]!r}: give it a name of letters that is not 'ref', TRL's reference")
+    if names and "default" in selfplay.recipe.policies.values():
+        raise ValueError(f"one policy is called 'default' and another {names[0]!r}: whoever learns is TRL's 'default', so "
+                         "give each a name of its own")
     if names and not settings.lora_rank:
         raise ValueError(f"policies {' and '.join(names)} are adapters, and lora_rank is 0: give a lora_rank, for "
                          "instance 16, or let both roles be 'default'")
@@ -502,10 +507,11 @@ class _Checkpoints(_Saving):
         if not (self.others and self.accelerator.is_main_process): return
         shutil.rmtree(folder / "ref", ignore_errors=True)   # TRL's reference
         if solver not in self.others: return
-        (folder / self.trained).mkdir()
-        for name in ("adapter_model.safetensors", "adapter_config.json"):
-            (folder / name).rename(folder / self.trained / name)
-            (folder / solver / name).rename(folder / name)
+        (folder / self.trained).mkdir(exist_ok=True)   # of a run that is made longer
+        for path in [folder / name for name in ("adapter_model.safetensors", "adapter_config.json", BASE)]:
+            if not path.exists(): continue
+            path.rename(folder / self.trained / path.name)
+            (folder / solver / path.name).rename(path)
         shutil.rmtree(folder / solver)
 
     def resume(self, checkpoint: Path) -> dict: # what was saved beside the loop's state
@@ -526,11 +532,15 @@ class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOT
 
     def log(self, logs: dict, start_time: float | None = None):
         "A step's numbers on their way to the trackers, ours among them."
-        super().log(logs | self.numbers() if "loss" in logs and self.settings.report_to else logs, start_time)
+        made = self.before * self.settings.iterations + self.state.global_step   # trackers count the run's updates
+        told = logs | self.numbers() if "loss" in logs and self.settings.report_to else logs
+        with changed(self.state, global_step=made): super().log(told, start_time)
 
     def following(self, span: tuple[int, int]) -> "SelfPlayTrainer":
         "The trainer of the next phase, on what this one has learned. Raises ValueError as the first one would."
         model, adapters = self.accelerator.unwrap_model(self.model), {}
         if isinstance(model, PeftModel): adapters, model = adapter_weights(model, self.trained), model.unload()
+        self.optimizer = self.lr_scheduler = self.ref_model = None   # whoever still holds this trainer holds no more
+        self.accelerator.free_memory()
         return SelfPlayTrainer(model, self.processing_class, self.selfplay, self.settings, self.args.output_dir,
                                self.on_play, self.listeners, self.numbers, span, adapters, self.frozen)

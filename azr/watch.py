@@ -81,9 +81,10 @@ class _Alarm:
 
     def see(self, record: dict) -> list[dict]: # step, measure, value, start, settings
         "What collapsed in this step."
-        found = []
+        found, roles = [], frozenset(key.split("/")[0] for key in record) & {"propose", "solve"}   # of another phase
         for name, value in _health(record).items():
-            first, last = self.first.setdefault(name, []), self.last.setdefault(name, deque(maxlen=self.window))
+            first = self.first.setdefault((roles, name), [])
+            last = self.last.setdefault((roles, name), deque(maxlen=self.window))
             last.append(value)
             if len(first) < self.window: first.append(value)
             elif name not in self.told and fmean(last) < self.share * fmean(first):

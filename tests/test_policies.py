@@ -18,7 +18,7 @@ from azr.rewards import Reward
 from azr.run import train
 from azr.sampling import GREEDY
 from azr.selfplay import Phase, Recipe, SelfPlay
-from azr.settings import Settings, System
+from azr.settings import Settings, System, spans
 from azr.trainer import SelfPlayTrainer
 
 TWO = {Role.PROPOSE: "curriculum", Role.SOLVE: "executor"}
@@ -202,3 +202,42 @@ def test_a_run_without_a_model_of_its_own_is_refused(tmp_path):
     with pytest.raises(ValueError, match="begins from none of its own: name one"):
         train(Settled(), tmp_path / "run", say=list().append, system=system())
     assert not (tmp_path / "run").exists()
+
+
+# ---- what a reader of this page found
+
+def test_a_run_whose_summary_was_not_written_ends_without_a_step(base, tmp_path):
+    settings, folder = Settled(model=str(base)), tmp_path / "run"
+    train(settings, folder, say=list().append, system=system())
+    before = metrics(folder)
+    (folder / "summary.json").unlink()
+    train(settings, folder, say=list().append, system=system())
+    assert metrics(folder) == before
+
+
+def test_a_run_of_two_policies_can_be_made_longer_and_moved(base, tmp_path):
+    folder = tmp_path / "run"
+    train(Settled(model=str(base)), folder, say=list().append, system=system())
+    saved = {path.parent.name for path in (folder / "model").glob("*/*")}
+    assert saved == {"curriculum"} and (folder / "model" / "curriculum" / "base.json").exists()
+
+    class Longer(Settled):
+        def phase(self, step): return super().phase(min(step, 6))
+    more = System("two", Longer, lambda settings: contextlib.nullcontext(), lambda s, env: two_recipe(s), examined)
+    summary = train(Longer(model=str(base), steps=7), folder.rename(tmp_path / "moved"), say=list().append, system=more)
+    assert summary["steps"] == 7
+
+
+def test_steps_of_one_name_that_train_others_are_phases_of_their_own():
+    def phase(step): return Phase(proposals=2, train=(Role.PROPOSE,) if step < 3 else [Role.SOLVE])
+    assert spans(phase, 4) == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize("policies, sentence", [
+    ({Role.PROPOSE: "default", Role.SOLVE: "executor"}, "give each a name of its own"),
+    ({Role.PROPOSE: "ref", Role.SOLVE: "executor"}, "a policy is called 'ref'"),
+    ({Role.PROPOSE: "my.own", Role.SOLVE: "executor"}, "a policy is called 'my.own'"),
+    ({Role.PROPOSE: "base", Role.SOLVE: "executor"}, "trains what only 'base' writes"),
+])
+def test_names_that_no_adapter_can_have_are_refused(tmp_path, policies, sentence):
+    with pytest.raises(ValueError, match=sentence): make(tmp_path, policies=policies)
