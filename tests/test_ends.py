@@ -246,7 +246,7 @@ def test_an_unknown_policy_is_refused_by_name(tmp_path):
 
 def test_a_recipe_of_an_unknown_policy_is_refused_before_the_first_step(tmp_path):
     from sums import recipe as sums_recipe
-    with pytest.raises(ValueError, match="no policy is called 'curriculum'"):
+    with pytest.raises(ValueError, match="policies curriculum are adapters, and lora_rank is 0"):
         make(
             tmp_path,
             recipe=sums_recipe(Sometimes(), 4, 2, policies={Role.PROPOSE: "curriculum", Role.SOLVE: "curriculum"}),
