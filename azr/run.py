@@ -192,7 +192,8 @@ def _watched_trainer(
     "The trainer of the phase that is due. Raises ValueError where no prompt fits."
     done = step_of(checkpoint) if checkpoint else 0
     every = spans(settings.phase, settings.steps)
-    span = next((one for one in every if done < one[1]), every[-1])   # all steps made, and the summary missing: the last
+    # where all steps are made and the summary is missing: the last one
+    span = next((one for one in every if done < one[1]), every[-1])
     between = checkpoint is not None and 0 < done == span[0] - 1   # the phase before has ended
     watch.current.kinds = selfplay.recipe.task_types
     try:

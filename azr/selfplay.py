@@ -358,7 +358,8 @@ def check_phase(phase: Phase, recipe: Recipe):
     if phase.solves: check_sizes(recipe.task_types, phase.tries, "give more tries, or train the solver on the attempts")
     names = sorted({name for name in recipe.policies.values() if name != "base"})
     if phase.train and all(recipe.policies[role] == "base" for role in phase.train):
-        raise ValueError(f"phase {phase.name!r} trains what only 'base' writes: train another role, or name its adapter")
+        why = f"phase {phase.name!r} trains what only 'base' writes"
+        raise ValueError(f"{why}: train another role, or name its adapter")
     if set(phase.train) == set(_BOTH) and len(names) > 1:
         why = f"phase {phase.name!r} trains both roles, which write as {' and '.join(names)}"
         raise ValueError(f"{why}: one step trains one adapter, so let phases alternate, or give both roles one adapter")

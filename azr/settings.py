@@ -141,7 +141,7 @@ class Training(_Checked):
     clip_low: float = 0.2              # epsilon: a token's probability ratio counts down to 1 - clip_low
     clip_high: float = 0.2             # ... and up to 1 + clip_high
     entropy_coefficient: float = 0.001   # weight of the entropy bonus, which keeps the policy from narrowing
-    kl: float = 0.0                    # KL penalty to the start: of the run, or of an adapter's phase; the paper has none
+    kl: float = 0.0                    # KL penalty to the run's start, or an adapter's phase's; the paper has none
     micro_batches: int = 24            # gradient accumulation: parts that a step's rollouts are cut into
     gradient_checkpointing: bool = True  # the backward pass computes activations again: less memory, a third slower
     temperature: float = 1.0           # T of every sampled completion; evaluation is greedy

@@ -125,10 +125,10 @@ def _check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sel
                          "no chat template: take its instruct version, or style 'r1'")
     names = sorted({name for name in selfplay.recipe.policies.values() if name not in ("default", "base")})
     odd = [name for name in names if name == "ref" or not name.isidentifier()]
-    if odd: raise ValueError(f"a policy is called {odd[0]!r}: give it a name of letters that is not 'ref', TRL's reference")
+    if odd: raise ValueError(f"a policy is called {odd[0]!r}: give it a name of letters other than 'ref', TRL's own")
     if names and "default" in selfplay.recipe.policies.values():
-        raise ValueError(f"one policy is called 'default' and another {names[0]!r}: whoever learns is TRL's 'default', so "
-                         "give each a name of its own")
+        raise ValueError(f"one policy is called 'default' and another {names[0]!r}: whoever learns is TRL's 'default', "
+                         "so give each a name of its own")
     if names and not settings.lora_rank:
         raise ValueError(f"policies {' and '.join(names)} are adapters, and lora_rank is 0: give a lora_rank, for "
                          "instance 16, or let both roles be 'default'")

@@ -18,29 +18,29 @@ from azr.cli import main
 from azr.climb import (
     CLIMB,
     DEEP,
-    DEEPEST,
-    OPERATIONS,
+    _DEEPEST,
+    _OPERATIONS,
     SETS,
-    SHARES,
-    SPLITS,
+    _SHARES,
+    _SPLITS,
     Climb,
-    Crowding,
-    FlooredAdvantage,
-    Replay,
+    _Crowding,
+    _FlooredAdvantage,
+    _Replay,
     Trace,
-    apply_edit,
-    base_example,
-    bucket_of,
-    climb_recipe,
-    draw_chain,
-    draw_edit,
-    exam_tasks,
-    listing,
+    _apply_edit,
+    _base_example,
+    _bucket_of,
+    _climb_recipe,
+    _draw_chain,
+    _draw_edit,
+    _exam_tasks,
+    _listing,
     pretrain,
-    source_of,
-    states_of,
-    trace_task,
-    words,
+    _source_of,
+    _states_of,
+    _trace_task,
+    _words,
 )
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Call, Executor
@@ -63,13 +63,13 @@ def env():
 
 def proposed(env, text, chain=CHAIN):
     (result,) = Trace().validate(
-        [Proposal(Prompt("trace", Role.PROPOSE, context={"program": source_of(chain)}), text)], env
+        [Proposal(Prompt("trace", Role.PROPOSE, context={"program": _source_of(chain)}), text)], env
     )
     return result
 
 
 @given(
-    st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=DEEPEST),
+    st.lists(st.sampled_from(_OPERATIONS), min_size=1, max_size=_DEEPEST),
     st.text(max_size=20)
     | st.builds(
         "{} {}{}".format,
@@ -79,24 +79,24 @@ def proposed(env, text, chain=CHAIN):
     ),
 )
 def test_an_edit_changes_one_statement_or_is_none(chain, edit):
-    changed = apply_edit(chain, edit)
+    changed = _apply_edit(chain, edit)
     if changed is None: return
     kind = edit.split()[0]
     assert len(changed) - len(chain) == {"add": 1, "replace": 0, "remove": -1}[kind]
     rest = [e for i, e in enumerate(changed) if i != int(edit.split()[1][0]) - 1] if kind != "remove" else changed
     assert rest == (chain if kind == "add" else [e for i, e in enumerate(chain) if i != int(edit.split()[1][0]) - 1])
 
-@given(st.integers(0, 10**6), st.integers(1, DEEPEST))
+@given(st.integers(0, 10**6), st.integers(1, _DEEPEST))
 def test_drawn_chains_are_tasks_of_their_split(seed, depth):
-    statements, states = draw_chain(Random(seed), depth)
-    assert len(statements) == depth and states_of(statements, states[0]) == states
-    assert bucket_of(statements) == bucket(source_of(statements)) and bucket_of(statements) in SPLITS["train"]
-    edit, value = draw_edit(Random(seed), statements) if depth < DEEPEST else ("remove 1", states[1])
-    assert states_of(apply_edit(statements, edit), value)
+    statements, states = _draw_chain(Random(seed), depth)
+    assert len(statements) == depth and _states_of(statements, states[0]) == states
+    assert _bucket_of(statements) == bucket(_source_of(statements)) and _bucket_of(statements) in _SPLITS["train"]
+    edit, value = _draw_edit(Random(seed), statements) if depth < _DEEPEST else ("remove 1", states[1])
+    assert _states_of(_apply_edit(statements, edit), value)
 
 def test_the_executor_lists_the_values_that_the_grammar_knows(env):
-    chains = [draw_chain(Random(seed), 1 + seed % DEEPEST) for seed in range(40)]
-    outcomes = env.executor.run([Call(listing(statements), str(states[0])) for statements, states in chains])
+    chains = [_draw_chain(Random(seed), 1 + seed % _DEEPEST) for seed in range(40)]
+    outcomes = env.executor.run([Call(_listing(statements), str(states[0])) for statements, states in chains])
     assert [parse_literal(o.value) for o in outcomes] == [states for _, states in chains]
 
 
@@ -129,11 +129,11 @@ def test_a_held_out_program_is_no_proposal(env):
     assert isinstance(proposed(replace(env, held_out=lambda program: False), "add 3: x[::-1]<in>[4, 2]"), Task)
 
 def test_too_deep_is_refused(env):
-    statements, states = draw_chain(Random(0), DEEPEST)
+    statements, states = _draw_chain(Random(0), _DEEPEST)
     assert proposed(env, f"add 1: x[::-1]<in>{states[0]}", statements).status is Status.TOO_LARGE
 
 def test_every_value_is_checked(env):
-    task = trace_task(CHAIN, states_of(CHAIN, [4, 2]))
+    task = _trace_task(CHAIN, _states_of(CHAIN, [4, 2]))
     right = task.hidden["trace"]
     answers = [
         right,
@@ -152,10 +152,10 @@ def test_every_value_is_checked(env):
 
 def test_the_exam_is_held_out_and_the_same_twice():
     for split in ("validation", "test"):
-        tasks = exam_tasks(split, 4, 5)
-        exam_tasks.cache_clear()
-        assert tasks == exam_tasks(split, 4, 5) and len({t.id for t in tasks}) == 4
-        assert all(bucket(t.given["program"]) in SPLITS[split] and t.info["depth"] == 5 for t in tasks)
+        tasks = _exam_tasks(split, 4, 5)
+        _exam_tasks.cache_clear()
+        assert tasks == _exam_tasks(split, 4, 5) and len({t.id for t in tasks}) == 4
+        assert all(bucket(t.given["program"]) in _SPLITS[split] and t.info["depth"] == 5 for t in tasks)
 
 def test_the_curve_asks_the_deep_and_each_set_one_depth():
     settings = Climb()
@@ -167,13 +167,13 @@ def test_the_curve_asks_the_deep_and_each_set_one_depth():
 
 def test_the_deep_exam_asks_what_no_solving_example_shows():
     rng = Random(0)
-    solving = [e for e in (base_example(rng) for _ in range(2000)) if e.prompt.startswith("<ded>")]
+    solving = [e for e in (_base_example(rng) for _ in range(2000)) if e.prompt.startswith("<ded>")]
     depths = [e.response.count("\n") + 1 for e in solving]
-    assert max(depths) == max(SHARES) < min(DEEP) and .02 < depths.count(3) / len(depths) < .08
+    assert max(depths) == max(_SHARES) < min(DEEP) and .02 < depths.count(3) / len(depths) < .08
 
 def test_text_survives_the_tokenizer():
-    tokenizer, rng = new_tokenizer(words()), Random(1)
-    for example in (base_example(rng) for _ in range(200)):
+    tokenizer, rng = new_tokenizer(_words()), Random(1)
+    for example in (_base_example(rng) for _ in range(200)):
         assert (
             tokenizer.decode(tokenizer(example.prompt + example.response)["input_ids"])
             == example.prompt + example.response
@@ -181,11 +181,11 @@ def test_text_survives_the_tokenizer():
 
 def edited(edit, p):
     "A proposal that was solved so often."
-    statements = apply_edit(["x + [8]"], edit)
-    return Proposed(Verdict(Status.OK, 1.0), p, trace_task(statements, states_of(statements, [4, 2]), edit))
+    statements = _apply_edit(["x + [8]"], edit)
+    return Proposed(Verdict(Status.OK, 1.0), p, _trace_task(statements, _states_of(statements, [4, 2]), edit))
 
 def test_equal_edits_share_their_pay():
-    assert Crowding()(
+    assert _Crowding()(
         [
             edited("add 2: x + [7]", 0.5),
             edited("add 2: x + [6]", 0.25),
@@ -193,11 +193,11 @@ def test_equal_edits_share_their_pay():
             Proposed(Verdict(ProgramStatus.SYNTAX)),
         ]
     ) == [-0.25, -0.375, 0.0, 0.0]
-    assert Crowding()([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [
+    assert _Crowding()([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [
         0.0,
         0.0,
     ]  # nothing was earned
-    assert Crowding()([edited("add 2: x[1:]", 0.5)] * 4) == [-0.375] * 4 and Crowding()(
+    assert _Crowding()([edited("add 2: x[1:]", 0.5)] * 4) == [-0.375] * 4 and _Crowding()(
         [edited("add 2: x[1:]", 0.5), edited("add 1: x[1:]", 0.5)]
     ) == [
         0.0,
@@ -205,19 +205,19 @@ def test_equal_edits_share_their_pay():
     ]  # the place counts
 
 def test_pay_is_shared_over_batches_and_forgotten():
-    crowding, many, one = Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
+    crowding, many, one = _Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
     assert crowding(many) == [-.375] * 4
     assert crowding(one) == [.5 * (1 / 2.5 - 1)] and crowding(one) == [0.0]
 
 def test_the_floor_keeps_small_differences_small():
-    tiny_spread = FlooredAdvantage(.1)(np.array([0.0, .02]), ["a", "a"], [0, 1], np.ones(2))
-    wide = FlooredAdvantage(.1)(np.array([0.0, 1.0]), ["a", "a"], [0, 1], np.ones(2))
+    tiny_spread = _FlooredAdvantage(.1)(np.array([0.0, .02]), ["a", "a"], [0, 1], np.ones(2))
+    wide = _FlooredAdvantage(.1)(np.array([0.0, 1.0]), ["a", "a"], [0, 1], np.ones(2))
     assert np.allclose(tiny_spread, [-.1, .1]) and np.allclose(wide, [-1, 1])
 
 def test_crowding_goes_on_from_its_state():
-    whole, many, one = Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
+    whole, many, one = _Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
     whole(many)
-    again = Crowding(2)
+    again = _Crowding(2)
     again.restore(json.loads(json.dumps(whole.state())))
     assert again(one) == whole(one) == [.5 * (1 / 2.5 - 1)] and again(one) == whole(one) == [0.0]
 
@@ -227,7 +227,7 @@ def rollout(reward, token, role=Role.SOLVE):
 def replayed(replay, seed=0): return [one.completion.completion_ids for one in replay(2, Random(seed))]
 
 def test_replay_takes_what_was_paid_in_proportion():
-    replay = Replay(count=400, keep=4)
+    replay = _Replay(count=400, keep=4)
     replay.hear([rollout(1.0, n) for n in (0, 1, 2, 3, 4, 4, 9)] + [rollout(-.5, 9), rollout(1.0, 5, Role.PROPOSE)])
     assert replayed(replay) == []        # what a step replays is older than the step
     assert [completion for _, completion in replay.paid] == [(2,), (3,), (4,), (9,)]
@@ -236,7 +236,7 @@ def test_replay_takes_what_was_paid_in_proportion():
     assert {(one.advantage, one.weight, one.slot) for one in drawn} == {(1.0, 1.0, "solve/trace")}
 
 def test_replay_goes_on_from_its_state():
-    replay, again = Replay(count=5, keep=4), Replay(count=5, keep=4)
+    replay, again = _Replay(count=5, keep=4), _Replay(count=5, keep=4)
     replay.hear([rollout(1.0, n) for n in range(6)])
     replayed(replay)
     again.restore(json.loads(json.dumps(replay.state())))
@@ -244,7 +244,7 @@ def test_replay_goes_on_from_its_state():
 
 def test_measures_are_of_valid_proposals():
     def one(edit, status=Status.OK):
-        prompt = Prompt("trace", Role.PROPOSE, context={"program": source_of(CHAIN)})
+        prompt = Prompt("trace", Role.PROPOSE, context={"program": _source_of(CHAIN)})
         return Rollout(prompt, Completion(f"{edit}<in>[1]", (1,), (2,)), Verdict(status))
     rollouts = [one("add 1: x[1:]"), one("add 1: x[1:]"), one("remove 1"), one("replace 9: x", Status.MALFORMED)]
     found = step_metrics(rollouts, kinds=(Trace(),))
@@ -254,7 +254,7 @@ def test_measures_are_of_valid_proposals():
     assert "propose/trace/statements" not in step_metrics(rollouts[3:], kinds=(Trace(),))
 
 def test_what_nobody_solved_is_no_reference():
-    remember, task = climb_recipe(Climb()).remember, trace_task(CHAIN, states_of(CHAIN, [4, 2]))
+    remember, task = _climb_recipe(Climb()).remember, _trace_task(CHAIN, _states_of(CHAIN, [4, 2]))
     assert (
         remember(task, [], [Verdict(Status.OK, 0.0), Verdict(Status.OK, 1.0)]) == [task]
         and remember(task, [], [Verdict(Status.OK, 0.0)] * 2) == []
@@ -265,13 +265,13 @@ def test_the_preset_is_what_the_page_describes():
     assert config("", system="climb", **preset["changes"]) == Climb() and len(set(preset["seeds"])) >= 5
 
 def test_every_run_starts_from_every_depth_that_the_base_knows():
-    seeds = climb_recipe(Climb(seeds=9)).tasks
+    seeds = _climb_recipe(Climb(seeds=9)).tasks
     assert [t.info["depth"] for t in seeds] == [1, 2, 3] * 3 and not any(bucket(t.given["program"]) < 10 for t in seeds)
-    assert climb_recipe(Climb(seeds=9, control="frozen_proposer")).tasks == seeds     # the same in all arms
+    assert _climb_recipe(Climb(seeds=9, control="frozen_proposer")).tasks == seeds     # the same in all arms
 
 def test_only_proposals_are_held_to_the_base_in_every_arm():
     for control in CONTROLS:
-        recipe = climb_recipe(Climb(control=control))
+        recipe = _climb_recipe(Climb(control=control))
         recipe.finish([rollout(1.0, 2)])
         recipe.replay(1, Random(0))
         held = recipe.finish([rollout(1.0, 1, Role.PROPOSE), rollout(1.0, 1)]) + recipe.replay(2, Random(0))[:1]
@@ -279,12 +279,12 @@ def test_only_proposals_are_held_to_the_base_in_every_arm():
         assert len(rows_of(held, merging=True, kl=4.0)) == 3      # the frozen proposer's too, without an advantage
 
 def test_a_frozen_proposer_is_recorded_and_not_trained():
-    recipe = climb_recipe(Climb(control="frozen_proposer"))
+    recipe = _climb_recipe(Climb(control="frozen_proposer"))
     weights = [one.weight for one in recipe.finish([rollout(1.0, 1, Role.PROPOSE), rollout(1.0, 1)])]
     assert weights == [0, 1] and recipe.policies == {Role.PROPOSE: "base", Role.SOLVE: "default"}
 
 def test_proposals_weigh_more_and_what_the_solver_got_wrong_less():
-    recipe = climb_recipe(Climb(proposer_weight=5.0, negative_weight=.5))
+    recipe = _climb_recipe(Climb(proposer_weight=5.0, negative_weight=.5))
     wrong = replace(rollout(-.5, 1), advantage=-1.0)
     assert [one.weight for one in recipe.finish([rollout(1.0, 1, Role.PROPOSE), wrong, rollout(1.0, 1)])] == [5, .5, 1]
 
@@ -327,7 +327,7 @@ def test_a_run_repeats_and_is_not_made_twice(base, whole, tmp_path):
 def test_a_run_that_was_stopped_goes_on_with_the_same_bytes(base, whole, tmp_path):
     left = [1, 2]
     def stopping(settings, env):
-        recipe = climb_recipe(settings, env)
+        recipe = _climb_recipe(settings, env)
         def replay(step, rng):
             if left and step == left[0]:
                 left.pop(0)
@@ -345,13 +345,13 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bytes(base, whole, tmp_pat
 def test_the_command_line_trains_each_arm_and_makes_the_base(tmp_path, capsys):
     folder = tmp_path / "run"
     told = SMALL | {"steps": 2, "control": "frozen_proposer"}
-    words = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
-    assert main(["train", "--system", "climb", "--run", str(folder), *words]) == 0
+    _words = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
+    assert main(["train", "--system", "climb", "--run", str(folder), *_words]) == 0
     assert "held-out traces, 4 statements" in capsys.readouterr().out
     made = (folder / "start" / "model.safetensors").stat().st_mtime_ns
-    assert main(["train", "--run", str(folder), "--set", "system=climb", *words]) == 0   # sweeps say it so
+    assert main(["train", "--run", str(folder), "--set", "system=climb", *_words]) == 0   # sweeps say it so
     assert (folder / "start" / "model.safetensors").stat().st_mtime_ns == made
-    assert main(["train", "--system", "climb", "--run", str(folder), *words, "--set", "base_steps=3"]) == 2
+    assert main(["train", "--system", "climb", "--run", str(folder), *_words, "--set", "base_steps=3"]) == 2
     assert "base_steps: 2 there, 3 now" in capsys.readouterr().err
 
 def test_the_records_are_of_one_experiment():
@@ -363,8 +363,8 @@ def test_the_records_are_of_one_experiment():
 def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
     before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
     told = ("-p", "measure", "True", "-p", "figures", str(tmp_path))
-    words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
-    subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
+    _words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
+    subprocess.run(_words, check=True, capture_output=True, cwd=ROOT)
     text, drawn = (tmp_path / "out.ipynb").read_text(), (tmp_path / "climb.svg").read_text()
     for arm in ("self-play", "frozen proposer", "shuffled rewards"):
         assert f"{arm} (n = 1)" in text and f"<!-- {arm} (n = 1) -->" in drawn   # the figure has a line for each arm

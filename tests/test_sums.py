@@ -16,7 +16,7 @@ from azr.cli import main
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task
 from azr.models import load_policy
 from azr.settings import config
-from azr.sums import SUMS, Sums, draw_sum, split_of, sum_task
+from azr.sums import SUMS, Sums, _draw_sum, _split_of, _sum_task
 
 SMALL = [f"--set={one}" for one in ("lessons=100", "batch=4", "attempts=2", "steps=2", "test_tasks=4",
                                     "evaluate_tasks=2", "save_every=1")]
@@ -76,13 +76,13 @@ def test_no_proposal_may_use_a_sum_of_the_exam(name):
 
 
 def test_every_split_has_sums_of_up_to_three_digits():
-    for name in ("train", "validation", "heldout"): assert split_of(draw_sum(Random(0), 3, name)) == name
+    for name in ("train", "validation", "heldout"): assert _split_of(_draw_sum(Random(0), 3, name)) == name
 
 
 @pytest.mark.parametrize("answer, status", [("16", Status.OK), ("016", Status.WRONG), ("11", Status.WRONG),
                                             ("", Status.MALFORMED), ("3+8", Status.MALFORMED)])
 def test_an_answer_is_the_value_as_a_number(answer, status):
-    task = sum_task("3+8+5")
+    task = _sum_task("3+8+5")
     assert Sums().verify([(task, [Attempt(task.id, answer)])], None)[0][0].status == status
 
 
@@ -151,7 +151,7 @@ def test_a_file_of_another_systems_settings_is_refused(tmp_path, capfd, lines, w
 
 
 @pytest.mark.parametrize("name, sentence", [
-    ("nobody:NONE", "system 'nobody:NONE' cannot be imported (No module named 'nobody')"),
+    ("nobody:NONE", "system 'nobody:NONE' cannot be imported (ModuleNotFoundError: No module named 'nobody')"),
     ("azr.sums:NONE", "system 'azr.sums:NONE' cannot be imported"),
     ("azr.sums:Sums", "'azr.sums:Sums' is a type: name an azr.settings.System"),
     ("chess", "no system is called 'chess': take one of "),
