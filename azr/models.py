@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['BASE', 'computation', 'read_base', 'model_place', 'base_record', 'began_from', 'check_base', 'load_policy',
            'context_length', 'check_packages', 'merge_adapter', 'adapter_settings', 'with_adapters', 'adapter_weights',
-           'load_adapters', 'written_by']
+           'load_adapters', 'written_by', 'swap_adapters']
 
 # %% ../nbs/20_models.ipynb #c002
 import hashlib
 import importlib.util
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -278,3 +279,13 @@ def written_by(model: PreTrainedModel | PeftModel, adapter: str) -> Iterator[Non
         model.set_adapter(adapter)
         try: yield
         finally: model.set_adapter(before)
+
+# %% ../nbs/20_models.ipynb #c024
+def swap_adapters(folder: Path, inner: str, outer: str):
+    "The adapter in the folder goes into one named `inner`; that of the folder `outer` takes its place."
+    (folder / inner).mkdir(exist_ok=True)   # of a run that is made longer
+    for path in [folder / name for name in ("adapter_model.safetensors", "adapter_config.json", BASE)]:
+        if not path.exists(): continue
+        path.rename(folder / inner / path.name)
+        (folder / outer / path.name).rename(path)
+    shutil.rmtree(folder / outer)

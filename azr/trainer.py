@@ -35,7 +35,7 @@ from trl import GRPOConfig, GRPOTrainer
 from .checkpoints import load_loop, save_loop, whole_checkpoints, written
 from .core import Role, write_json
 from .models import BASE, adapter_settings, adapter_weights, base_record, check_packages, computation
-from .models import context_length, load_adapters, with_adapters, written_by
+from .models import context_length, load_adapters, swap_adapters, with_adapters, written_by
 from .rows import Row, cut_alike, deal, process_state, room_for, rows_of
 from .sampler import PolicySampler, check_policy, chunks, end_tokens, generation_config, generator, plainly
 from .sampling import Sampling
@@ -507,12 +507,7 @@ class _Checkpoints(_Saving):
         if not (self.others and self.accelerator.is_main_process): return
         shutil.rmtree(folder / "ref", ignore_errors=True)   # TRL's reference
         if solver not in self.others: return
-        (folder / self.trained).mkdir(exist_ok=True)   # of a run that is made longer
-        for path in [folder / name for name in ("adapter_model.safetensors", "adapter_config.json", BASE)]:
-            if not path.exists(): continue
-            path.rename(folder / self.trained / path.name)
-            (folder / solver / path.name).rename(path)
-        shutil.rmtree(folder / solver)
+        swap_adapters(folder, self.trained, solver)
 
     def resume(self, checkpoint: Path) -> dict: # what was saved beside the loop's state
         """Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest. From
