@@ -312,9 +312,10 @@ def run_view(run: _Run) -> View:
 
 # %% ../nbs/3b_browse.ipynb #c043
 def _version_notes(rollouts: Sequence[dict]) -> tuple[str, ...]:
-    "Which fields a record lacks, or has beyond what this version knows."
+    "Which fields a record lacks, or has beyond what this version knows. One that may be None may also be missing."
     ours, theirs = {f.name for f in fields(Rollout)} | {"use"} | GONE, [set(r) for r in rollouts]
-    missing, extra = ours - GONE - set().union(*theirs), set().union(*theirs) - ours
+    optional = {f.name for f in fields(Rollout) if f.default is None}
+    missing, extra = ours - GONE - optional - set().union(*theirs), set().union(*theirs) - ours
     return tuple(f"the rollouts have {words} {', '.join(sorted(names))}: they were written by another version"
                  for words, names in (("no", missing), ("fields that are not shown:", extra))
                  if names and theirs)

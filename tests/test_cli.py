@@ -377,7 +377,8 @@ def test_settings_of_another_system_are_refused_before_a_folder_is_made(tmp_path
 
 def test_an_unknown_system_is_refused_before_a_folder_is_made(tmp_path, capsys):
     said = refused(capsys, tmp_path / "run", "--system", "chess")
-    assert said == f"azr: no system is called 'chess': take one of {', '.join(SYSTEMS)}, or name one as module:NAME"
+    assert said == f"azr: no system is called 'chess': take one of {', '.join(SYSTEMS)}, or name one as module:NAME, " \
+        "such as azr.sums:SUMS"
     said = refused(capsys, tmp_path / "run", "--system", "no_such_module:CHESS")
     assert "'no_such_module:CHESS' cannot be imported" in said and "name a module that Python finds from here" in said
 
