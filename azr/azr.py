@@ -24,7 +24,7 @@ from .prompts import STYLES
 from .rewards import RewardSetting, reward_setting
 from .sampling import Sampling
 from .selfplay import Phase, Recipe, check_groups
-from .settings import CONTROLS, Range, Settings, System
+from .settings import CONTROLS, Range, Settings, System, controlled
 from .tasks import Environment, task_types, zero_tasks
 from .values import bucket
 
@@ -131,12 +131,11 @@ def azr_recipe(settings: Config, env: Environment) -> Recipe:
         tasks=tuple(zero_tasks(kinds, env)),
         seeding=settings.seed_factor * settings.batch,
         buffer_cap=settings.buffer_cap,
-        policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
         advantage=settings.advantage,
         attempt_known=rewards.duplicate is None,
         finish=_ProposerWeight(0.0 if frozen else settings.proposer_weight),
-        shuffle_rewards=settings.control == "shuffled_rewards",
         sampling=Sampling(settings.temperature),
+        **controlled(settings.control),
     )
 
 # %% ../nbs/1d_azr.ipynb #c016

@@ -31,7 +31,7 @@ from .rewards import Proposed, RewardSetting
 from .safety import ProgramStatus
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
-from .settings import CONTROLS, Range, Settings, System
+from .settings import CONTROLS, Range, Settings, System, controlled
 from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
 from .tiny import (
     Example, Phase as Pretraining, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss)
@@ -370,7 +370,6 @@ def _climb_recipe(settings: Climb, env: Environment | None = None) -> Recipe:
         solve_reward=rewards.solve,
         tasks=tuple(seeds),
         buffer_cap=settings.buffer_cap,
-        policies={Role.PROPOSE: "base" if frozen else "default", Role.SOLVE: "default"},
         advantage=_FlooredAdvantage(settings.floor),
         attempt_known=False,
         finish=finish,
@@ -378,7 +377,7 @@ def _climb_recipe(settings: Climb, env: Environment | None = None) -> Recipe:
         replay=replay,
         replayed=settings.replay,
         memories={"crowding": crowding, "replay": replay},
-        shuffle_rewards=settings.control == "shuffled_rewards",
+        **controlled(settings.control),
         sampling=Sampling(settings.temperature),
     )
 

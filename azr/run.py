@@ -6,7 +6,6 @@
 __all__ = ['exam_for', 'summary_table', 'folder_for', 'train']
 
 # %% ../nbs/38_run.ipynb #c002
-import json
 import re
 import shutil
 import signal
@@ -26,7 +25,7 @@ from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import set_seed
 
-from .checkpoints import executor_settings, last_checkpoint, saved_adapters, seeded, step_of, written
+from .checkpoints import executor_settings, last_checkpoint, read_state, saved_adapters, seeded, step_of, written
 from .exams import evaluate, examine_proposer
 from .metrics import each_rollout, select
 from .models import (
@@ -35,7 +34,7 @@ from .plots import learning_curve
 from .records import Records, check_folder, open_folder, summary_of, surroundings
 from .rows import process_state, shared
 from .selfplay import SelfPlay, check_phase, seed_buffers
-from .settings import Settings, System, config, spans, system_named
+from .settings import Settings, System, config, spans, system_named   # `config` for README's `from azr.run`
 from .trainer import SelfPlayTrainer
 from .watch import Interrupt, Watch, clock_text, collapses, warning_line
 
@@ -306,9 +305,9 @@ def _phases(system: System, trainer: SelfPlayTrainer, watch: Watch, checkpoint: 
 def _kept(checkpoints: Path) -> str:
     "What a stopped run goes on from, in words."
     saved = last_checkpoint(checkpoints)
-    if saved: return f"after step {json.loads((saved / 'selfplay.json').read_text(encoding='utf-8'))['step']}"
+    if saved: return f"after step {step_of(saved)}"
     if not (found := seeded(checkpoints)): return "from the beginning: nothing was saved yet"
-    state = json.loads((found / "selfplay.json").read_text(encoding="utf-8"))
+    state = read_state(found)
     return "with the seeding" if state.get("unfinished") else "after the seeding"
 
 # %% ../nbs/38_run.ipynb #c028

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sums import ZERO, Sums
 from test_trainer import ending_model
-from toy import toy_tokenizer
+from toy import ToySettings, toy_tokenizer
 from transformers import set_seed
 
 from azr.core import Role
@@ -18,7 +18,7 @@ from azr.rewards import Reward
 from azr.run import train
 from azr.sampling import GREEDY
 from azr.selfplay import Phase, Recipe, SelfPlay
-from azr.settings import Settings, System, spans
+from azr.settings import System, spans
 from azr.trainer import SelfPlayTrainer
 
 TWO = {Role.PROPOSE: "curriculum", Role.SOLVE: "executor"}
@@ -28,22 +28,10 @@ EXECUTOR = Phase("executor", 1, proposals=0, solves=2, tries=4, train=(Role.SOLV
 
 
 @dataclass(frozen=True)
-class Settled(Settings):
+class Settled(ToySettings):
     "Sums with two policies, in six steps of three phases."
     system: str = "two"
-    steps: int = 6
-    learning_rate: float = 1e-2
-    lora_rank: int = 4
-    dtype: str = "float32"
     kl: float = 0.01
-    micro_batches: int = 1
-    gradient_checkpointing: bool = False
-    entropy_coefficient: float = 0.0
-    max_prompt_tokens: int = 40
-    max_completion_tokens: int = 12
-    chunk_tokens: int = 256
-    score_tokens: int = 256
-    save_every: int = 1
     evaluate_every: int = 3
     evaluate_tasks: int = 2
     test_tasks: int = 2

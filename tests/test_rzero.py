@@ -12,7 +12,7 @@ import pytest
 import torch
 from sums import Sums
 from test_trainer import ending_model
-from toy import toy_tokenizer
+from toy import ToySettings, toy_tokenizer
 from transformers import set_seed
 
 from azr.buffers import Buffers
@@ -24,7 +24,7 @@ from azr.rewards import RewardSetting, solve_rate
 from azr.run import train
 from azr.sampling import Script
 from azr.selfplay import Phase, Recipe, SelfPlay
-from azr.settings import Settings, System
+from azr.settings import System
 
 LOW, HIGH, VOTES = .3, .8, 5   # the pool's band, and attempts that vote
 CURRICULUM = Phase("curriculum", proposals=4, samples=2, attempts=VOTES, train=(Role.PROPOSE,))
@@ -65,21 +65,9 @@ def repetition(batch):
 
 
 @dataclass(frozen=True)
-class RZero(Settings):
+class RZero(ToySettings):
     "Two iterations of three phases, a step each."
     system: str = "rzero"
-    steps: int = 6
-    learning_rate: float = 1e-2
-    lora_rank: int = 4
-    dtype: str = "float32"
-    micro_batches: int = 1
-    gradient_checkpointing: bool = False
-    entropy_coefficient: float = 0.0
-    max_prompt_tokens: int = 40
-    max_completion_tokens: int = 12
-    chunk_tokens: int = 256
-    score_tokens: int = 256
-    save_every: int = 1
     keep_checkpoints: int = 6
     evaluate_every: int = 6
     evaluate_tasks: int = 4

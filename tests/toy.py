@@ -1,6 +1,10 @@
 "A toy model of 20,000 random weights and a character tokenizer, made on the spot; settings of small runs."
+from dataclasses import dataclass
+
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
+
+from azr.settings import Settings
 
 LETTERS = ["<pad>", "<end>", *"0123456789+ abcdefghijklmnopqrstuvwxyz"]
 # of a trainer on sums with the toy model
@@ -23,6 +27,23 @@ TOY = dict(
 SMALL = dict(
     batch=4, attempts=2, steps=2, seed_factor=1, evaluate_tasks=4, test_tasks=4, evaluate_every=2, workers=1
 )
+
+
+@dataclass(frozen=True)
+class ToySettings(Settings):
+    "Of a run of two adapters on the toy model, in six steps, a checkpoint after each."
+    steps: int = 6
+    learning_rate: float = 1e-2
+    lora_rank: int = 4
+    dtype: str = "float32"
+    micro_batches: int = 1
+    gradient_checkpointing: bool = False
+    entropy_coefficient: float = 0.0
+    max_prompt_tokens: int = 40
+    max_completion_tokens: int = 12
+    chunk_tokens: int = 256
+    score_tokens: int = 256
+    save_every: int = 1
 
 
 def toy_tokenizer(**special):
