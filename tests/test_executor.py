@@ -640,9 +640,11 @@ def test_memory_is_watched_where_no_limit_holds():
 
 def test_one_slow_program_holds_up_nobody():
     "The calls handed out with it are taken over by the other worker, and each is answered once."
-    slow = Call("def f(x):\n    n = 0\n    while n < x: n += 1\n    return n", "10_000_000")
+    count = "def f(x):\n    n = 0\n    while n < x: n += 1\n    return n"
+    slow = Call(count, "40_000_000")
     with Executor(workers=2, timeout=60) as e:
-        e.run([INC] * 200)
+        e.run([Call(count, f"2_000_00{i}") for i in range(4)])   # both workers have started
+        assert len(e._pools[0].workers) == 2
         done = []
         pool, settle = e._pools[0], type(e._pools[0]).answered
         def answered(result):
@@ -650,7 +652,7 @@ def test_one_slow_program_holds_up_nobody():
             return settle(pool, result)
         pool.answered = answered
         outcomes = e.run([slow] + [Call(f"def f(x): return x + {i}", "1") for i in range(300)])
-        assert [o.value for o in outcomes] == ["10000000"] + [str(i + 1) for i in range(300)]
+        assert [o.value for o in outcomes] == ["40000000"] + [str(i + 1) for i in range(300)]
         assert done[-1] == min(done), "the slow call, which was handed out first, was not the last to end"
 
 
