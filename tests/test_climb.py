@@ -27,7 +27,7 @@ from azr.climb import (
     _Crowding,
     _FlooredAdvantage,
     _Replay,
-    Trace,
+    _Trace,
     _apply_edit,
     _base_example,
     _bucket_of,
@@ -36,7 +36,7 @@ from azr.climb import (
     _draw_edit,
     _exam_tasks,
     _listing,
-    pretrain,
+    _pretrain,
     _source_of,
     _states_of,
     _trace_task,
@@ -62,7 +62,7 @@ def env():
     with Executor(workers=1) as executor: yield Environment(executor)
 
 def proposed(env, text, chain=CHAIN):
-    (result,) = Trace().validate(
+    (result,) = _Trace().validate(
         [Proposal(Prompt("trace", Role.PROPOSE, context={"program": _source_of(chain)}), text)], env
     )
     return result
@@ -142,7 +142,7 @@ def test_every_value_is_checked(env):
         right + "\n" + right,
         right.replace("sorted(x)", "x[::-1]"),
     ]
-    assert [v.score for v in Trace().verify([(task, [Attempt(task.id, text) for text in answers])], env)[0]] == [
+    assert [v.score for v in _Trace().verify([(task, [Attempt(task.id, text) for text in answers])], env)[0]] == [
         1,
         0,
         0,
@@ -247,11 +247,11 @@ def test_measures_are_of_valid_proposals():
         prompt = Prompt("trace", Role.PROPOSE, context={"program": _source_of(CHAIN)})
         return Rollout(prompt, Completion(f"{edit}<in>[1]", (1,), (2,)), Verdict(status))
     rollouts = [one("add 1: x[1:]"), one("add 1: x[1:]"), one("remove 1"), one("replace 9: x", Status.MALFORMED)]
-    found = step_metrics(rollouts, kinds=(Trace(),))
+    found = step_metrics(rollouts, kinds=(_Trace(),))
     assert found["propose/trace/statements"] == pytest.approx(7 / 3) and found["propose/trace/count"] == 4
     assert found["propose/trace/edits/unique_rate"] == pytest.approx(2 / 3)
     assert [found[f"propose/trace/{kind}/count"] for kind in ("add", "replace", "remove")] == [2, 0, 1]
-    assert "propose/trace/statements" not in step_metrics(rollouts[3:], kinds=(Trace(),))
+    assert "propose/trace/statements" not in step_metrics(rollouts[3:], kinds=(_Trace(),))
 
 def test_what_nobody_solved_is_no_reference():
     remember, task = _climb_recipe(Climb()).remember, _trace_task(CHAIN, _states_of(CHAIN, [4, 2]))
@@ -301,7 +301,7 @@ SMALL = dict(steps=3, batch=4, attempts=2, seeds=6, test_tasks=1, evaluate_tasks
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("climb") / "base"
-    pretrain(folder, steps=2, batch=4, progress=False)
+    _pretrain(folder, steps=2, batch=4, progress=False)
     return folder
 
 def metrics(folder): return Records(folder).metrics.read_bytes()

@@ -18,7 +18,7 @@ from azr.tasks import ZERO_PROGRAM
 from azr.grammar import INPUTS, SPLITS, as_task, error_task, _generate_program, generate_sample, held_out_tasks
 from azr.safety import ProgramStatus
 from azr.tiny import (
-    _MIX, TINY, WEIGHTS, Corpus, Phase, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, _main,
+    _MIX, TINY, WEIGHTS, _Corpus, Phase, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, _main,
     _mistake, new_model, new_tokenizer, pack)
 from azr.values import bucket
 from conftest import ROOT
@@ -50,7 +50,7 @@ def test_all_weights_together():
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_committed_tokenizer_is_the_page_s(name, tokenizer):
     loaded, rng = AutoTokenizer.from_pretrained(WEIGHTS[name]), Random(1)
-    examples = [_generate_example(rng, Corpus(.5, .5)) for _ in range(300)]
+    examples = [_generate_example(rng, _Corpus(.5, .5)) for _ in range(300)]
     texts = [e.prompt + e.response + "<end>" for e in examples] + ["Hello world", "é, 漢字\t", ""]
     assert loaded(texts)["input_ids"] == tokenizer(texts)["input_ids"]
     assert (loaded.pad_token, loaded.eos_token, loaded.padding_side, loaded.model_max_length,
@@ -156,7 +156,7 @@ def test_no_text_of_the_corpus_holds_a_held_out_program():
     "Wrong answers included; a broken program cannot be one, because nothing held out raises or fails to parse."
     rng, checked = Random(9), 0
     for _ in range(1500):
-        example = _generate_example(rng, Corpus(wrong=.5))
+        example = _generate_example(rng, _Corpus(wrong=.5))
         for program in re.findall(r"def f\(x\):\n.*?(?=<|$)", example.prompt + "<" + example.response, re.S):
             if program == ZERO_PROGRAM: continue
             assert bucket(program) >= 10, program
@@ -167,14 +167,14 @@ def test_no_text_of_the_corpus_holds_a_held_out_program():
 
 def test_the_mix():
     rng = Random(3)
-    marks = Counter(re.match("<[a-z]+>", _generate_example(rng, Corpus()).prompt)[0] for _ in range(3000))
+    marks = Counter(re.match("<[a-z]+>", _generate_example(rng, _Corpus()).prompt)[0] for _ in range(3000))
     assert sum(_MIX.values()) == pytest.approx(1) and set(marks) == set(SPECIAL_TOKENS[2:10])
     assert marks["<ded>"] == pytest.approx(3000 * .40, rel=.15) and marks["<pind>"] == pytest.approx(3000 * .04, rel=.4)
 
 def test_proposals_are_learned_with_and_without_references():
     rng = Random(4)
     prompts = [
-        e.prompt for e in (_generate_example(rng, Corpus()) for _ in range(3000)) if e.prompt.startswith("<pded>")]
+        e.prompt for e in (_generate_example(rng, _Corpus()) for _ in range(3000)) if e.prompt.startswith("<pded>")]
     assert {"<pded><prog>", f"<pded>{ZERO_PROGRAM}<in>'Hello world'<prog>"} < set(prompts) and max(
         p.count("<prog>") for p in prompts) == 1
 
@@ -199,11 +199,11 @@ def test_first_fit_loses_nothing(lengths):
 
 def test_examples_fit_the_context(tokenizer):
     rng = Random(8)
-    batch = pack([_generate_example(rng, Corpus(.5, .5)) for _ in range(500)], tokenizer)
+    batch = pack([_generate_example(rng, _Corpus(.5, .5)) for _ in range(500)], tokenizer)
     assert batch.ids.size(1) <= 208 and batch.positions.max() < 160
 
 def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
-    phases = (Phase("clean", 10, 3e-3), Phase("weak", 10, 1e-3, Corpus(.5, .5)))
+    phases = (Phase("clean", 10, 3e-3), Phase("weak", 10, 1e-3, _Corpus(.5, .5)))
     whole = build(tmp_path / "whole", phases=phases, progress=False)
     part = tmp_path / "part"
     part.mkdir()

@@ -26,7 +26,7 @@ from azr.azr import Config
 from azr.settings import Training, Watching
 from azr.checkpoints import last_checkpoint, whole_checkpoints
 from azr.models import load_policy, merge_adapter
-from azr.rows import _merge, room_for, row, rows_of
+from azr.rows import _merge, _row, room_for, rows_of
 from azr.sampler import PolicySampler, generator
 from azr.trainer import SelfPlayTrainer
 
@@ -145,7 +145,7 @@ def test_merging_equal_completions_keeps_the_gradient():
         )
         for _ in range(20)
     ]
-    merged = _merge([row(r) for r in rollouts])
+    merged = _merge([_row(r) for r in rollouts])
     assert len(merged) == 2 and sum(r.copies for r in merged) == 20
     assert sum(r.advantage for r in merged) == pytest.approx(sum(0.5 * r.advantage for r in rollouts))
 
@@ -219,9 +219,9 @@ def masked(one, *mask): return replace(one, completion=replace(one.completion, m
 
 def test_rows_of_different_masks_are_not_merged_and_a_mask_has_the_length_of_its_completion():
     one = Rollout(Prompt("sums", Role.SOLVE, text="?"), Completion("", (5,), (6, 7)), Verdict(Status.OK), advantage=1.0)
-    assert len(_merge([row(one), row(masked(one, 1, 0)), row(masked(one, 1, 0))])) == 2
+    assert len(_merge([_row(one), _row(masked(one, 1, 0)), _row(masked(one, 1, 0))])) == 2
     with pytest.raises(ValueError, match="2 completion tokens and an action mask of 3"):
-        row(masked(one, 1, 1, 0))
+        _row(masked(one, 1, 1, 0))
     assert (
         rows_of([masked(one, 0, 0)], True) == []
     )  # nothing to learn from
