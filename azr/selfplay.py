@@ -278,6 +278,7 @@ class Phase:
     attempts: int = 8           # at each valid proposal: they estimate p
     solves: int = 0             # tasks of each type drawn from the buffers, this step's first
     tries: int = 1              # attempts at each of those
+    reuse: bool = False         # attempts that told p of a drawn task are its tries
     train: tuple = _BOTH        # the solver learns from the drawn tasks where there are some, else from the attempts
 
     def __post_init__(self):
@@ -288,6 +289,10 @@ class Phase:
                 raise ValueError(f"{name} of phase {self.name!r} is {value!r}: give a whole number of {least} or more")
         if not (self.proposals or self.solves):
             raise ValueError(f"phase {self.name!r} has nothing to do: give it proposals, or solves, of 1 or more")
+        if self.reuse and (not self.solves or self.tries != self.attempts):
+            found = f"solves {self.solves}, attempts {self.attempts} and tries {self.tries}"
+            raise ValueError(f"phase {self.name!r} reuses attempts as tries with {found}: give equal attempts and "
+                             "tries, and solves of 1 or more")
         object.__setattr__(self, "train", tuple(self.train))   # a list will do
         if wrong := [role for role in self.train if role not in _BOTH]:
             raise ValueError(f"phase {self.name!r} trains {wrong[0]!r}: name roles among {', '.join(_BOTH)}")
@@ -432,9 +437,12 @@ def _attempt(
     sampler: Sampler, asked: Sequence[Task], drawn: Sequence[Task], phase: Phase, recipe: Recipe, env: Any
 ) -> tuple[list, list]: # groups that tell p; groups at drawn tasks
     "What the solver writes, verified; each attempt with what it submitted."
-    groups = [(task, phase.attempts) for task in asked] + [(task, phase.tries) for task in drawn]
+    tried = {task.id: place for place, task in enumerate(asked)} if phase.reuse else {}
+    groups = [(task, phase.attempts) for task in asked]
+    groups += [(task, phase.tries) for task in drawn if task.id not in tried]
     solved = _answered(sampler, groups, recipe.task_types, env, recipe.sampling, recipe.policies[Role.SOLVE])
-    return solved[:len(asked)], solved[len(asked):]
+    told, others = solved[:len(asked)], iter(solved[len(asked):])
+    return told, [told[tried[task.id]] if task.id in tried else next(others) for task in drawn]
 
 # %% ../nbs/05_selfplay.ipynb #c082
 class SelfPlay:
@@ -476,8 +484,9 @@ class SelfPlay:
         answered, fresh = _attempt(clock.around(sampler, "attempt"), asked, drawn, phase, recipe, self.env)
         clock.mark("verify")
         tasks = _remember(judged, answered, recipe.remember, self.buffers)
-        tried, fresh = _rollouts(answered), _rollouts(fresh)
-        trained, estimates = (fresh, tried) if phase.solves else (tried, [])
+        spare = [own for own in answered if phase.solves and not any(own is other for other in fresh)]
+        tried, estimates = _rollouts(answered), _rollouts(spare)
+        trained = _rollouts(fresh) if phase.solves else tried
         rollouts = _pay_proposals(judged, tried, recipe.propose_reward, recipe.policies[Role.PROPOSE])
         rollouts = _finished(rollouts + _pay_answers(trained, recipe.solve_reward), recipe, phase.train, self.rng)
         replayed = recipe.replay(number, self.rng)
