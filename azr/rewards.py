@@ -78,6 +78,7 @@ REWARDS: dict[str, RewardSetting] = {
     "paper": RewardSetting(),                                # AZR, Eqs. 4-6
     "reference": RewardSetting(refused=-1, extreme=-0.5),    # what its code does
     "no_format": RewardSetting(malformed=-0.5, answer_malformed=-0.5),   # a wrong form costs what a wrong answer costs
+    "format_only": RewardSetting(wrong=1.0),   # a control: answers of the right form are paid alike, right or wrong
     # the paper's, with another curve: settings that a command line can name
     **{name: RewardSetting(name) for name in ("inverse", "ssr", "r_zero", "4p(1-p)")},
 }
