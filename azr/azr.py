@@ -34,7 +34,7 @@ _ASKED = ("deduction", "abduction", "induction")   # what the held-out sets ask 
 
 _RANGES = {
     **dict.fromkeys(("batch", "attempts", "inputs", "seed_factor", "workers", "buffer_cap"), Range(1)),
-    **dict.fromkeys(("references", "proposer_weight"), Range(0)),
+    **dict.fromkeys(("references", "proposer_weight", "solve_examples"), Range(0)),
     "timeout": Range(0, above=True),
     "held_out_share": Range(10, 100, below=True, why="the held-out sets take 10 percent of all programs, so "),
     "duplicate_reward": Range(-float("inf")),
@@ -48,8 +48,9 @@ class Config(Settings):
     "A run of AZR, in one value. Defaults: the paper's Table 3."
     system: str = "azr"
     model: str = "Qwen/Qwen2.5-7B"           # a hub name, a folder, or "tiny" (the embedded base) or "tiny_clean"
-    style: str = "r1"                        # of the prompts: r1, chat or terse
+    style: str = "r1"                        # of the prompts: r1, chat, terse or code
     task_types: tuple = _ASKED               # the kinds of task, each proposed and solved in every step
+    solve_examples: int = 0                  # finished examples before a task, in style code
     references: int = 6                      # K: past tasks shown to the proposer
     reference_choice: str = "uniform"        # uniform, or recent (newer tasks more often; the paper's appendix)
     inputs: int = 10                         # N: inputs of an induction task, half of them hidden
@@ -74,7 +75,7 @@ class Config(Settings):
     def __post_init__(self):
         super().__post_init__()
         _check_together(self)
-        task_types(self.task_types, self.style, self.references, self.inputs)
+        task_types(self.task_types, self.style, self.references, self.inputs, solve_examples=self.solve_examples)
         check_groups(self.phase(1), self.advantage)
         reward_setting(self.rewards), advantage_function(self.advantage)
 
@@ -118,7 +119,7 @@ class _ProposerWeight:
 def azr_recipe(settings: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
     kinds = task_types(settings.task_types, settings.style, settings.references, settings.inputs,
-                       settings.reference_choice, env.safety.imports, env.sizes)
+                       settings.reference_choice, env.safety.imports, env.sizes, settings.solve_examples)
     rewards = reward_setting(settings.rewards)
     # a setting's own word stands
     if rewards.duplicate is None: rewards = replace(rewards, duplicate=settings.duplicate_reward)

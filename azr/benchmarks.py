@@ -41,7 +41,7 @@ class Unavailable(ValueError):
 class Benchmark:
     "A set of tasks, and how to ask and judge them."
     name: str
-    ask: Callable                      # (row, style) -> Prompt
+    ask: Callable                      # (row, style) -> Prompt; in style code with a number of finished examples, too
     judge: Callable                    # (list of (row, completion), style, executor) -> list[Verdict]
     styles: tuple = ("r1", "chat")     # prompt styles it can be asked in
     fields: dict = field(default_factory=dict)    # what each row must hold: name here -> names that it has in files
@@ -139,8 +139,9 @@ def fetch(benchmark: Benchmark, data: str | Path = "", # folder with local copie
     return chosen, about | {"rows": len(chosen), "of": len(rows)}
 
 # %% ../nbs/19_benchmarks.ipynb #c013
-def ask_task(row: dict, style: str) -> Prompt:
-    return task_types((row["task"].task_type,), style, allowed=Safety().imports)[0].solve_prompt(row["task"])
+def ask_task(row: dict, style: str, examples: int = 0) -> Prompt: # `examples` finished ones before it, in style code
+    kinds = task_types((row["task"].task_type,), style, allowed=Safety().imports, solve_examples=examples)
+    return kinds[0].solve_prompt(row["task"])
 
 def judge_tasks(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor) -> list[Verdict]:
     "By the task types, each type in one batch."
@@ -157,7 +158,8 @@ def _crux_task(row: dict, hidden: str) -> Task: # "input" or "output"
     shown = {"program": row["code"], **{side: row[side] for side in ("input", "output") if side != hidden}}
     return Task(kind, shown, {hidden: row[hidden]}, row["id"])
 
-def _ask_crux(row: dict, style: str, hidden: str) -> Prompt: return ask_task({"task": _crux_task(row, hidden)}, style)
+def _ask_crux(row: dict, style: str, examples: int = 0, *, hidden: str) -> Prompt:
+    return ask_task({"task": _crux_task(row, hidden)}, style, examples)
 
 def _judge_crux(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor, hidden: str) -> list[Verdict]:
     return judge_tasks([({"task": _crux_task(row, hidden)}, text) for row, text in pairs], style, executor)
@@ -725,7 +727,7 @@ def _maths_verdict(row: dict, answer: str | Verdict, tool) -> Verdict:
 def _same(*names: str) -> dict: return {name: (name,) for name in names}
 
 _CRUX = {
-    "styles": ("r1", "chat", "terse"),
+    "styles": ("r1", "chat", "terse", "code"),
     "fields": _same("code", "input", "output"),
     "files": ("cruxeval.jsonl",),
     "hub": ("cruxeval-org/cruxeval", None, "test"),

@@ -279,8 +279,10 @@ def _evaluate_options(one: argparse.ArgumentParser):
     one.add_argument("--hub", action="store_true", help="download what that folder has not")
     one.add_argument("--output", default="runs/evaluate", metavar="FOLDER",
                      help="results and completions; the same folder again goes on (default: runs/evaluate)")
-    one.add_argument("--style", default="", choices=["r1", "chat", "terse", "plain"],
+    one.add_argument("--style", default="", choices=["r1", "chat", "terse", "code", "plain"],
                      help="prompt style (default: that of the run, else what fits the model)")
+    one.add_argument("--solve-examples", type=int, metavar="N",
+                     help="finished examples before a task, in style code (default: as in the run, else none)")
     one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
     one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"],
                      help="of the weights (default: float32)")
@@ -301,7 +303,7 @@ def _evaluate_options(one: argparse.ArgumentParser):
 def _evaluate_command(arguments: argparse.Namespace):
     "`azr evaluate`"
     from azr.evals import Exam, evaluate_models, result_table
-    names = ("style", "samples", "temperature", "top_p", "max_tokens", "limit", "seed", "batch")
+    names = ("style", "solve_examples", "samples", "temperature", "top_p", "max_tokens", "limit", "seed", "batch")
     exam = Exam(tries=tuple(arguments.k), **{name: getattr(arguments, name) for name in names})
     results = evaluate_models(arguments.models, arguments.benchmark, exam, arguments.output, arguments.data,
                               arguments.hub, arguments.dtype, arguments.pad_token, say=tell)

@@ -40,7 +40,7 @@ from .statistics import bootstrap, clustered, mcnemar, pass_at_k, shared, sign_f
 from .azr import SETS, azr_recipe, first_held_out, opened
 from .exams import evaluate, verdicts_on
 from .models import began_from, context_length, load_policy, model_place
-from .prompts import facts
+from .prompts import check_examples, facts
 from .records import read_params
 from .sampler import PolicySampler, encode, generator
 from .settings import Settings, config
@@ -54,7 +54,7 @@ def _held_out_rows(split: str, limit: int = 0) -> list[dict]: # by task type
             for task in held_out_tasks(split, limit or 500)]
 
 _HELD_OUT = {
-    name: Benchmark(name, ask_task, judge_tasks, ("r1", "chat", "terse"), rows=partial(_held_out_rows, split))
+    name: Benchmark(name, ask_task, judge_tasks, ("r1", "chat", "terse", "code"), rows=partial(_held_out_rows, split))
     for name, split in (("heldout", "test"), ("distinct", "distinct"), ("shifted", "shifted"))
 }
 EXAMS = _HELD_OUT | BENCHMARKS  # all that can be asked for by name
@@ -63,8 +63,10 @@ EXAMS = _HELD_OUT | BENCHMARKS  # all that can be asked for by name
 @dataclass(frozen=True)
 class Exam:
     "How a model is asked."
-    # r1, chat, terse or plain; empty: terse for the embedded model, chat where the tokenizer has a template, else r1
+    # r1, chat, terse, code or plain; empty: that of the model's run, else terse for the embedded model, chat where the
+    # tokenizer has a template, or r1
     style: str = ""
+    solve_examples: int | None = None   # finished ones in a prompt of style code; None: as in the model's run, else none
     samples: int = 1            # n, completions of each task
     temperature: float = 0.0    # 0: greedy
     top_p: float = 1.0
@@ -78,6 +80,7 @@ class Exam:
     def __post_init__(self):
         for name, least in (("samples", 1), ("batch", 1), ("limit", 0), ("max_tokens", 0)):
             if getattr(self, name) < least: raise ValueError(f"{name} is {getattr(self, name)}: give {least} or more")
+        if self.style: check_examples(self.style, self.solve_examples or 0)
         if not 0 <= self.temperature < inf: raise ValueError(f"temperature is {self.temperature}: give 0 or more")
         if not 0 < self.top_p <= 1: raise ValueError(f"top_p is {self.top_p}: give more than 0 and at most 1")
         if self.samples > 1 and self.temperature <= 0:
@@ -88,6 +91,10 @@ class Exam:
         if max(self.tries) > self.samples:
             raise ValueError(f"pass@{max(self.tries)} needs {max(self.tries)} samples of each task, and samples is "
                              f"{self.samples}: draw more")
+
+    def ask(self, benchmark: Benchmark, row: dict) -> Prompt:
+        "How this row is put."
+        return benchmark.ask(row, self.style, *([self.solve_examples or 0] if self.style == "code" else []))
 
     @property
     def sampling(self) -> Sampling: return Sampling(self.temperature, self.top_p, self.max_tokens or None)
@@ -231,7 +238,7 @@ class _Table:
 
     def asked(self, sampler: Sampler, rows: Sequence[dict], stored: dict) -> list[dict]: # a record each
         "One batch: what the sheet has, or the whole batch again where it lacks a row."
-        prompts = [self.benchmark.ask(row, self.exam.style) for row in rows]
+        prompts = [self.exam.ask(self.benchmark, row) for row in rows]
         key = _batch_key(sampler, rows, prompts, self.exam, self.about)
         records = [stored.get((key, row["id"])) for row in rows]
         if None not in records: return records
@@ -322,7 +329,7 @@ def _flat(value: dict) -> dict: # "exam.limit": 4
 def _summed_up(benchmark: Benchmark, rows: Sequence[dict], records: Sequence[dict], exam: Exam, about: dict) -> dict:
     "What a result says beside what was asked."
     clusters = {row["id"]: row["cluster"] for row in rows if "cluster" in row}
-    statuses, prompt = sum((Counter(r["statuses"]) for r in records), Counter()), benchmark.ask(rows[0], exam.style)
+    statuses, prompt = sum((Counter(r["statuses"]) for r in records), Counter()), exam.ask(benchmark, rows[0])
     return {"scores": _score(records, exam, clusters), "statuses": dict(sorted(statuses.items())),
             "refused": _refused(statuses),
             "remarks": _remarks(records, exam) + _other_style(about, exam),
@@ -433,7 +440,9 @@ def open_model(
     fitting = "terse" if "<ded>" in tokenizer.get_vocab() else "chat" if tokenizer.chat_template else "r1"
     told = exam.template_arguments or trained.get("template_arguments") or {}
     style = exam.style or trained.get("style") or fitting
-    exam = replace(exam, style=style, max_tokens=longest, template_arguments=told)
+    shown = exam.solve_examples
+    if shown is None: shown = trained.get("solve_examples", 0) if style == trained.get("style") else 0
+    exam = replace(exam, style=style, solve_examples=shown, max_tokens=longest, template_arguments=told)
     sampler = PolicySampler(
         generator(model, tokenizer), tokenizer, context - longest, longest, chunk_tokens, template_arguments=told)
     return sampler, exam, facts

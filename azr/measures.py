@@ -60,9 +60,10 @@ def program_measures(
     rollouts: Sequence[Rollout],   # of one role and task type; nothing is read from them
     tasks: Sequence[Task],         # that they proved
 ) -> dict[str, float]:
-    "Mean shape of the programs that tasks bring: what a task type of programs adds to a step's metrics."
+    "Mean shape of the programs that tasks bring, and how many claimed outputs are right, where some are claimed."
     shapes = [_program_shape(program) for task in tasks if (program := program_of(task)) is not None]
-    return _means({name: [shape[name] for shape in shapes] for name in ("statements", "nesting")})
+    values = {name: [shape[name] for shape in shapes] for name in ("statements", "nesting")}
+    return _means(values | {"claim_accuracy": [task.info.get("claim_accuracy") for task in tasks]})
 
 # %% ../nbs/1b_measures.ipynb #c011
 _MOST_NODES = 2000      # nodes of a syntax tree that is measured

@@ -11,6 +11,7 @@ import ast
 import builtins
 import re
 import textwrap
+from itertools import islice
 
 from .core import Status, Verdict
 from .prompts import SPECIAL_TOKENS, check_names
@@ -276,7 +277,94 @@ def entry_to_f(program: str) -> str: # the program, with its entry function call
         return b"\n".join(lines).decode() if again and ast.dump(again) == ast.dump(tree) else ast.unparse(tree)
     except (ValueError, RecursionError, MemoryError): return program
 
-# %% ../nbs/15_parse.ipynb #c043
+# %% ../nbs/15_parse.ipynb #c045
+_LEXEME = re.compile(r"""'{3}(?:\\.|[^\\])*?(?:'{3}|\\?\Z)|"{3}(?:\\.|[^\\])*?(?:"{3}|\\?\Z)"""
+                     r"""|'(?:\\.|[^'\\\n])*(?:'|\\?\Z|(?=\n))|"(?:\\.|[^"\\\n])*(?:"|\\?\Z|(?=\n))"""
+                     r"""|[#][^\n]*|[()\[\]{}\n]""", re.DOTALL)
+
+def _end(text: str, marks: str, start: int = 0) -> int | None: # place of the first; None: there is none
+    "Where a field ends: at one of these marks outside of strings and brackets. `#` stands for a comment."
+    depth = 0
+    for found in _LEXEME.finditer(text, start):
+        mark = found[0][0]
+        if not depth and mark in marks: return found.start()
+        depth += (mark in "([{") - (mark in ")]}")
+        depth = max(depth, 0)
+    return None
+
+def _expression(text: str, marks: str = "\n#") -> str: # stripped
+    "The expression that begins a text: one line, or several where a bracket or a string goes on."
+    end = _end(text + "\n", marks)   # None: a bracket stays open, so that no line end counts
+    return (text.split("\n")[0] if end is None else text[:end]).strip()
+
+# %% ../nbs/15_parse.ipynb #c048
+_AGAIN = re.compile(r"\s*\n(?=[^\s)])|(?:async[ \t]+)?def\s|import\s|from\s|class\s|@")
+_NEXT = re.compile(r"^def[ \t]+f\b", re.MULTILINE)
+_RUN = re.compile(r"^assert[ \t]+f[ \t]*\(", re.MULTILINE)
+_RAISES = re.compile(r"^(?:assert[ \t]+|#[ \t]*)f[ \t]*\(", re.MULTILINE)
+_AFTER = re.compile(r"^(?:assert\b|```|>>>|print[ \t]*\(|if[ \t]+__name__)", re.MULTILINE)   # follows a program
+_MOST_TRIED = 8   # lines that may end a program, each tried by parsing what is above it
+
+def _file(text: str) -> str:
+    "The prompt's last line with what was written after it."
+    return text.lstrip("\n") if _AGAIN.match(text) else f"def f({text}"
+
+def _parses(program: str) -> bool: return len(program) <= _MAX_PROGRAM and syntax_tree(program) is not None
+
+def _first(file: str, line: re.Pattern) -> re.Match | None: # None: no f stands above any
+    "The first such line below a program: one that parses, if there is any."
+    begin = _F.search(file)
+    found = [*islice(line.finditer(file, begin.end()), _MOST_TRIED)] if begin else []
+    return next((one for one in found if _parses(file[:one.start()])), found[0] if found else None)
+
+def _until(file: str, line: re.Pattern) -> str:
+    "A file up to that line."
+    found = _first(file, line)
+    return file[:found.start()] if found else file
+
+# %% ../nbs/15_parse.ipynb #c051
+_GIVES = re.compile(r"\)[ \t]*(?:==|raises\b)")
+
+def _read_run(file: str, start: int) -> tuple[str, str] | None: # input, claimed output or ""; None: not closed
+    "A call and its claim; `start` is behind the call's opening bracket."
+    close = _end(file, ")", start)
+    if close is None: return None
+    gives = _GIVES.match(file, close)
+    return file[start:close].strip(), _expression(file[gives.end():], ",\n#") if gives else ""
+
+def _file_proposal(text: str, task_type: str, inputs: int) -> dict | Verdict: # with a claim if there is one
+    "A function and the first line below it that calls it; for induction, inputs."
+    if task_type == "induction": return _file_inputs(text, inputs)
+    file = _until(_file(text), _NEXT)
+    line = _first(file, _RAISES if task_type == "error" else _RUN)
+    if not line: return refuse("no line `assert f(...)` below the program" if _F.search(file) else "no function f")
+    run = _read_run(file, line.end())
+    if not run or not run[0]: return refuse("the input is empty" if run else "the call of f is not closed")
+    found = {"program": file[:line.start()].strip(), "input": run[0]}
+    return found | ({"claim": run[1]} if run[1] else {})
+
+def _file_inputs(text: str, inputs: int) -> dict | Verdict: # inputs, message, and claims if there are any
+    "The first N assertions up to a blank line."
+    file = ("assert f(" + text).split("\n\n")[0]
+    runs = [_read_run(file, line.end()) for line in islice(_RUN.finditer(file), inputs)]
+    if None in runs: return refuse(f"the call of f in assertion {runs.index(None) + 1} is not closed")
+    if len(runs) < inputs: return refuse(f"{len(runs)} assertions, {inputs} were asked for")
+    if not all(given for given, _ in runs): return refuse("an empty input")
+    claims = [claim or None for _, claim in runs]
+    return {"inputs": [given for given, _ in runs], "message": ""} | ({"claim": claims} if any(claims) else {})
+
+# %% ../nbs/15_parse.ipynb #c054
+def _file_answer(text: str, task_type: str) -> str | Verdict: # the field's text
+    "The end of a solver's file."
+    if task_type == "induction":
+        program = _until(_until(_file(text), _NEXT), _AFTER).strip()
+        return program if _PROGRAM.search(program) else refuse("no program: nothing that defines f")
+    close = _end(text, ")\n#") if task_type == "abduction" else None
+    found = _expression(text) if close is None else text[:close].strip()
+    no_arguments = close is not None and text[close] == ")"
+    return found if found or no_arguments else refuse("nothing stands where the answer is wanted")
+
+# %% ../nbs/15_parse.ipynb #c057
 def _terse_fields(text: str, number: int | None = None) -> list[str] | Verdict:
     # stripped, none empty; the last `number` of them
     stray = next((mark for mark in SPECIAL_TOKENS if mark != "<in>" and mark in text), None)
@@ -292,7 +380,7 @@ def _terse_proposal(text: str, task_type: str, inputs: int) -> dict | Verdict:
     if len(fields) != 2: return refuse("no <in> after the program" if len(fields) == 1 else "more than one <in>")
     return {"program": entry_to_f(fields[0]), "input": fields[1]}
 
-# %% ../nbs/15_parse.ipynb #c046
+# %% ../nbs/15_parse.ipynb #c060
 def _fenced_proposal(inside: str, task_type: str, inputs: int) -> dict | Verdict:
     wanted = ("message",) if task_type == "induction" else ("python", "input")
     fields = {name: _field(inside, name) for name in wanted}
@@ -304,20 +392,21 @@ def _fenced_proposal(inside: str, task_type: str, inputs: int) -> dict | Verdict
     if not all(texts[-inputs:]): return refuse("an empty ```input block")
     return bad or {"inputs": texts[-inputs:], "message": fields["message"].strip()}
 
-# %% ../nbs/15_parse.ipynb #c047
+# %% ../nbs/15_parse.ipynb #c061
 def parse_proposal(text: str, # a completion, without the end token
                    task_type: str, # "deduction", "abduction", "induction" or "error"
                    style: str = "r1", # the style of its prompt
                    inputs: int = 10 # N, for induction
-                  ) -> dict | Verdict: # program and input; for induction inputs and message
+                  ) -> dict | Verdict: # program and input; for induction inputs and message; in `code`, claimed outputs
     "The claim that a completion makes. Whether it holds is not asked here."
     check_names(task_type, style)
     if len(text) > _MAX_TEXT: return refuse(f"{len(text)} characters, over the limit of {_MAX_TEXT}")
     if style == "terse": return _terse_proposal(text, task_type, inputs)
+    if style == "code": return _file_proposal(text.replace("\r\n", "\n"), task_type, inputs)
     inside = answer_block(text, style)
     return inside if isinstance(inside, Verdict) else _fenced_proposal(inside, task_type, inputs)
 
-# %% ../nbs/15_parse.ipynb #c050
+# %% ../nbs/15_parse.ipynb #c064
 _ANSWER_FIELDS = {"deduction": "output", "abduction": "input", "induction": "python", "error": "error"}
 _CLASS = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)\s*(?:[:(].*)?", re.DOTALL)
 
@@ -331,6 +420,7 @@ def parse_answer(text: str, # a completion, without the end token
     if style == "terse":
         fields = _terse_fields(text)
         found = fields if isinstance(fields, Verdict) else fields[0] if len(fields) == 1 else refuse("a stray <in>")
+    elif style == "code": found = _file_answer(text.replace("\r\n", "\n"), task_type)
     else:
         inside = answer_block(text, style)
         found = inside if isinstance(inside, Verdict) else _field(inside, _ANSWER_FIELDS[task_type], alone=True)

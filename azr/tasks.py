@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HIDDEN', 'RIGHT', 'TASK_TYPES', 'ZERO_PROGRAM', 'ZERO_INPUTS', 'Environment', 'check_source', 'check_arguments',
-           'run_once', 'check_value', 'task_id', 'program_task', 'induction_task', 'ProgramTasks', 'wrong', 'Deduction',
+           'run_once', 'check_value', 'task_id', 'program_task', 'induction_task', 'wrong', 'ProgramTasks', 'Deduction',
            'Abduction', 'ErrorPrediction', 'Induction', 'task_types', 'zero_tasks', 'shallow_tree',
            'cognitive_complexity', 'answers_of']
 
@@ -25,7 +25,8 @@ from .core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict
 from .executor import Call, Executor, Outcome
 from .safety import ProgramStatus, Safety, check_expression, check_program
 from .parse import parse_answer, parse_proposal, syntax_tree
-from .prompts import Sizes, proposal_text, propose_prompt, reserved, solve_prompt
+from .prompts import (
+    SOLVE_EXAMPLES, Sizes, check_examples, facts, proposal_text, propose_prompt, reserved, solve_prompt)
 from .rewards import REWARDS, Proposed, RewardSetting
 from .values import (
     NotLiteral, Unrepresentable, bucket, canonical_arguments, canonical_program, equal, parse_literal, parse_printed,
@@ -175,6 +176,7 @@ class _Claim(NamedTuple):
     inputs: tuple[str, ...]     # canonical arguments
     message: str = ""
     parent: str | None = None
+    outputs: tuple[str | None, ...] = ()   # that the proposal claims of them, as it wrote them; empty: none
 
     @property
     def calls(self) -> list[Call]: return [Call(self.program, text) for text in self.inputs]
@@ -194,12 +196,50 @@ def _read_claim(parsed: dict, # from `parse_proposal`, with a program
     except SyntaxError as problem:
         return Verdict(ProgramStatus.SYNTAX, detail=f"no canonical text: {problem}")
     if hidden: return Verdict(Status.HELD_OUT, detail="its program belongs to the held-out sets")
-    return _Claim(program, tuple(inputs), message, parent)
+    said = parsed.get("claim") or ()
+    return _Claim(program, tuple(inputs), message, parent, (said,) if isinstance(said, str) else tuple(said))
 
 # %% ../nbs/16_tasks.ipynb #c028
 RIGHT = Verdict(Status.OK, score=1.0, truth=True)
 
-# %% ../nbs/16_tasks.ipynb #c029
+def wrong(gold: str, got: str) -> Verdict: # WRONG
+    return Verdict(Status.WRONG, truth=False, detail=f"expected {gold[:80]}, got {got[:80]}")
+
+def _compare_values(gold: str, answer: str, program: str = "") -> Verdict: # RIGHT or WRONG
+    "Two texts of values; `program` says what its values print as."
+    try: return RIGHT if equal(parse_printed(answer, program), parse_literal(gold)) else wrong(gold, answer)
+    except NotLiteral as problem: return Verdict(Status.WRONG, truth=False, detail=f"not one literal: {problem}")
+
+def _compare_errors(gold: str, answer: str) -> Verdict: # RIGHT or WRONG
+    return RIGHT if answer.lower() == gold.lower() else wrong(gold, answer)
+
+# %% ../nbs/16_tasks.ipynb #c030
+def _unshown(claim: _Claim | Verdict, shown: Sequence[str]) -> _Claim | Verdict: # LEAKED
+    "Refuse the program of an example."
+    if isinstance(claim, Verdict) or not shown: return claim
+    if program_hash(claim.program) not in map(program_hash, shown): return claim
+    return Verdict(Status.LEAKED, detail="its program is a finished example of the solve prompts")
+
+def _answerable(task: Task, prompt: Prompt) -> Task | Verdict: # UNREPRESENTABLE
+    "Refuse a task whose answer a stop text would cut; a program can always be laid out otherwise."
+    gold = task.hidden.get(HIDDEN.get(task.task_type), "")
+    mark = next((stop for stop in prompt.stop if stop in gold), None)
+    if mark is None: return task
+    detail = f"the {HIDDEN[task.task_type]} holds {mark!r}, which ends an answer"
+    return Verdict(ProgramStatus.UNREPRESENTABLE, detail=detail)
+
+def _with_claim(task: Task, claim: _Claim) -> Task:
+    "The task with the outputs that its proposer claimed, and the share of them that is right."
+    if not any(claim.outputs): return task
+    if task.task_type == "error": found = [_compare_errors(task.hidden["error"], claim.outputs[0])]
+    else:
+        true = answers_of(task) if task.task_type == "induction" else [facts(task)["output"]]
+        pairs = zip(true, claim.outputs, strict=True)
+        found = [_compare_values(gold, said, claim.program) for gold, said in pairs if said]
+    accuracy = fmean(verdict.score for verdict in found)
+    return replace(task, info=task.info | {"claim": list(claim.outputs), "claim_accuracy": accuracy})
+
+# %% ../nbs/16_tasks.ipynb #c031
 @dataclass(frozen=True)
 class ProgramTasks:
     """What the task types over programs have in common.
@@ -212,19 +252,21 @@ class ProgramTasks:
     allowed: tuple[str, ...] = ()              # modules named in the prompts; empty: not said
     reference_choice: str = "uniform"          # how references are drawn: one of azr.buffers.REFERENCE_CHOICES
     sizes: Sizes = Sizes()                     # limits named in the prompts; the environment enforces its own
+    solve_examples: int = 0                    # finished examples before a task, in style code
     name: ClassVar[str] = ""
 
     def __post_init__(self):
         if self.references < 0: raise ValueError(f"references is {self.references}: give 0 or more.")
         if self.inputs < 2:
             raise ValueError(f"inputs is {self.inputs}: an induction task needs at least 2, half of them hidden.")
+        check_examples(self.style, self.solve_examples)
 
     def propose_prompt(self, buffers, rng: Random) -> Prompt | None: # None: nothing to ask about yet
         references = buffers.references(self.name, self.references, rng, self.reference_choice)
         return propose_prompt(self.name, references, self.style, self.inputs, self.banned, self.allowed, self.sizes)
 
     def solve_prompt(self, task: Task) -> Prompt:
-        return solve_prompt(task, self.style, self.banned, self.allowed, self.sizes)
+        return solve_prompt(task, self.style, self.banned, self.allowed, self.sizes, self.solve_examples)
 
     def claim(self, proposal: Proposal, env: Environment) -> _Claim | Verdict:
         parsed = parse_proposal(proposal.text, self.name, self.style)
@@ -232,10 +274,13 @@ class ProgramTasks:
 
     def validate(self, proposals: list[Proposal], env: Environment) -> list[Task | Verdict]: # same order
         "Prove the proposals in one batch; each call runs in two processes."
-        claims = [self.claim(proposal, env) for proposal in proposals]
+        shown = [facts(one)["program"] for one in SOLVE_EXAMPLES[self.name][:self.solve_examples]]
+        claims = [_unshown(self.claim(proposal, env), shown) for proposal in proposals]
         calls = (call for claim in claims if isinstance(claim, _Claim) for call in claim.calls)
         outcomes = run_once(calls, env, twice=True)
-        def proved(claim): return self.prove(claim, [outcomes[call] for call in claim.calls], env)
+        def proved(claim):
+            task = self.prove(claim, [outcomes[call] for call in claim.calls], env)
+            return task if isinstance(task, Verdict) else _answerable(_with_claim(task, claim), self.solve_prompt(task))
         return [claim if isinstance(claim, Verdict) else proved(claim) for claim in claims]
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
@@ -248,10 +293,7 @@ class ProgramTasks:
         return [[answer if isinstance(answer, Verdict) else verdicts[i, answer] for answer in row]
                 for i, row in enumerate(answers)]
 
-# %% ../nbs/16_tasks.ipynb #c031
-def wrong(gold: str, got: str) -> Verdict: # WRONG
-    return Verdict(Status.WRONG, truth=False, detail=f"expected {gold[:80]}, got {got[:80]}")
-
+# %% ../nbs/16_tasks.ipynb #c033
 @dataclass(frozen=True)
 class Deduction(ProgramTasks):
     "Program and input are given, the output is hidden."
@@ -262,13 +304,9 @@ class Deduction(ProgramTasks):
         return value if isinstance(value, Verdict) else program_task(self.name, claim.program, claim.inputs[0], value)
 
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
-        return [self.compare(task.hidden["output"], answer, task.given["program"]) for task, answer in asked]
+        return [_compare_values(task.hidden["output"], answer, task.given["program"]) for task, answer in asked]
 
-    def compare(self, gold: str, answer: str, program: str = "") -> Verdict:
-        try: return RIGHT if equal(parse_printed(answer, program), parse_literal(gold)) else wrong(gold, answer)
-        except NotLiteral as problem: return Verdict(Status.WRONG, truth=False, detail=f"not one literal: {problem}")
-
-# %% ../nbs/16_tasks.ipynb #c034
+# %% ../nbs/16_tasks.ipynb #c038
 def _mismatch(outcome: Outcome, gold: str) -> Verdict | None: # None: it is the gold
     "Compare a run with what it should have returned."
     if outcome.status is not Status.OK: return _failure(outcome)
@@ -301,7 +339,7 @@ class Abduction(Deduction):
         ran = iter(_judge_runs(runs, env))
         return [verdict or next(ran) for verdict in known]
 
-# %% ../nbs/16_tasks.ipynb #c037
+# %% ../nbs/16_tasks.ipynb #c041
 @dataclass(frozen=True)
 class ErrorPrediction(Deduction):
     "Program and input are given; the class of the exception, or NoError, is hidden."
@@ -315,13 +353,10 @@ class ErrorPrediction(Deduction):
             return Verdict(ProgramStatus.UNREPRESENTABLE, detail=f"the exception's class calls itself {name[:80]!r}")
         return program_task(self.name, claim.program, claim.inputs[0], name)
 
-    def compare(self, gold: str, answer: str, program: str = "") -> Verdict:
-        return RIGHT if answer.lower() == gold.lower() else wrong(gold, answer)
-
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
-        return [self.compare(task.hidden["error"], answer) for task, answer in asked]
+        return [_compare_errors(task.hidden["error"], answer) for task, answer in asked]
 
-# %% ../nbs/16_tasks.ipynb #c040
+# %% ../nbs/16_tasks.ipynb #c044
 _TOKEN = re.compile(r"""(?P<text>"[^"\n]*"|'[^'\n]*')|(?P<comment>#[^\n]*)|\w+|[^\w\s]""")
 _IDLE = {"(", ")", ";", "\\", "`", "'", '"'}   # tokens with and without which Python reads the same
 
@@ -341,7 +376,7 @@ def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.Lambda]:
         if ast.get_docstring(n, clean=False) is not None and len(n.body) > 1: del n.body[0]
     return functions + named
 
-# %% ../nbs/16_tasks.ipynb #c041
+# %% ../nbs/16_tasks.ipynb #c045
 _SAID = re.compile(r"\bdef\b[^\n]*(?:\n[ \t]+[^\n]*|\n[ \t]*(?=\n|\Z))*")   # a def, and the indented lines below it
 
 def _shapes(program: str) -> set[str]:
@@ -376,7 +411,7 @@ def _leaks(message: str, program: str) -> bool:
     quoted = [found.rstrip(" \t\n`'\".,;!") for spelt in spellings for found in _SAID.findall(spelt)]
     return bool(quoted) and not _shapes(program).isdisjoint(set().union(*map(_shapes, quoted)))
 
-# %% ../nbs/16_tasks.ipynb #c044
+# %% ../nbs/16_tasks.ipynb #c048
 _WITH_PROGRAM = ("deduction", "abduction", "error")   # task types whose tasks show a whole program, to be borrowed
 
 @dataclass(frozen=True)
@@ -413,7 +448,7 @@ class Induction(ProgramTasks):
         verdicts = (refused[program] or next(ran) for _, program in asked)
         return [replace(verdict, truth=None) for verdict in verdicts]   # passing some calls is not yet the truth
 
-# %% ../nbs/16_tasks.ipynb #c049
+# %% ../nbs/16_tasks.ipynb #c053
 TASK_TYPES: dict[str, type[ProgramTasks]] = {
     kind.name: kind for kind in (Deduction, Abduction, Induction, ErrorPrediction)}
 
@@ -423,15 +458,17 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
                inputs: int = 10, # N
                reference_choice: str = "uniform", # or "recent"
                allowed: Sequence[str] = (), # modules that the prompts name as the only ones; empty: not said
-               sizes: Sizes = Sizes() # limits that the prompts name: those of the environment
+               sizes: Sizes = Sizes(), # limits that the prompts name: those of the environment
+               solve_examples: int = 0 # finished examples before a task, in style code
               ) -> tuple[ProgramTasks, ...]:
     "The named task types, with common settings. Raises ValueError for an unknown name."
     unknown = [name for name in names if name not in TASK_TYPES]
     if unknown: raise ValueError(f"no task type {unknown[0]!r}: there are {', '.join(TASK_TYPES)}.")
-    common = {"allowed": tuple(allowed), "reference_choice": reference_choice, "sizes": sizes}
+    common = {"allowed": tuple(allowed), "reference_choice": reference_choice, "sizes": sizes,
+              "solve_examples": solve_examples}
     return tuple(TASK_TYPES[name](style, references, inputs, **common) for name in names)
 
-# %% ../nbs/16_tasks.ipynb #c052
+# %% ../nbs/16_tasks.ipynb #c056
 ZERO_PROGRAM = "def f(x):\n    return x"
 ZERO_INPUTS = ("'Hello world'", "7", "[1, 2, 3]", "{'a': 1, 'b': 2}", "(0.5, -1.5)", "True", "None",
                "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
@@ -452,7 +489,7 @@ def zero_tasks(kinds: Sequence[ProgramTasks], env: Environment) -> list[Task]:
         tasks.append(task)
     return tasks
 
-# %% ../nbs/16_tasks.ipynb #c064
+# %% ../nbs/16_tasks.ipynb #c068
 _MOST_LEVELS = 60   # of a syntax tree that goes to a tool which recurses
 
 def shallow_tree(program: str) -> ast.Module | None:
@@ -471,7 +508,7 @@ def answers_of(task: Task) -> list[str]:
     if task.task_type == "induction": return [output for _, output in (*task.given["pairs"], *task.hidden["pairs"])]
     return [task.hidden[HIDDEN[task.task_type]]] if task.task_type in HIDDEN else []
 
-# %% ../nbs/16_tasks.ipynb #c066
+# %% ../nbs/16_tasks.ipynb #c070
 def _complexity(batch: Sequence[Proposed]) -> list[float]:
     "Cognitive complexity / 15 of each new program; an induction task brings none."
     programs = [one.task.given.get("program") if one.task else None for one in batch]

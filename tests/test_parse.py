@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from azr.core import Status, Task, Verdict
 from azr.parse import answer_block, blocks, entry_to_f, _field, parse_answer, parse_proposal
-from azr.prompts import SPECIAL_TOKENS, STYLES, _TAGS, answer_text, fence, proposal_text, solve_prompt
+from azr.prompts import (
+    SPECIAL_TOKENS, STYLES, WRAPS, _TAGS, answer_text, fence, proposal_text, propose_prompt, solve_prompt)
+from azr.sampling import before_stop
 
 KINDS = ("deduction", "abduction", "induction", "error")
 CODE = "def f(x):\n    return x + 1"
@@ -53,7 +55,7 @@ def test_proposals_there_and_back(program, text, kind, style):
 
 @given(st.lists(clean, min_size=1, max_size=5), st.sampled_from(STYLES))
 def test_inductions_there_and_back(inputs, style):
-    claim = {"inputs": inputs, "message": "" if style == "terse" else "Find it!\nIt is `hard`."}
+    claim = {"inputs": inputs, "message": "Find it!\nIt is `hard`." if style in WRAPS else ""}
     assert parse_proposal(proposal_text("induction", claim, style), "induction", style, len(inputs)) == claim
 
 @given(clean, programs, st.sampled_from(STYLES))
@@ -273,6 +275,85 @@ def test_field_says_what_is_missing():
 def test_terse_proposals(text, detail):
     assert why(parse_proposal(text, "deduction", "terse")) == detail
 
+
+# ---- a Python file
+
+@given(programs, clean, clean, st.sampled_from(["deduction", "abduction", "error"]))
+def test_a_claim_is_handed_on_and_changes_nothing_else(program, text, output, kind):
+    claim = {"program": program, "input": text}
+    claimed = parse_proposal(proposal_text(kind, claim | {"claim": output}, "code"), kind, "code")
+    assert {name: claimed[name] for name in claim} == claim == parse_proposal(proposal_text(kind, claim, "code"), kind,
+                                                                              "code")
+    if "," not in output: assert claimed["claim"] == output   # a bare tuple is an assertion with a message
+
+ONE_LINE = clean.filter(lambda text: "\n" not in text and ") ==" not in text)
+AFTER = st.sampled_from(["", "\n", "\n\n\ndef f(y):\n    return y\n\nassert f(1) == 1\n", "\nassert f(0) == 0\n",
+                         "\n```\n\nThe function `f` (above) is right.", "  # as f(1) == 2 says"])
+
+@given(programs, ONE_LINE, AFTER)
+def test_an_answer_reads_alike_with_and_without_its_stop_text(program, text, after):
+    for kind, answer in (("deduction", text), ("abduction", text), ("error", "KeyError"), ("induction", program)):
+        given = {"pairs": [], "message": ""} if kind == "induction" else {"program": CODE, "input": "1", "output": "2"}
+        stop = solve_prompt(Task(kind, given, {}, "t"), "code").stop
+        whole = answer_text(kind, answer, "code") + (") == 2" if kind == "abduction" else "") + after
+        if kind == "induction" and "#" in after: continue   # a comment after a function is a line of its own
+        assert parse_answer(whole, kind, "code") == answer
+        if kind != "induction" or program.startswith("def f("):
+            assert parse_answer(before_stop(whole, stop), kind, "code") == answer
+
+@given(ONE_LINE, ONE_LINE, AFTER)
+def test_a_proposal_reads_alike_with_and_without_its_stop_text(text, output, after):
+    whole = proposal_text("deduction", {"program": CODE, "input": text, "claim": output}, "code") + after
+    cut = before_stop(whole, propose_prompt("deduction", [], "code").stop)
+    assert parse_proposal(whole, "deduction", "code") == parse_proposal(cut, "deduction", "code")
+
+BODY = "x):\n    return x + 1"
+@pytest.mark.parametrize("text, detail", [
+    (BODY, "no line `assert f(...)` below the program"), ("", "no line `assert f(...)` below the program"),
+    (f"{BODY}\n\nassert g(1) == 2", "no line `assert f(...)` below the program"),
+    (f"{BODY}\n\n\ndef f({BODY}\n\nassert f(1) == 2", "no line `assert f(...)` below the program"),
+    ("\nimport math\nassert f(1) == 2", "no function f"), (f"{BODY}\n\nassert f(1, [2", "the call of f is not closed"),
+    (f"{BODY}\n\nassert f() == 2", "the input is empty"), (f"{BODY}\n\nassert f( ) == 2", "the input is empty"),
+])
+def test_code_proposals_nobody_can_read(text, detail):
+    assert why(parse_proposal(text, "deduction", "code")) == detail
+
+@pytest.mark.parametrize("text, detail", [
+    ("1) == 2", "1 assertions, 2 were asked for"), ("1) == 2\n\nassert f(2) == 3", "1 assertions, 2 were asked for"),
+    ("1) == 2\nassert f() == 3", "an empty input"), ("1) == 2\nassert f([3", "the call of f in assertion 2 is not closed"),
+    ("", "the call of f in assertion 1 is not closed"),
+])
+def test_code_inputs_nobody_can_read(text, detail):
+    assert why(parse_proposal(text, "induction", "code", 2)) == detail
+
+@pytest.mark.parametrize("text, inputs, claims", [
+    ("1) == 2\nassert f(2) == 3", ["1", "2"], ["2", "3"]), ("1)\nassert f(')', x=[2])", ["1", "')', x=[2]"], None),
+    ("1) == 2\nx = 3\nassert f(2), 'no'\nassert f(3) == 4", ["1", "2"], ["2", None]),
+])
+def test_code_inputs(text, inputs, claims):
+    found = parse_proposal(text, "induction", "code", 2)
+    assert found["inputs"] == inputs and found.get("claim") == claims
+
+@pytest.mark.parametrize("text, kind, answer", [
+    (" 2", "deduction", "2"), ("2 # two", "deduction", "2"), (" '#'", "deduction", "'#'"), (" [1,", "deduction", "[1,"),
+    (" [1,\n 2]\n", "deduction", "[1,\n 2]"), (" [1\n\nassert f(2) == 3", "deduction", "[1"),
+    ("1, [2])", "abduction", "1, [2]"), ("') == 1') == 1", "abduction", "') == 1'"), (") == 1", "abduction", ""),
+    ("1, [2", "abduction", "1, [2"), (" KeyError: 'a'\n# f(2) raises", "error", "KeyError"),
+    ("x):\n    return 1\n\nassert f(1) == 1", "induction", "def f(x):\n    return 1"),
+    ("def f(x):\n    return 1", "induction", "def f(x):\n    return 1"),
+    ("\nimport math\n\ndef f(x):\n    return 1\n\nprint(f(1))", "induction",
+     "import math\n\ndef f(x):\n    return 1"),
+    ('x):\n    return """\nassert f(1)\n"""\n\nassert f(1)', "induction",
+     'def f(x):\n    return """\nassert f(1)\n"""'),
+])
+def test_code_answers(text, kind, answer):
+    assert parse_answer(text, kind, "code") == answer
+
+@pytest.mark.parametrize("text, kind", [("", "deduction"), ("\n2", "deduction"), (" # 2", "deduction"),
+                                        ("", "abduction"), ("\n1)", "abduction"), (" 5 > 3", "error"),
+                                        ("\nx = 1", "induction")])
+def test_code_answers_nobody_can_read(text, kind):
+    why(parse_answer(text, kind, "code"))
 
 # ---- renaming
 

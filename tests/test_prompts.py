@@ -1,4 +1,5 @@
 "Prompts show what is given and nothing else, in every style, and say what they promise."
+import ast
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,9 @@ from hypothesis import strategies as st
 
 from azr.core import Role, Task
 from azr.parse import parse_answer
-from azr.prompts import (_ANSWERS, _EXAMPLES, _RESERVED, SPECIAL_TOKENS, STYLES, Sizes, facts, fence, _program_rules,
-    propose_prompt,
-                         reserved, solve_prompt)
+from azr.prompts import (
+    _ANSWERS, _CODE_STOPS, _EXAMPLES, _RESERVED, SOLVE_EXAMPLES, SPECIAL_TOKENS, STYLES, Sizes, _finished,
+    _program_rules, answer_text, check_examples, facts, fence, propose_prompt, reserved, solve_prompt)
 from azr.values import parse_arguments, parse_literal
 
 PROGRAM = "def f(x):\n    return x * 3"
@@ -64,16 +65,55 @@ def test_terse_prompts_are_exactly_their_contract():
     assert propose_prompt("error", [], "terse").text == "<perr><prog>"
     assert propose_prompt("induction", [TASKS["deduction"]], "terse").text == f"<pind>{PROGRAM}<in>"
 
+def test_code_prompts_are_exactly_their_contract():
+    assert solve_prompt(TASKS["deduction"], "code").text == f"{PROGRAM}\n\nassert f(14) =="
+    assert solve_prompt(TASKS["abduction"], "code").text == f"{PROGRAM}\n\n# f(?) is 42\nassert f("
+    assert solve_prompt(TASKS["error"], "code").text == f"{PROGRAM}\n\n# f(None) raises"
+    assert solve_prompt(TASKS["induction"], "code").text == (
+        "# Thrice.\nassert f(1) == 3\nassert f(2) == 6\n\n\ndef f(")
+    shown = f"{PROGRAM}\n\nassert f(14) == 42\n\n\n"
+    assert propose_prompt("deduction", [TASKS["abduction"]] * 2, "code").text == f"{shown}{shown}def f("
+    assert propose_prompt("error", [TASKS["error"]], "code").text == (
+        f"{PROGRAM}\n\n# f(None) raises TypeError\n\n\ndef f(")
+    assert propose_prompt("induction", [TASKS["deduction"]], "code", 3).text == (
+        f"{PROGRAM}\n\n# 3 inputs that differ\nassert f(")
+
+def test_a_message_of_several_lines_stays_a_comment():
+    task = replace(TASKS["induction"], given=TASKS["induction"].given | {"message": "one\nimport os\r\x0cx = 1"})
+    head = solve_prompt(task, "code").text.split("assert")[0]
+    assert all(line.startswith("#") for line in head.splitlines() if line)
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_finished_examples_stand_before_the_task_and_are_whole(kind):
+    alone = solve_prompt(TASKS[kind], "code").text
+    for number in range(len(SOLVE_EXAMPLES[kind]) + 1):
+        text = solve_prompt(TASKS[kind], "code", examples=number).text
+        shown = [_finished(example) for example in SOLVE_EXAMPLES[kind][:number]]
+        assert text == "\n\n\n".join([*shown, alone])
+    for example in SOLVE_EXAMPLES[kind]:
+        opened = solve_prompt(example, "code")
+        rest = _finished(example).removeprefix(opened.text)
+        gold = facts(example)["program" if kind == "induction" else _ANSWERS[kind][0]]
+        assert rest.startswith(answer_text(kind, gold, "code")) and parse_answer(rest, kind, "code") == gold
+        ast.parse(_finished(example))
+
+@pytest.mark.parametrize("style, number", [("r1", 1), ("chat", 2), ("terse", 3), ("code", -1), ("code", 4)])
+def test_a_number_of_examples_that_cannot_be_is_one_sentence(style, number):
+    with pytest.raises(ValueError, match=f"^solve_examples is {number}[^\n]+[.]$"): check_examples(style, number)
+    with pytest.raises(ValueError, match="solve_examples"): solve_prompt(TASKS["error"], style, examples=number)
+
 def test_r1_ends_in_an_open_thought_and_chat_is_one_user_message():
     assert solve_prompt(TASKS["deduction"], "r1").text.endswith("Assistant: <think>")
     (message,) = solve_prompt(TASKS["deduction"], "chat").messages
     assert message["role"] == "user" and "<answer>" in message["content"]
 
-def test_r1_prompts_name_the_text_that_ends_a_completion():
+def test_r1_and_code_prompts_name_the_texts_that_end_a_completion():
     for kind, task in TASKS.items():
         asked = [solve_prompt(task, style) for style in STYLES] + [propose_prompt(kind, [TASKS["deduction"]],
             style) for style in STYLES]
-        assert [prompt.stop for prompt in asked] == [("</answer>",), (), ()] * 2
+        stops = [prompt.stop for prompt in asked]
+        code = stops.pop(3), stops.pop(-1)
+        assert code[0] == _CODE_STOPS[kind] and all(code) and stops == [("</answer>",), (), ()] * 2
 
 @pytest.mark.parametrize("style", ["r1", "chat"])
 def test_prompts_state_the_limits_in_force(style):

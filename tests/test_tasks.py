@@ -1,6 +1,7 @@
 "Claims are proved by running them, answers judged by running them, and nobody is talked round."
 from dataclasses import replace
 from random import Random
+from statistics import fmean
 
 import pytest
 from programs import PROGRAMS
@@ -8,9 +9,10 @@ from programs import PROGRAMS
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_json, to_json
 from azr.executor import Call, Executor, Outcome
-from azr.prompts import STYLES, answer_text, proposal_text, propose_prompt
+from azr.measures import program_measures
+from azr.prompts import SOLVE_EXAMPLES, STYLES, answer_text, facts, proposal_text, propose_prompt
 from azr.safety import ProgramStatus, Safety
-from azr.tasks import (_BANNED_WORDS, TASK_TYPES, Environment, Induction, check_arguments, check_source,
+from azr.tasks import (_BANNED_WORDS, HIDDEN, TASK_TYPES, Environment, Induction, check_arguments, check_source,
                        _in_held_out_tenth, induction_task, _leaks, program_task, task_id, task_types, zero_tasks)
 from azr.values import bucket, equal, parse_literal
 
@@ -79,6 +81,64 @@ def test_every_type_in_every_style_there_and_back(env, style):
         assert kind.solve_prompt(replace(task, hidden={})) == kind.solve_prompt(task) and (
             "def f(x):" in text.split("Rules")[0]) == (kind.name != "induction")
         assert task.parent == ("parent" if kind.name == "induction" else None)
+
+@pytest.mark.parametrize("name", list(TASK_TYPES))
+def test_finished_examples_are_true_and_their_gold_is_right(env, name):
+    (kind,) = task_types((name,), "code", solve_examples=3)
+    assert len(SOLVE_EXAMPLES[name]) == 3
+    for example in SOLVE_EXAMPLES[name]:
+        known = facts(example)
+        if name == "induction": example = replace(example, hidden=known | {"pairs": []})
+        gold = known["program" if name == "induction" else HIDDEN[name]]
+        text = answer_text(name, gold, "code")
+        assert [v.score for v in kind.verify([(example, [Attempt("", text)])], env)[0]] == [1]
+        if name == "induction": continue
+        claimed = known["error" if name == "error" else "output"]
+        (task,) = task_types((name,), "code")[0].validate([Proposal(
+            Prompt(name, Role.PROPOSE), proposal_text(name, known | {"claim": claimed}, "code"))], env)
+        assert facts(task) == known and task.info["claim_accuracy"] == 1
+
+def test_the_program_of_a_finished_example_is_no_task_where_it_is_shown(env):
+    known = facts(SOLVE_EXAMPLES["deduction"][1])
+    again = {"program": known["program"].replace("found", "seen"), "input": "9, 2"}
+    prompt = Prompt("deduction", Role.PROPOSE)
+    for number, leaked in ((0, False), (1, False), (2, True)):
+        kind = TASK_TYPES["deduction"]("code", solve_examples=number)
+        (got,) = kind.validate([Proposal(prompt, proposal_text("deduction", again, "code"))], env)
+        assert isinstance(got, Task) is not leaked and (not leaked or got.status is Status.LEAKED)
+
+@pytest.mark.parametrize("name, claim, true, false", [
+    ("deduction", {"program": DOUBLE, "input": "21"}, "42.0", "43"),
+    ("abduction", {"program": DOUBLE, "input": "21"}, "42", "f(21)"),
+    ("error", {"program": DOUBLE, "input": "None"}, "TypeError", "NoError"),
+    ("induction", {"inputs": ["1", "2", "3", "4"]}, ["2", "4", "6", "8"], ["2", "4", "7", None]),
+])
+def test_a_claimed_output_is_recorded_and_never_believed(env, name, claim, true, false):
+    kind = TASK_TYPES[name]("code", inputs=4)
+    prompt = Prompt(name, Role.PROPOSE, context={"program": DOUBLE, "inputs": 4})
+    texts = [proposal_text(name, claim | said, "code") for said in ({}, {"claim": true}, {"claim": false})]
+    silent, right, wrong = kind.validate([Proposal(prompt, text) for text in texts], env)
+    assert silent == replace(right, info=silent.info) == replace(wrong, info=silent.info)
+    assert "claim" not in silent.info and right.info["claim_accuracy"] == 1
+    assert right.info["claim"] == ([true] if isinstance(true, str) else true)
+    assert wrong.info["claim_accuracy"] == pytest.approx(2 / 3 if name == "induction" else 0)
+    assert kind.solve_prompt(silent) == kind.solve_prompt(right) == kind.solve_prompt(wrong)
+    measured = program_measures([], [silent, right, wrong])
+    assert measured["claim_accuracy"] == fmean([right.info["claim_accuracy"], wrong.info["claim_accuracy"]])
+
+@pytest.mark.parametrize("said", ["__import__('os').system('true')", "(" * 3000 + ")" * 3000, "9" * 5000, "\0", "[1"])
+def test_a_hostile_claim_is_a_wrong_one(env, said):
+    prompt = Prompt("deduction", Role.PROPOSE)
+    text = proposal_text("deduction", {"program": DOUBLE, "input": "21", "claim": said}, "code")
+    (task,) = TASK_TYPES["deduction"]("code").validate([Proposal(prompt, text)], env)
+    assert task.hidden == {"output": "42"} and task.info["claim_accuracy"] == 0
+
+def test_an_answer_that_a_stop_text_would_cut_is_no_task(env):
+    claim = {"program": DOUBLE, "input": "') == 1'"}
+    for name, style, bad in (("abduction", "code", True), ("deduction", "code", False), ("abduction", "r1", False)):
+        (got,) = TASK_TYPES[name](style).validate(
+            [Proposal(Prompt(name, Role.PROPOSE), proposal_text(name, claim, style))], env)
+        assert isinstance(got, Task) is not bad and (not bad or got.status is ProgramStatus.UNREPRESENTABLE)
 
 # ---- what a proposal can fail of
 
