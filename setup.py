@@ -12,6 +12,7 @@ url = f"https://github.com/{facts['user']}/{facts['repo']}"
 setup(name=facts["lib_name"], version=facts["version"], description=facts["description"], keywords=words("keywords"),
       author=facts["author"], author_email=facts["author_email"], license="Apache-2.0", url=url, python_requires=f">={facts['min_python']}",
       long_description=readme.read_text(encoding="utf-8") if readme.exists() else "", long_description_content_type="text/markdown",
-      packages=[facts["lib_path"]], package_data={facts["lib_path"]: ["weights/**", "configs/*.yaml", "configs/accelerate/*.yaml"]}, include_package_data=False,
+      packages=[facts["lib_path"]], package_data={facts["lib_path"]: ["weights/**", "configs/*.yaml", "configs/accelerate/*.yaml",
+                                                              "functions.jsonl"]}, include_package_data=False,
       install_requires=words("requirements"), extras_require={"lab": words("lab_requirements"), "dev": words("dev_requirements"), "evals": words("evals_requirements")},
       entry_points={"console_scripts": words("console_scripts")})

@@ -23,6 +23,7 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
+import azr
 import numpy as np
 
 from .core import Attempt, Prompt, Role, Status, Task, Verdict
@@ -48,7 +49,7 @@ class Benchmark:
     files: tuple = ()                  # names that a local copy may have
     hub: tuple = ()                    # data set, configuration, split; empty: not on the hub in this form
     get: str = ""                      # where people download it
-    rows: Callable | None = None       # makes the rows itself: (limit) -> rows; none is downloaded
+    rows: Callable | None = None       # rows of this package's own: (limit) -> rows; none is downloaded
     executor: dict = field(default_factory=dict)  # settings of the executor that judges
 
     def judging(self) -> Executor:
@@ -117,8 +118,8 @@ def fetch(benchmark: Benchmark, data: str | Path = "", # folder with local copie
          ) -> tuple[list[dict], dict]: # rows, and what they are: source, hash, number
     "The first `limit` rows. Raises Unavailable where there is no copy, ValueError where a row lacks a field."
     if benchmark.rows:
-        rows = benchmark.rows(limit)
-        return rows, {"source": "generated", "sha256": _digest("".join(row["id"] for row in rows)), "rows": len(rows)}
+        rows, source = benchmark.rows(limit), "".join(benchmark.files) or "generated"
+        return rows, {"source": source, "sha256": _digest("".join(row["id"] for row in rows)), "rows": len(rows)}
     folder = Path(data) if data else None
     paths = [folder] if folder and folder.is_file() else [folder / name for name in benchmark.files] if folder else []
     path = next((p for p in paths if p.is_file()), None)
@@ -165,6 +166,12 @@ def _judge_crux(pairs: Sequence[tuple[dict, str]], style: str, executor: Executo
     return judge_tasks([({"task": _crux_task(row, hidden)}, text) for row, text in pairs], style, executor)
 
 # %% ../nbs/19_benchmarks.ipynb #c016
+def _own_functions(part: str, limit: int = 0) -> list[dict]: # id, part, code, input, output
+    "The first `limit` functions of a part (0: all). An id is the hash of the code, input and output."
+    rows = read_lines(Path(azr.__file__).with_name("functions.jsonl"))
+    return [row for row in rows if row["part"] == part][:limit or None]
+
+# %% ../nbs/19_benchmarks.ipynb #c020
 _WIDE = Limits(characters=20_000_000, size=20_000_000)
 _WIDE_EXECUTOR = {"max_output": _WIDE.characters, "timeout": 60.0, "memory_mb": 4096, "policy": None,
                   "isolation": "jail"}
@@ -193,7 +200,7 @@ def _run_checks(answers: Sequence[Sequence[_Check]], executor: Executor) -> list
         start, size = start + size, 2 * size
     return [verdict or Verdict(Status.OK, 1.0, True) for verdict in verdicts]
 
-# %% ../nbs/19_benchmarks.ipynb #c018
+# %% ../nbs/19_benchmarks.ipynb #c022
 # of a program that ran, until the process layer or a limit ended it
 _RAN = {ProgramStatus.UNSAFE: ProgramStatus.RAISED, Status.TOO_LARGE: Status.WRONG}
 _ERRORS = {"TimeoutException": ProgramStatus.TIMEOUT, "MemoryError": ProgramStatus.MEMORY}
@@ -223,7 +230,7 @@ def _worker_said(outcome: Outcome) -> tuple[str | None, list]: # what ended it e
         return error and str(error), [(bool(known), str(text), float(seconds)) for known, text, seconds in given]
     except (TypeError, ValueError, OverflowError): return "the program spoke in the worker's place", []
 
-# %% ../nbs/19_benchmarks.ipynb #c020
+# %% ../nbs/19_benchmarks.ipynb #c024
 _WORKER = r'''
 import ast, builtins, io, json, os, random, shutil, signal, subprocess, sys, threading, time
 from collections.abc import Set
@@ -251,7 +258,7 @@ def limited(seconds, work):
         for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_REAL): signal.setitimer(timer, 0)
 '''
 
-# %% ../nbs/19_benchmarks.ipynb #c022
+# %% ../nbs/19_benchmarks.ipynb #c026
 _WORKER += r'''
 AWAY = """kill system putenv remove removedirs rmdir fchdir setuid fork forkpty killpg rename renames truncate replace
     unlink fchmod fchown chmod chown chroot lchflags lchmod lchown getcwd chdir""".split()
@@ -273,7 +280,7 @@ def at_once(thread):
         thread.join, thread.is_alive = (lambda timeout=None: None), (lambda: False)
 '''
 
-# %% ../nbs/19_benchmarks.ipynb #c024
+# %% ../nbs/19_benchmarks.ipynb #c028
 _WORKER += r'''
 COPIES = ((str, str.__str__), (int, int.__int__), (float, float.__float__), (Set, lambda v: set(map(plain, v))),
           (list, lambda v: list(map(plain, list.__iter__(v)))), (tuple, lambda v: tuple(map(plain, tuple.__iter__(v)))),
@@ -294,7 +301,7 @@ def shown(value):
     except Exception: return False, type(value).__name__
 '''
 
-# %% ../nbs/19_benchmarks.ipynb #c026
+# %% ../nbs/19_benchmarks.ipynb #c030
 _WORKER += r'''
 MODES = {"value": lambda out: out, "set": set, "not none": lambda out: out is not None,
          "none or bool": lambda out: out if isinstance(out, bool) else out is not None}
@@ -312,7 +319,7 @@ def tests(given, code, entry, mode, inputs, limits):
     each(given, space[entry], parse_literal(inputs, WIDE), limits, mode)
 '''
 
-# %% ../nbs/19_benchmarks.ipynb #c028
+# %% ../nbs/19_benchmarks.ipynb #c032
 _WORKER += r'''
 MODULES = """string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys
     json""".split()
@@ -346,7 +353,7 @@ def as_function(code):
     return PRELUDE + ast.unparse(ast.Module(imports, [])) + "\n" + ast.unparse(ast.fix_missing_locations(function))
 '''
 
-# %% ../nbs/19_benchmarks.ipynb #c030
+# %% ../nbs/19_benchmarks.ipynb #c034
 _WORKER += r'''
 class Kept(io.BytesIO):
     def close(self): pass   # what a program closes, or drops, has been printed all the same
@@ -379,7 +386,7 @@ def script(given, code, text, seconds):
     given.append((*shown(printed.getvalue().decode("utf-8", "replace")), time.process_time() - began))
 '''
 
-# %% ../nbs/19_benchmarks.ipynb #c032
+# %% ../nbs/19_benchmarks.ipynb #c036
 _WORKER += r'''
 def f(rule, *arguments):
     given = []
@@ -390,7 +397,7 @@ def f(rule, *arguments):
     except BaseException as error: return f"{type(error).__name__}: {str(error)[:200]}", given
 '''
 
-# %% ../nbs/19_benchmarks.ipynb #c035
+# %% ../nbs/19_benchmarks.ipynb #c039
 _CODE = """\
 # Write the program
 {block}
@@ -423,7 +430,7 @@ def _ask_code(row: dict, style: str) -> Prompt:
     block, form = fence("python", row["prompt"].strip()), fence("python", "...")
     return _wrap_body(_CODE.format(block=block, entry=row["entry_point"], form=form), style, "code", row)
 
-# %% ../nbs/19_benchmarks.ipynb #c037
+# %% ../nbs/19_benchmarks.ipynb #c041
 _TRIES = 2_000   # times that a text is parsed: prose of a thousand lines would take half a million
 
 def _longest_code(text: str) -> str: # "": no line of it parses
@@ -476,7 +483,7 @@ def _sources(nodes: Sequence[ast.stmt]) -> str: # "": too deep to be written
     try: return "\n".join(map(ast.unparse, nodes))
     except (RecursionError, ValueError): return ""
 
-# %% ../nbs/19_benchmarks.ipynb #c038
+# %% ../nbs/19_benchmarks.ipynb #c042
 def _code_parts(text: str, style: str) -> list[str] | Verdict: # one or more
     "The blocks between the answer tags that are Python or say nothing; text without blocks as it stands."
     inside = answer_block(text, style)
@@ -521,7 +528,7 @@ def _read_program(text: str, style: str, prompt: str = "", entry: str = "", stop
 
 def _without(entry: str) -> Verdict: return Verdict(ProgramStatus.NO_FUNCTION, detail=f"nothing there defines {entry}")
 
-# %% ../nbs/19_benchmarks.ipynb #c041
+# %% ../nbs/19_benchmarks.ipynb #c045
 def evalplus_inputs(row: dict, tests: Sequence[str]) -> list[list]:
     "Arguments of each test, as evalplus reads them."
     inputs = [value for name in tests for value in row[name]]
@@ -551,7 +558,7 @@ def _evalplus_right(row: dict, inputs: Sequence, expected, atol: float | None = 
                "digit_distance_nums": distance}
     return special.get(entry, plain)
 
-# %% ../nbs/19_benchmarks.ipynb #c042
+# %% ../nbs/19_benchmarks.ipynb #c046
 def _evalplus_call(row: dict, program: str, tests: str, limits: Sequence[float], gold: bool = False) -> Call:
     "All tests of one set. Some tasks ask for a set, or only whether there is an output."
     rules, mode, name = optional("evalplus.eval"), "value", row["entry_point"] if _mbpp(row) else ""
@@ -597,7 +604,7 @@ def _judge_code(pairs: Sequence[tuple[dict, str]], style: str, executor: Executo
     verdicts = _run_checks([list(checks(row, program)) for (row, _), program in zip(pairs, answers)], executor)
     return [program if isinstance(program, Verdict) else verdict for program, verdict in zip(answers, verdicts)]
 
-# %% ../nbs/19_benchmarks.ipynb #c044
+# %% ../nbs/19_benchmarks.ipynb #c048
 class _OnlyText(pickle.Unpickler):
     def find_class(self, module, name):
         raise pickle.UnpicklingError(f"the packed tests want {module}.{name}: they should hold text alone")
@@ -636,7 +643,7 @@ def _live_tests(row: dict) -> list[_LiveTest]:
         why = f"its tests cannot be read ({type(error).__name__}: {str(error)[:150]})"
         raise ValueError(f"livecodebench, row {row['id']}: {why}: download the file again") from error
 
-# %% ../nbs/19_benchmarks.ipynb #c046
+# %% ../nbs/19_benchmarks.ipynb #c050
 _SECONDS, _TOGETHER = 6.0, 5_000_000   # CPU time of a test; characters of input that one process takes
 
 def _portions(tests: Sequence[_LiveTest]) -> list[list[_LiveTest]]:
@@ -665,7 +672,7 @@ def _live_passes(tests: Sequence[_LiveTest], given: Sequence) -> bool:
     known = [out for has_text, out, _ in given if has_text]
     return len(known) == len(tests) and all(map(same, tests, known))
 
-# %% ../nbs/19_benchmarks.ipynb #c049
+# %% ../nbs/19_benchmarks.ipynb #c053
 def _read_live(row: dict, tests: Sequence[_LiveTest], text: str, style: str) -> str | Verdict:
     "The program of an answer to a row."
     parts = _code_parts(text, style)
@@ -677,7 +684,7 @@ def _read_live(row: dict, tests: Sequence[_LiveTest], text: str, style: str) -> 
     else: places = [i for i, tree in reversed(trees) if _mentions(tree) & {"input", "stdin", "open"}]
     return _joined(parts, next((place for place in places if place is not None), trees[-1][0]))
 
-# %% ../nbs/19_benchmarks.ipynb #c051
+# %% ../nbs/19_benchmarks.ipynb #c055
 def _judge_live(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor) -> list[Verdict]:
     tests = {row["id"]: _live_tests(row) for row in {row["id"]: row for row, _ in pairs}.values()}
     answers = [_read_live(row, tests[row["id"]], text, style) for row, text in pairs]
@@ -696,7 +703,7 @@ def _ask_live(row: dict, style: str) -> Prompt:
     body = _LIVE.format(problem=row["question_content"].strip(), how=how, form=fence("python", "..."))
     return _wrap_body(body, style, "live", row)
 
-# %% ../nbs/19_benchmarks.ipynb #c053
+# %% ../nbs/19_benchmarks.ipynb #c057
 _MATHS_TEXT = "# Solve the problem\n{problem}\n\nAnswer with the result alone, as \\boxed{{...}}."
 _MATHS_STOP = ("Problem:", "Question:", "\nProblem ", "\nQuestion ", "\nExercise ", "</s>", "<|im_end|>",
                "<|endoftext|>")
@@ -723,7 +730,7 @@ def _maths_verdict(row: dict, answer: str | Verdict, tool) -> Verdict:
     if right: return Verdict(Status.OK, 1.0, True)
     return Verdict(Status.WRONG, truth=False, detail=f"expected {golds[0]}, got {answer.strip()[-80:]}")
 
-# %% ../nbs/19_benchmarks.ipynb #c056
+# %% ../nbs/19_benchmarks.ipynb #c060
 def _same(*names: str) -> dict: return {name: (name,) for name in names}
 
 _CRUX = {
@@ -734,6 +741,7 @@ _CRUX = {
     "get": "https://huggingface.co/datasets/cruxeval-org/cruxeval",
     "executor": {"arguments": "expression", "timeout": 4.0},
 }
+_FUNCTIONS = _CRUX | {"files": ("functions.jsonl",), "hub": (), "get": ""}
 _PLUS = {
     "ask": _ask_code,
     "styles": ("r1", "chat", "plain"),
@@ -755,12 +763,15 @@ def _maths(name: str, hub: str, configuration: str | None = None, split: str = "
     return Benchmark(name, files=(f"{name}.jsonl",), hub=(hub, configuration, split),
                      get=f"https://huggingface.co/datasets/{hub}", **_MATHS)
 
-# %% ../nbs/19_benchmarks.ipynb #c058
+# %% ../nbs/19_benchmarks.ipynb #c062
 BENCHMARKS = {
     b.name: b
     for b in (
-        *(Benchmark(f"cruxeval-{hidden[0]}", partial(_ask_crux, hidden=hidden), partial(_judge_crux, hidden=hidden),
-                    **_CRUX)
+        *(Benchmark(f"{name}-{hidden[0]}", partial(_ask_crux, hidden=hidden), partial(_judge_crux, hidden=hidden),
+                    **family)
+          for name, family in (("cruxeval", _CRUX),
+                               ("functions", _FUNCTIONS | {"rows": partial(_own_functions, "test")}),
+                               ("functions-validation", _FUNCTIONS | {"rows": partial(_own_functions, "validation")}))
           for hidden in ("input", "output")),
         *(Benchmark(name, judge=partial(_judge_code, tests=tests), **family)
           for family, base in ((_HUMAN, "humaneval"), (_MBPP, "mbpp"))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
-from .benchmarks import read_lines
+from .benchmarks import BENCHMARKS, fetch, read_lines
 from .core import Rollout
 from .measures import measurable
 from .parse import entry_to_f, parse_answer, syntax_tree
@@ -74,6 +74,7 @@ _SETS = {   # name -> start of the file's name, the row's name, the fields with 
     "MBPP+": ("MbppPlus", "task_id", ("prompt", "canonical_solution")),
     "HumanEval+": ("HumanEvalPlus", "task_id", ("prompt", "canonical_solution")),
 }
+_OWN = "functions", "functions-validation"   # ours, shipped with the package
 
 def _benchmark_rows(name: str, folder: str | Path) -> list[dict]:
     "The rows of a set's file, each with its fields. Raises ValueError for what is missing."
@@ -103,13 +104,14 @@ def _benchmark_programs(name: str, folder: str | Path) -> dict[str, str]: # row 
 def local_benchmarks(
     folder: str | Path | None,
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:   # set -> row -> program; set -> why it is skipped
-    "Every set whose file lies in a folder, and a sentence for each other one."
-    if folder is None: return {}, dict.fromkeys(_SETS, "AZR_DATA names no folder with its file")
+    "Every set whose file lies in a folder, and a sentence for each other one; the package's own functions always."
+    own = {name: {row["id"]: row["code"] for row in fetch(BENCHMARKS[f"{name}-o"])[0]} for name in _OWN}
+    if folder is None: return own, dict.fromkeys(_SETS, "AZR_DATA names no folder with its file")
     found, skipped = {}, {}
     for name in _SETS:
         try: found[name] = _benchmark_programs(name, folder)
         except ValueError as error: skipped[name] = str(error)
-    return found, skipped
+    return found | own, skipped
 
 def equal_rows(proposed: Iterable[str], asked: dict[str, str]) -> dict[str, str]: # row -> the proposal that it equals
     "Which rows of a set were proposed."

@@ -1,4 +1,5 @@
 "Answers are judged by the benchmark's own rule inside the jail: verdicts beside the graders', what an answer may be."
+import ast
 import importlib.util
 import json
 import tracemalloc
@@ -6,11 +7,14 @@ import tracemalloc
 import pytest
 
 from azr.benchmarks import (
-    BENCHMARKS, _HUMANEVAL_STOP, _MATHS_STOP, Unavailable, _ask_worker, _Check, _cut, _evalplus_passes, _live_passes,
-    _LiveTest, _longest_code, _read_program, _run_checks, _same_print, _value_like, _WIDE_EXECUTOR, _worker_said)
+    BENCHMARKS, _HUMANEVAL_STOP, _MATHS_STOP, Unavailable, _ask_worker, _Check, _cut, _evalplus_passes, fetch,
+    _live_passes, _LiveTest, _longest_code, _own_functions, _read_program, _run_checks, _same_print, _value_like,
+    _WIDE_EXECUTOR, _worker_said)
+from azr.contamination import equal_rows, local_benchmarks, _ngrams
 from azr.core import Status
-from azr.executor import Executor, Outcome, _jail_trouble
-from azr.safety import ProgramStatus
+from azr.executor import Call, Executor, Outcome, _jail_trouble
+from azr.safety import ProgramStatus, check_program
+from azr.values import canonical_program
 from graded_programs import (ACCIDENTS, CODE, CODES, DROPPED, FUNCTIONS, HOSTILE, INPUTS, LIBRARY, PEEK, SCRIPTS,
                              SUM)
 
@@ -276,3 +280,59 @@ def test_a_value_far_longer_than_the_expected_one_is_not_read():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000_000   # bytes; its tree has 300 million
+
+
+# ---- functions of our own
+
+TEST, VALIDATION = (_own_functions(part) for part in ("test", "validation"))
+
+
+def masked(program):
+    "Its normalised tree without its constants: two that differ in these alone are one template."
+    tree = ast.parse(canonical_program(program))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant): node.value = 0
+    return ast.dump(tree)
+
+
+def test_our_functions_are_many_and_short():
+    own = TEST + VALIDATION
+    assert (len(TEST), len(VALIDATION), len({row["id"] for row in own})) == (300, 150, 450)
+    for row in own:
+        assert 2 <= row["code"].count("\n") + 1 <= 8 and check_program(row["code"]).ok, row
+        assert len(row["input"]) <= 80 and len(row["output"]) <= 60, row
+    assert fetch(BENCHMARKS["functions-i"])[0] == TEST
+    rows, source = fetch(BENCHMARKS["functions-validation-o"], limit=20)
+    assert rows == VALIDATION[:20] and (source["source"], source["rows"]) == ("functions.jsonl", 20)
+
+
+def test_our_functions_give_their_outputs_twice():
+    own = 2 * (TEST + VALIDATION)
+    with Executor() as executor: outcomes = executor.run([Call(row["code"], row["input"]) for row in own])
+    assert [outcome.value for outcome in outcomes] == [row["output"] for row in own]
+
+
+def test_no_two_of_our_functions_are_one_template():
+    trees = [{masked(row["code"]) for row in part} for part in (TEST, VALIDATION)]
+    assert [len(part) for part in trees] == [300, 150] and not trees[0] & trees[1]
+
+
+def test_our_functions_are_no_benchmarks(azr_data):
+    theirs = {name: rows for name, rows in local_benchmarks(azr_data)[0].items() if not name.startswith("functions")}
+    if not theirs: pytest.skip(f"no file of a benchmark in {azr_data}")
+    own = {row["id"]: row["code"] for row in TEST + VALIDATION}
+    grams = {key: _ngrams(code) for key, code in own.items()}
+    for name, rows in theirs.items():
+        assert equal_rows(rows.values(), own) == {}, name
+        for theirs in map(_ngrams, rows.values()):
+            assert not [own[key] for key, some in grams.items() if 2 * len(some & theirs) >= len(some) > 0], name
+
+
+@pytest.mark.parametrize("name", ["functions", "functions-validation"])
+def test_gold_answers_to_our_functions_are_right_and_others_wrong(name):
+    for side, field in (("o", "output"), ("i", "input")):
+        benchmark = BENCHMARKS[f"{name}-{side}"]
+        rows = fetch(benchmark)[0]
+        pairs = [(row, text) for row in rows for text in (row[field], f"{row[field]}, {row[field]}, 0")]
+        with benchmark.judging() as executor: verdicts = benchmark.judge(pairs, "terse", executor)
+        assert all(verdict.ok for verdict in verdicts[::2]) and not any(verdict.ok for verdict in verdicts[1::2])

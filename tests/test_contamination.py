@@ -7,6 +7,7 @@ import sys
 import pytest
 from pages import papermill
 
+from azr.benchmarks import BENCHMARKS, fetch
 from azr.contamination import answered_programs, _benchmark_programs, equal_rows, local_benchmarks, _overlap, overlaps
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.azr import _overlap_record
@@ -92,7 +93,17 @@ def test_programs_of_benchmarks_are_called_f(tmp_path):
     assert list(equal_rows(["import math\ndef f(r):\n    return math.pi * r * r"], found["HumanEval+"])) == [
         "HumanEval/0"]
     assert list(skipped) == ["CRUXEval"] and "AZR_DATA" in skipped["CRUXEval"]
-    assert local_benchmarks(None)[0] == {} and set(local_benchmarks(None)[1]) == {"CRUXEval", "MBPP+", "HumanEval+"}
+    own, skipped = local_benchmarks(None)
+    assert set(own) == {"functions", "functions-validation"} and set(skipped) == {"CRUXEval", "MBPP+", "HumanEval+"}
+
+
+def test_a_proposal_that_is_a_function_of_our_exam_is_found():
+    own, _ = local_benchmarks(None)
+    row, program = next((row, program) for row, program in own["functions"].items() if "result" in program)
+    proposal = program.replace("result", "answer_so_far").replace("\n", "   # note\n", 1)
+    assert equal_rows([proposal, UNRELATED], own["functions"]) == {row: proposal}
+    found = overlaps([proposal, UNRELATED], {name: rows.values() for name, rows in own.items()})
+    assert [one["equal"] for one in found.values()] == [1, 0] and [one["asked"] for one in found.values()] == [300, 150]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,11 @@ def test_a_planted_exam_shows_in_the_summary():
         for task in exam[:4]
     ]
     harmless = Task("deduction", {"program": UNRELATED, "input": "'a'"}, {"output": "{'a': 1}"}, "u")
-    clean, leaked = _overlap_record([harmless], [], settings), _overlap_record([*exam, harmless], answers, settings)
+    ours = fetch(BENCHMARKS["functions-o"])[0][0]
+    own = Task("deduction", {"program": ours["code"], "input": ours["input"]}, {"output": ours["output"]}, "o")
+    clean = _overlap_record([harmless], [], settings)
+    leaked = _overlap_record([*exam, harmless, own], answers, settings)
+    assert (clean["proposals"]["functions"]["equal"], leaked["proposals"]["functions"]["equal"]) == (0, 1)
     assert clean["proposals"]["test"]["equal"] == 0 == clean["answers"]["test"]["equal"]
     assert leaked["proposals"]["test"]["equal"] == 10
     asked = [task.given["program"] for task in exam]
