@@ -11,25 +11,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import ClassVar
 
 from .advantages import advantage_function
 from .buffers import REFERENCE_CHOICES
+from .benchmarks import own_functions
 from .contamination import answered_programs, local_benchmarks, overlaps
 from .core import Role, Rollout, Task
 from .executor import Executor
-from .grammar import held_out_tasks
+from .grammar import as_task, error_task, generate_sample, held_out_tasks
 from .measures import program_measures, program_of
-from .prompts import STYLES
+from .prompts import STYLES, facts
 from .rewards import RewardSetting, reward_setting
 from .sampling import Sampling
 from .selfplay import Phase, Recipe, check_groups
 from .settings import CONTROLS, Range, Settings, System, controlled
-from .tasks import Environment, task_types, zero_tasks
+from .tasks import Environment, program_task, task_types, zero_tasks
 from .values import bucket
 
 # %% ../nbs/1d_azr.ipynb #c004
-_SOLVER_SAMPLES = ("fresh", "attempts")   # the paper's way, or the attempts that measured p
+_SOLVER_SAMPLES = ("fresh", "attempts", "refill")   # the paper's; attempts that told p; these, filled up to B tasks
 _ASKED = ("deduction", "abduction", "induction")   # what the held-out sets ask for
 
 _RANGES = {
@@ -39,8 +41,11 @@ _RANGES = {
     "held_out_share": Range(10, 100, below=True, why="the held-out sets take 10 percent of all programs, so "),
     "duplicate_reward": Range(-float("inf")),
 }
-_CHOICES = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": CONTROLS,
-            "reference_choice": REFERENCE_CHOICES}
+# besides the controls of any system: nobody learns to propose, or a grammar proposes
+_CONTROLS = (*CONTROLS, "solver_only", "grammar_proposer")
+_CHOICES = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": _CONTROLS,
+            "reference_choice": REFERENCE_CHOICES, "first_tasks": ("identity", "ordinary"),
+            "exam": ("grammar", "functions")}
 
 # %% ../nbs/1d_azr.ipynb #c005
 @dataclass(frozen=True)
@@ -56,12 +61,14 @@ class Config(Settings):
     inputs: int = 10                         # N: inputs of an induction task, half of them hidden
     batch: int = 64                          # B: proposals of each type a step (and fresh solver tasks)
     attempts: int = 8                        # n: attempts that estimate learnability
-    solver_samples: str = "fresh"            # fresh or attempts
+    solver_samples: str = "fresh"            # fresh, attempts or refill
     rewards: str | RewardSetting | Callable = "paper"   # a name in REWARDS, a RewardSetting, or what pays proposals
     duplicate_reward: float | None = None    # what a repeated task earns; None: what a new one would
     advantage: str | Callable = "trr++"      # a name of azr.advantages, or a function
     proposer_weight: float = 1.0             # multiplies the proposer's advantages
-    control: str = "none"                    # one of CONTROLS
+    control: str = "none"                    # shuffled_rewards, frozen_proposer, solver_only or grammar_proposer
+    first_tasks: str = "identity"            # identity (the paper's), or ordinary: four functions besides
+    exam: str = "grammar"                    # what is held out: programs of a grammar, or functions of our own writing
     seed_factor: int = 4                     # seeding ends at seed_factor x batch tasks of each type
     buffer_cap: int = 16384                  # tasks kept of each type, oldest dropped
     held_out_share: int = 10                 # percent of all programs, by hash, that no task of a run may use
@@ -81,8 +88,11 @@ class Config(Settings):
 
     def phase(self, step: int) -> Phase:
         "What every step of AZR does."
-        solves = self.batch if self.solver_samples == "fresh" else 0
-        return Phase("self-play", proposals=self.batch, attempts=self.attempts, solves=solves)
+        sizes = {"proposals": self.batch, "attempts": self.attempts}
+        refilled = {"solves": self.batch, "tries": self.attempts}
+        if self.control == "grammar_proposer": return Phase("self-play", 0, 0, train=(Role.SOLVE,), **refilled)
+        if self.solver_samples == "refill": return Phase("self-play", reuse=True, **sizes, **refilled)
+        return Phase("self-play", solves=self.batch if self.solver_samples == "fresh" else 0, **sizes)
 
 # %% ../nbs/1d_azr.ipynb #c007
 def _check_together(settings: Config):
@@ -93,9 +103,10 @@ def _check_together(settings: Config):
         raise ValueError(f"control is 'frozen_proposer' and backend {settings.backend!r}, but vLLM holds one set of "
                          "weights, adapter included, and cannot write as the model of the start: take backend "
                          "'transformers'")
-    if not set(settings.task_types) & set(_ASKED) and set(settings.task_types) <= {"error"}:
+    asked = _ASKED[:2] if settings.exam == "functions" else _ASKED
+    if not set(settings.task_types) & set(asked) and set(settings.task_types) <= {"error", *_ASKED}:
         raise ValueError(f"task_types is {settings.task_types!r}, of which the held-out sets ask nothing: name at "
-                         f"least one of {', '.join(_ASKED)}")
+                         f"least one of {', '.join(asked)}")
 
 # %% ../nbs/1d_azr.ipynb #c011
 def environment(settings: Config, executor) -> Environment:
@@ -116,6 +127,18 @@ class _ProposerWeight:
     def __call__(self, rollouts: list[Rollout]) -> list[Rollout]:
         return [replace(r, weight=r.weight * self.weight) if r.prompt.role is Role.PROPOSE else r for r in rollouts]
 
+def _grammar_tasks(settings: Config, env: Environment) -> list[Task]:
+    "As many tasks as a proposer whose every proposal is valid would pose, drawn from a grammar."
+    rng, found = Random(f"grammar {settings.seed}"), {}
+    def drawn(kind):
+        if kind == "error": return error_task(rng)
+        return as_task(kind, generate_sample(rng, inputs=settings.inputs if kind == "induction" else 1))
+    for kind in settings.task_types:
+        before = len(found)
+        while len(found) < before + settings.steps * settings.batch:
+            if not env.held_out(facts(task := drawn(kind))["program"]): found.setdefault(task.id, task)
+    return [*found.values()]
+
 def azr_recipe(settings: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
     kinds = task_types(settings.task_types, settings.style, settings.references, settings.inputs,
@@ -123,18 +146,19 @@ def azr_recipe(settings: Config, env: Environment) -> Recipe:
     rewards = reward_setting(settings.rewards)
     # a setting's own word stands
     if rewards.duplicate is None: rewards = replace(rewards, duplicate=settings.duplicate_reward)
-    frozen = settings.control == "frozen_proposer"
+    still, drawn = settings.control in ("frozen_proposer", "solver_only"), settings.control == "grammar_proposer"
+    tasks = _grammar_tasks(settings, env) if drawn else zero_tasks(kinds, env, settings.first_tasks == "ordinary")
     return Recipe(
         kinds,
         settings.phase,
         propose_reward=rewards.propose,
         solve_reward=rewards.solve,
-        tasks=tuple(zero_tasks(kinds, env)),
-        seeding=settings.seed_factor * settings.batch,
+        tasks=tuple(tasks),
+        seeding=0 if drawn else settings.seed_factor * settings.batch,
         buffer_cap=settings.buffer_cap,
         advantage=settings.advantage,
         attempt_known=rewards.duplicate is None,
-        finish=_ProposerWeight(0.0 if frozen else settings.proposer_weight),
+        finish=_ProposerWeight(0.0 if still else settings.proposer_weight),
         sampling=Sampling(settings.temperature),
         **controlled(settings.control),
     )
@@ -156,8 +180,15 @@ def first_held_out(
     split = _SPLITS.get(name, name)
     return [task for one in types for task in held_out_tasks(split, max(500, count), (one,))[:count]]
 
+def _function_tasks(name: str, types: Iterable[str], count: int) -> list[Task]:
+    "The first `count` functions of our own writing, with output or input covered up; for other sets none."
+    rows = own_functions(_SPLITS.get(name, name), count) if name in ("validation", "heldout") else []
+    def task(kind, row): return program_task(kind, row["code"], row["input"], row["output"])
+    return [task(kind, row) for kind in types if kind in _ASKED[:2] for row in rows]
+
 def _exam(settings: Config, name: str, count: int) -> list[Task]:
-    return first_held_out(name, settings.task_types, count)
+    of = _function_tasks if settings.exam == "functions" else first_held_out
+    return of(name, settings.task_types, count) if count else []
 
 # %% ../nbs/1d_azr.ipynb #c020
 def _overlap_record(
@@ -170,7 +201,7 @@ def _overlap_record(
     counts = {"validation": settings.evaluate_tasks, **dict.fromkeys(SETS, settings.test_tasks)}
     held_out = {
         _SPLITS.get(name, name): [task.given["program"] for task in first_held_out(name, ("deduction",), count)]
-        for name, count in counts.items()
+        for name, count in counts.items() if settings.exam == "grammar"   # own functions are among the benchmarks
     }
     benchmarks, skipped = local_benchmarks(data)
     proposed = {program_of(task) for task in tasks if program_of(task)}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BENCHMARKS', 'Unavailable', 'Benchmark', 'optional', 'read_lines', 'fetch', 'ask_task', 'judge_tasks',
-           'evalplus_inputs']
+           'own_functions', 'evalplus_inputs']
 
 # %% ../nbs/19_benchmarks.ipynb #c002
 import ast
@@ -166,7 +166,7 @@ def _judge_crux(pairs: Sequence[tuple[dict, str]], style: str, executor: Executo
     return judge_tasks([({"task": _crux_task(row, hidden)}, text) for row, text in pairs], style, executor)
 
 # %% ../nbs/19_benchmarks.ipynb #c016
-def _own_functions(part: str, limit: int = 0) -> list[dict]: # id, part, code, input, output
+def own_functions(part: str, limit: int = 0) -> list[dict]: # id, part, code, input, output
     "The first `limit` functions of a part (0: all). An id is the hash of the code, input and output."
     rows = read_lines(Path(azr.__file__).with_name("functions.jsonl"))
     return [row for row in rows if row["part"] == part][:limit or None]
@@ -770,8 +770,8 @@ BENCHMARKS = {
         *(Benchmark(f"{name}-{hidden[0]}", partial(_ask_crux, hidden=hidden), partial(_judge_crux, hidden=hidden),
                     **family)
           for name, family in (("cruxeval", _CRUX),
-                               ("functions", _FUNCTIONS | {"rows": partial(_own_functions, "test")}),
-                               ("functions-validation", _FUNCTIONS | {"rows": partial(_own_functions, "validation")}))
+                               ("functions", _FUNCTIONS | {"rows": partial(own_functions, "test")}),
+                               ("functions-validation", _FUNCTIONS | {"rows": partial(own_functions, "validation")}))
           for hidden in ("input", "output")),
         *(Benchmark(name, judge=partial(_judge_code, tests=tests), **family)
           for family, base in ((_HUMAN, "humaneval"), (_MBPP, "mbpp"))

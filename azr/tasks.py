@@ -473,20 +473,40 @@ ZERO_PROGRAM = "def f(x):\n    return x"
 ZERO_INPUTS = ("'Hello world'", "7", "[1, 2, 3]", "{'a': 1, 'b': 2}", "(0.5, -1.5)", "True", "None",
                "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
 
-def zero_tasks(kinds: Sequence[ProgramTasks], env: Environment) -> list[Task]:
-    "One first task for each type."
+_ORDINARY = {   # program -> arguments of its call
+    "def f(numbers):\n    total = 0\n    for number in numbers:\n        if number % 2 == 0:\n"
+    "            total += number * number\n    return total": "[3, 4, 7, 10]",
+    "def f(text):\n    words = text.split()\n    return [word[::-1] for word in words if len(word) > 2]":
+        "'green apples fall in autumn'",
+    "def f(items):\n    counts = {}\n    for item in items:\n        counts[item] = counts.get(item, 0) + 1\n"
+    "    return counts": "['a', 'b', 'a', 'c', 'b', 'a']",
+    "def f(pairs, limit):\n    ordered = sorted(pairs, key=lambda pair: pair[1])\n"
+    "    return [name for name, value in ordered if value < limit]": "[('x', 5), ('y', 2), ('z', 9)], 6"}
+
+def _first_task(kind: ProgramTasks, program: str, inputs: Sequence[str], env: Environment) -> Task:
+    "A program of ours as a proposal, proved. Raises RuntimeError where that fails."
+    claim = {"program": program, "input": inputs[0], "inputs": inputs,
+             "message": "Write a function that gives back what it gets."}
+    proposal = Proposal(Prompt(kind.name, Role.PROPOSE, context={"program": program, "inputs": kind.inputs}),
+                        proposal_text(kind.name, claim, kind.style))
+    (task,) = kind.validate([proposal], replace(env, held_out=lambda program: False))
+    if isinstance(task, Verdict):
+        raise RuntimeError(
+            f"the first {kind.name} task was refused as {task.status} ({task.detail}): does the executor work?")
+    return task
+
+def zero_tasks(
+    kinds: Sequence[ProgramTasks],
+    env: Environment,
+    ordinary: bool = False,   # four functions besides, for types that ask for one input
+) -> list[Task]:
+    "One first task for each type, of the identity function."
     tasks = []
     for kind in kinds:
         inputs = [*ZERO_INPUTS, *map(str, range(100, 100 + kind.inputs))][:kind.inputs]
-        claim = {"program": ZERO_PROGRAM, "input": ZERO_INPUTS[0], "inputs": inputs,
-                 "message": "Write a function that gives back what it gets."}
-        proposal = Proposal(Prompt(kind.name, Role.PROPOSE, context={"program": ZERO_PROGRAM, "inputs": kind.inputs}),
-                            proposal_text(kind.name, claim, kind.style))
-        (task,) = kind.validate([proposal], replace(env, held_out=lambda program: False))
-        if isinstance(task, Verdict):
-            raise RuntimeError(
-                f"the first {kind.name} task was refused as {task.status} ({task.detail}): does the executor work?")
-        tasks.append(task)
+        tasks.append(_first_task(kind, ZERO_PROGRAM, inputs, env))
+        if ordinary and kind.name != "induction":
+            tasks += [_first_task(kind, program, (given,), env) for program, given in _ORDINARY.items()]
     return tasks
 
 # %% ../nbs/16_tasks.ipynb #c068

@@ -8,7 +8,7 @@ import pytest
 
 from azr.benchmarks import (
     BENCHMARKS, _HUMANEVAL_STOP, _MATHS_STOP, Unavailable, _ask_worker, _Check, _cut, _evalplus_passes, fetch,
-    _live_passes, _LiveTest, _longest_code, _own_functions, _read_program, _run_checks, _same_print, _value_like,
+    _live_passes, _LiveTest, _longest_code, own_functions, _read_program, _run_checks, _same_print, _value_like,
     _WIDE_EXECUTOR, _worker_said)
 from azr.contamination import equal_rows, local_benchmarks, _ngrams
 from azr.core import Status
@@ -284,7 +284,7 @@ def test_a_value_far_longer_than_the_expected_one_is_not_read():
 
 # ---- functions of our own
 
-TEST, VALIDATION = (_own_functions(part) for part in ("test", "validation"))
+TEST, VALIDATION = (own_functions(part) for part in ("test", "validation"))
 
 
 def masked(program):
