@@ -21,13 +21,13 @@ from .contamination import answered_programs, local_benchmarks, overlaps
 from .core import Role, Rollout, Task
 from .executor import Executor
 from .grammar import as_task, error_task, generate_sample, held_out_tasks
-from .measures import program_measures, program_of
+from .measures import examined, program_measures, program_of
 from .prompts import STYLES, facts
-from .rewards import RewardSetting, reward_setting
+from .rewards import Crowding, RewardSetting, reward_setting
 from .sampling import Sampling
 from .selfplay import Phase, Recipe, check_groups
 from .settings import CONTROLS, Range, Settings, System, controlled
-from .tasks import Environment, program_task, task_types, zero_tasks
+from .tasks import TRIVIAL, Environment, program_key, program_task, task_types, zero_tasks
 from .values import bucket
 
 # %% ../nbs/1d_azr.ipynb #c004
@@ -35,15 +35,17 @@ _SOLVER_SAMPLES = ("fresh", "attempts", "refill")   # the paper's; attempts that
 _ASKED = ("deduction", "abduction", "induction")   # what the held-out sets ask for
 
 _RANGES = {
-    **dict.fromkeys(("batch", "attempts", "inputs", "seed_factor", "workers", "buffer_cap"), Range(1)),
+    **dict.fromkeys(("batch", "attempts", "inputs", "seed_factor", "workers", "buffer_cap",
+                     "crowding_batches"), Range(1)),
     **dict.fromkeys(("references", "proposer_weight", "solve_examples"), Range(0)),
     "timeout": Range(0, above=True),
     "held_out_share": Range(10, 100, below=True, why="the held-out sets take 10 percent of all programs, so "),
-    "duplicate_reward": Range(-float("inf")),
+    **dict.fromkeys(("duplicate_reward", "trivial_reward"), Range(-float("inf"))),
 }
 # besides the controls of any system: nobody learns to propose, or a grammar proposes
 _CONTROLS = (*CONTROLS, "solver_only", "grammar_proposer")
-_CHOICES = {"style": STYLES, "solver_samples": _SOLVER_SAMPLES, "control": _CONTROLS,
+_CROWDED = ("none", "tree", "meaning")   # proposals whose program is equal but for names, or gives equal outputs
+_CHOICES = {"style": STYLES, "crowding": _CROWDED, "solver_samples": _SOLVER_SAMPLES, "control": _CONTROLS,
             "reference_choice": REFERENCE_CHOICES, "first_tasks": ("identity", "ordinary"),
             "exam": ("grammar", "functions")}
 
@@ -64,6 +66,11 @@ class Config(Settings):
     solver_samples: str = "fresh"            # fresh, attempts or refill
     rewards: str | RewardSetting | Callable = "paper"   # a name in REWARDS, a RewardSetting, or what pays proposals
     duplicate_reward: float | None = None    # what a repeated task earns; None: what a new one would
+    triviality: bool = True                  # measured: every valid program runs on eight changed inputs as well
+    trivial: tuple = ()                      # kinds with a rule or price: constant, renamed, one_statement, unread
+    trivial_reward: float | None = None      # what a task of these kinds earns; None: it is refused
+    crowding: str = "none"                   # tree or meaning: proposals that are equal in it share their pay
+    crowding_batches: int = 4                # batches over which they share it
     advantage: str | Callable = "trr++"      # a name of azr.advantages, or a function
     proposer_weight: float = 1.0             # multiplies the proposer's advantages
     control: str = "none"                    # shuffled_rewards, frozen_proposer, solver_only or grammar_proposer
@@ -76,12 +83,13 @@ class Config(Settings):
     timeout: float = 10.0                    # CPU seconds of one program
 
     RANGES: ClassVar[dict] = _RANGES
-    ELEMENTS: ClassVar[dict] = {"task_types": str}
+    ELEMENTS: ClassVar[dict] = {"task_types": str, "trivial": str}
     CHOICES: ClassVar[dict] = _CHOICES
 
     def __post_init__(self):
         super().__post_init__()
         _check_together(self)
+        _check_trivial(self)
         task_types(self.task_types, self.style, self.references, self.inputs, solve_examples=self.solve_examples)
         check_groups(self.phase(1), self.advantage)
         reward_setting(self.rewards), advantage_function(self.advantage)
@@ -108,11 +116,48 @@ def _check_together(settings: Config):
         raise ValueError(f"task_types is {settings.task_types!r}, of which the held-out sets ask nothing: name at "
                          f"least one of {', '.join(asked)}")
 
+def _check_trivial(settings: Config):
+    "Raises ValueError for kinds that nobody finds, and for a price that nobody would pay."
+    if unknown := [kind for kind in settings.trivial if kind not in TRIVIAL]:
+        raise ValueError(f"trivial names {unknown[0]!r}: choose among {', '.join(TRIVIAL)}")
+    if settings.trivial_reward is not None and not settings.trivial:
+        raise ValueError(f"trivial_reward is {settings.trivial_reward}, and trivial names no kind that earns it: name "
+                         f"some of {', '.join(TRIVIAL)}")
+    pays = settings.trivial_reward is not None or settings.crowding != "none"
+    if pays and reward_setting(settings.rewards).proposals:
+        raise ValueError("rewards is a function, which pays all proposals by itself: leave out trivial_reward and "
+                         "crowding, or name a reward setting")
+
 # %% ../nbs/1d_azr.ipynb #c011
+def _tree_of(task: Task) -> str | None:
+    "What is equal for programs that differ in names only."
+    return None if (program := program_of(task)) is None else program_key(program)
+
+def _meaning_of(task: Task) -> str | None:
+    "What is equal for programs that give equal outputs on equal inputs."
+    return task.info.get("meaning")
+
+def _proposer_rewards(settings: Config) -> RewardSetting:
+    "The named setting with the prices that the run has for itself."
+    rewards = reward_setting(settings.rewards)
+    # a setting's own word stands
+    if rewards.duplicate is None: rewards = replace(rewards, duplicate=settings.duplicate_reward)
+    if settings.trivial_reward is not None:
+        rewards = replace(rewards, trivial=dict.fromkeys(settings.trivial, settings.trivial_reward))
+    if settings.crowding == "none": return rewards
+    key = _tree_of if settings.crowding == "tree" else _meaning_of
+    return replace(rewards, terms=(*rewards.terms, Crowding(key, settings.crowding_batches, rewards)))
+
+# %% ../nbs/1d_azr.ipynb #c014
 def environment(settings: Config, executor) -> Environment:
     "What proposals are validated with and answers verified by."
-    # the held-out rule: by hash of the canonical program
-    return Environment(executor, held_out=lambda program: bucket(program) < settings.held_out_share)
+    asked = settings.triviality or settings.trivial or settings.crowding == "meaning"
+    return Environment(
+        executor,
+        held_out=lambda program: bucket(program) < settings.held_out_share,   # by hash of the canonical program
+        examine=examined if asked else None,
+        trivial=settings.trivial if settings.trivial_reward is None else (),   # else they have a price
+    )
 
 @contextmanager
 def opened(settings: Config) -> Iterator[Environment]:
@@ -143,9 +188,7 @@ def azr_recipe(settings: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
     kinds = task_types(settings.task_types, settings.style, settings.references, settings.inputs,
                        settings.reference_choice, env.safety.imports, env.sizes, settings.solve_examples)
-    rewards = reward_setting(settings.rewards)
-    # a setting's own word stands
-    if rewards.duplicate is None: rewards = replace(rewards, duplicate=settings.duplicate_reward)
+    rewards = _proposer_rewards(settings)
     still, drawn = settings.control in ("frozen_proposer", "solver_only"), settings.control == "grammar_proposer"
     tasks = _grammar_tasks(settings, env) if drawn else zero_tasks(kinds, env, settings.first_tasks == "ordinary")
     return Recipe(
@@ -160,10 +203,11 @@ def azr_recipe(settings: Config, env: Environment) -> Recipe:
         attempt_known=rewards.duplicate is None,
         finish=_ProposerWeight(0.0 if still else settings.proposer_weight),
         sampling=Sampling(settings.temperature),
+        memories={term.__name__: term for term in rewards.terms if isinstance(term, Crowding)},
         **controlled(settings.control),
     )
 
-# %% ../nbs/1d_azr.ipynb #c016
+# %% ../nbs/1d_azr.ipynb #c020
 SETS = {   # metric prefix -> what a table calls it
     "heldout": "held-out tasks, greedy accuracy",
     "distinct": "each held-out program once",
@@ -190,7 +234,7 @@ def _exam(settings: Config, name: str, count: int) -> list[Task]:
     of = _function_tasks if settings.exam == "functions" else first_held_out
     return of(name, settings.task_types, count) if count else []
 
-# %% ../nbs/1d_azr.ipynb #c020
+# %% ../nbs/1d_azr.ipynb #c024
 def _overlap_record(
     tasks: Sequence[Task],            # of the buffers
     rollouts: Iterable[Rollout],      # that were recorded
@@ -212,5 +256,5 @@ def _overlap_record(
 def _findings(settings: Config, tasks: Sequence[Task], rollouts: Iterable[Rollout]) -> dict:
     return {"overlap": _overlap_record(tasks, rollouts, settings, os.environ.get("AZR_DATA"))}
 
-# %% ../nbs/1d_azr.ipynb #c023
+# %% ../nbs/1d_azr.ipynb #c027
 AZR = System("azr", Config, opened, azr_recipe, _exam, SETS, measures=program_measures, findings=_findings)

@@ -298,9 +298,12 @@ def run_view(run: _Run) -> View:
     chosen = {name: run.settings[name]
               for name in ("model", "seed", "steps", "batch", "attempts", "style", "advantage", "rewards", "control")
               if name in run.settings}
-    shown = (("propose", "valid_rate", "valid"), ("solve", "accuracy", "solved"))
+    shown = (("propose", "valid_rate", "valid"), ("propose", "constant_rate", "constant"),
+             ("solve", "accuracy", "solved"))
+    known = {key for record in run.metrics for key in record}
     kinds = {kind for record in run.metrics for role, name, _ in shown for kind in select(record, role, name)}
-    measures = {f"{kind}: {words}": f"{role}/{kind}/{name}" for kind in sorted(kinds) for role, name, words in shown}
+    measures = {f"{kind}: {words}": f"{role}/{kind}/{name}" for kind in sorted(kinds) for role, name, words in shown
+                if name != "constant_rate" or f"{role}/{kind}/{name}" in known}   # older runs did not ask
     by_step = {record.get("step"): record for record in run.metrics}
     def share(step, key):
         value = by_step.get(step, {}).get(key)
@@ -366,6 +369,14 @@ def _proposal_facts(proposal: dict) -> dict: # name -> value, None: not recorded
         **{name: _amount(value) for name, value in parts.items()},
     }
 
+def _trivial_facts(run: _Run, task_id: str | None) -> dict: # empty: the buffers do not have it, or nobody asked
+    "In which ways a task is trivial."
+    info = _as_dict(run.tasks[task_id].info) if isinstance(task_id, str) and task_id in run.tasks else {}
+    if not (found := _as_dict(info.get("trivial"))): return {}
+    said = [kind for kind, whether in found.items() if whether]
+    unknown = ["constant: unknown"] if found.get("constant", False) is None else []
+    return {"trivial": ", ".join([*said, *unknown]) or "in no way that is asked"}
+
 def _reference_texts(run: _Run, proposal: dict | None) -> dict[str, str]: # title -> text
     "The tasks that a proposer was shown, as far as the buffers have them."
     names = _as_text(_at(proposal, "prompt", "references")).split("\n")
@@ -381,6 +392,7 @@ def _entry_view(run: _Run, step: int, role: str, task_type: str, number: int = 1
     entry = found[number - 1]
     proposal, lead = entry.proposal, entry.proposal or entry.attempts[0]
     facts = {"task": entry.task_id} | (_proposal_facts(proposal) if proposal else {"proposed": "in an earlier step"})
+    facts |= _trivial_facts(run, entry.task_id)
     folded = {
         "prompt, as the model saw it": _prompt_text(lead),
         "completion, as it was written": _as_text(_at(lead, "completion", "text")),

@@ -7,7 +7,7 @@ __all__ = ['DEEP', 'SETS', 'CLIMB', 'Climb']
 
 # %% ../nbs/90_climb.ipynb #c002
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, 
 from .executor import Call, Executor, Outcome
 from .grammar import Program, compiled, fill, program_bucket
 from .parse import refuse, syntax_tree
-from .rewards import Proposed, RewardSetting
+from .rewards import Crowding, RewardSetting
 from .safety import ProgramStatus
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
@@ -37,7 +37,7 @@ from .tiny import (
     Example, Phase as Pretraining, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss)
 from .values import canonical, parse_literal
 
-# %% ../nbs/90_climb.ipynb #c004
+# %% ../nbs/90_climb.ipynb #c005
 _OPERATIONS = ("x[::-1]", "sorted(x)", "x[1:]", "x[:-1]", "x[::2]", "x + [{digit}]", "[{digit}] + x", "x[1:] + x[:1]",
               "x + [max(x)]", "[x[-1]] + x", "[9 - y for y in x]", "[y for y in x if y > {digit}]")
 _DEEPEST = 9   # statements of the longest program
@@ -52,7 +52,7 @@ def _statements_of(source: str) -> list[str]:
     "The chain of a program that `source_of` wrote."
     return [line.removeprefix("    x = ").removeprefix("    return ") for line in source.split("\n")[1:]]
 
-# %% ../nbs/90_climb.ipynb #c007
+# %% ../nbs/90_climb.ipynb #c008
 def _proper(value: object) -> bool:
     "Whether a value belongs to this domain."
     sized = isinstance(value, list) and 1 <= len(value) <= _LONGEST
@@ -68,7 +68,7 @@ def _states_of(statements: Sequence[str], value: list) -> list[list] | None: # i
         except (IndexError, ValueError): return None
     return states if all(map(_proper, states)) and _all_differ(states) else None
 
-# %% ../nbs/90_climb.ipynb #c010
+# %% ../nbs/90_climb.ipynb #c011
 _SPLITS = {"train": range(10, 100), "validation": range(5, 10), "test": range(0, 5)}  # name -> buckets of program space
 
 def _bucket_of(statements: Sequence[str]) -> int:
@@ -86,7 +86,7 @@ def _draw_chain(rng: Random, depth: int, split: str = "train") -> tuple[list[str
             if found := _states_of(longer, states[0]): statements, states = longer, found
         if len(statements) == depth and _bucket_of(statements) in _SPLITS[split]: return statements, states
 
-# %% ../nbs/90_climb.ipynb #c013
+# %% ../nbs/90_climb.ipynb #c014
 def _trace(statements: Sequence[str], states: Sequence) -> str: # one line for each statement
     "What the solver is to write."
     return "\n".join(f"{expression} # {value}" for expression, value in zip(statements, states[1:], strict=True))
@@ -98,7 +98,7 @@ def _trace_task(statements: Sequence[str], states: Sequence[list], edit: str = "
     return Task("trace", {"program": source, "input": given}, {"trace": _trace(statements, states)},
                 task_id("trace", source, given), info=facts)
 
-# %% ../nbs/90_climb.ipynb #c016
+# %% ../nbs/90_climb.ipynb #c017
 _EDIT = re.compile(r"(add|replace) (\d): ([^\n]+)|remove (\d)")
 _EDITS = ("add", "replace", "remove")   # the kinds
 
@@ -121,7 +121,7 @@ def _draw_edit(rng: Random, statements: Sequence[str]) -> tuple[str, list[int]]:
         if changed and changed != list(statements) and len(changed) <= _DEEPEST and _states_of(changed, value):
             return edit, value
 
-# %% ../nbs/90_climb.ipynb #c019
+# %% ../nbs/90_climb.ipynb #c020
 def _solve_text(source: str, value: object) -> str: return f"<ded>{source}<in>{value}<out>"
 def _propose_text(source: str) -> str: return f"<pded>{source}<prog>"
 
@@ -158,7 +158,7 @@ def _proved(text: str, call: Call, result: Outcome, listed: Outcome, env: Enviro
     if not _all_differ(states): return Verdict(Status.DUPLICATE, detail="two values on the way are equal")
     return _trace_task(_statements_of(call.program), states, text.partition("<in>")[0])
 
-# %% ../nbs/90_climb.ipynb #c020
+# %% ../nbs/90_climb.ipynb #c021
 @dataclass(frozen=True)
 class _Trace:
     "Program and input are given; every value on the way is hidden."
@@ -199,32 +199,13 @@ class _Trace:
         counts = {f"{kind}/count": sum(edit.startswith(kind) for edit in edits) for kind in _EDITS}
         return {"statements": fmean(depths), "edits/unique_rate": len(set(edits)) / len(edits), **counts}
 
-# %% ../nbs/90_climb.ipynb #c024
+# %% ../nbs/90_climb.ipynb #c025
 def _edit_of(task: Task) -> str:
     "The edit that made a task, the digits of its statement covered."
     place, mark, expression = task.info["edit"].partition(": ")
     return place + mark + re.sub(r"\d", "#", expression)
 
-class _Crowding:
-    """A term of the proposer's reward: a learnable task's pay is divided by how often a batch holds its edit, on the
-    mean of the last batches."""
-    __name__ = "crowding"
-    def __init__(self, batches: int = 4): self.past = deque(maxlen=batches)   # edits of each batch, counted
-
-    def __call__(self, batch: Sequence[Proposed]) -> list[float]: # one for each
-        edits = [_edit_of(one.task) if one.task and one.verdict.ok else None for one in batch]
-        self.past.append(Counter(edit for edit in edits if edit is not None))
-        counts = sum(self.past, Counter())
-        def taken(edit, p):
-            if edit is None or not 0 < p < 1: return 0.0
-            return (1 - p) * (1 / max(1, counts[edit] / len(self.past)) - 1)
-        return [taken(edit, one.solve_rate) for edit, one in zip(edits, batch, strict=True)]
-
-    def state(self) -> list: return [dict(counts) for counts in self.past]   # JSON
-
-    def restore(self, state: list): self.past = deque(map(Counter, state), maxlen=self.past.maxlen)
-
-# %% ../nbs/90_climb.ipynb #c027
+# %% ../nbs/90_climb.ipynb #c028
 @dataclass(frozen=True)
 class _FlooredAdvantage:
     "TRR++ with a floor under the standard deviation."
@@ -239,7 +220,7 @@ class _FlooredAdvantage:
             result[rows] = centred / max(centred.std(), self.floor)
         return result
 
-# %% ../nbs/90_climb.ipynb #c030
+# %% ../nbs/90_climb.ipynb #c031
 _SHARES = {1: .55, 2: .40, 3: .05}   # statements of a solving example -> share
 DEEP = range(4, 7)                  # depths that no solving example has
 _PROPOSALS = .15                    # share of proposing examples
@@ -273,7 +254,7 @@ def _pretrain(folder: str | Path, steps: int = 1600, batch: int = 48, rate: floa
         optimizer.zero_grad()
     save_pretrained(model, tokenizer, Path(folder))
 
-# %% ../nbs/90_climb.ipynb #c033
+# %% ../nbs/90_climb.ipynb #c034
 @dataclass(frozen=True)
 class Climb(Settings):
     "A run, in one value."
@@ -319,7 +300,7 @@ class Climb(Settings):
 
     def phase(self, step: int) -> Phase: return Phase("climb", proposals=self.batch, attempts=self.attempts)
 
-# %% ../nbs/90_climb.ipynb #c036
+# %% ../nbs/90_climb.ipynb #c037
 class _Replay:
     "The latest paid traces, as token ids. What a step replays is older than the step."
     def __init__(self, count: int, keep: int): self.count, self.paid, self.fresh = count, deque(maxlen=keep), []
@@ -343,7 +324,7 @@ class _Replay:
         self.paid.clear()
         self.paid.extend((tuple(prompt), tuple(completion)) for prompt, completion in state)
 
-# %% ../nbs/90_climb.ipynb #c039
+# %% ../nbs/90_climb.ipynb #c040
 def _solved(task: Task, attempts: list[Attempt], verdicts: list[Verdict]) -> list[Task]:
     "A task is kept if anybody solved it."
     return [task] if any(verdict.score for verdict in verdicts) else []
@@ -351,8 +332,9 @@ def _solved(task: Task, attempts: list[Attempt], verdicts: list[Verdict]) -> lis
 def _climb_recipe(settings: Climb, env: Environment | None = None) -> Recipe:
     "The loop's slots, filled."
     frozen = settings.control == "frozen_proposer"
-    crowding, replay = _Crowding(settings.sharing), _Replay(settings.replay, settings.keep)
-    rewards = RewardSetting(refused=0.0, malformed=settings.malformed, duplicate=0.0, terms=(crowding,))
+    rewards = RewardSetting(refused=0.0, malformed=settings.malformed, duplicate=0.0)
+    crowding, replay = Crowding(_edit_of, settings.sharing, rewards), _Replay(settings.replay, settings.keep)
+    rewards = replace(rewards, terms=(crowding,))
     proposer = 0.0 if frozen else settings.proposer_weight
     def factor(one):
         if one.prompt.role is Role.PROPOSE: return proposer
@@ -381,7 +363,7 @@ def _climb_recipe(settings: Climb, env: Environment | None = None) -> Recipe:
         sampling=Sampling(settings.temperature),
     )
 
-# %% ../nbs/90_climb.ipynb #c042
+# %% ../nbs/90_climb.ipynb #c043
 @cache
 def _exam_tasks(split: str, count: int, depth: int) -> tuple[Task, ...]:
     "Different tasks over programs that no training has seen; the same on every machine."

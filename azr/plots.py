@@ -230,6 +230,16 @@ def _funnel_bars(axes: plt.Axes, shares: pd.DataFrame, role: str, align: str) ->
         axes.bar(shares.index, shares[name], width, bottom=below, align=align, color=colour, label=label, **edges)
         below = below + shares[name]
 
+def _empty_share(records: Sequence[dict]) -> pd.Series: # index: step; nothing was measured: empty
+    "The share of proposals that are valid and new, and give one output whatever their input is."
+    found = {}
+    for record in records:
+        rates, valid = (select(record, Role.PROPOSE, name) for name in ("constant_rate", "status/ok"))
+        total = sum(record[path] for path in _status_paths(record, Role.PROPOSE))
+        share = sum(rates[kind] * valid.get(kind, 0) for kind in rates) / max(total, 1)
+        if rates: found.setdefault(record["step"], []).append(share)
+    return pd.Series({step: sum(shares) / len(shares) for step, shares in sorted(found.items())}, dtype=float)
+
 @figure
 def validity_funnel(
     records: Sequence[dict],     # the metrics of a run, or of several one after the other
@@ -241,6 +251,8 @@ def validity_funnel(
     measured = {record["step"] for record in records if _status_paths(record, role)}
     # a bar of one step stands on it, a bar of several begins with its first
     _funnel_bars(axes, shares, role, "center" if len(measured) == len(shares) else "edge")
+    empty = _empty_share(records) if role == Role.PROPOSE else pd.Series(dtype=float)
+    if len(empty): axes.plot(empty.index, empty, color=BLACK, lw=.9, label="new, constant output")
     total = sum(record[path] for record in records for path in _status_paths(record, role))
     what = "proposals" if role == Role.PROPOSE else "answers"
     finish(axes, f"What became of {what} (n = {total:.0f})", "share", share=True)

@@ -37,6 +37,7 @@ class ProgramStatus(StrEnum):
     BANNED = "banned"                      # the task rule: a banned word is imported
     UNSAFE = "unsafe"  # the safety rule: an import outside the allow-list, dunder walking, eval, open ...
     BAD_ARGUMENTS = "bad_arguments"        # the arguments are not a list of literals
+    TRIVIAL = "trivial"                    # a rule of the run: it works, and there is nothing in it to find out
     # of a run
     RAISED = "raised"                      # the program raised; detail has the exception's class name first
     TIMEOUT = "timeout"                    # over its CPU time or the wall-clock back-stop

@@ -66,16 +66,21 @@ _COLLAPSES = {   # what may collapse -> the settings to look at
     "new_rate": "duplicate_reward below 0, more references, lower proposer_weight",
     "entropy": "higher entropy_coefficient, lower learning_rate",
 }
+_RISES = {   # what may take over -> the settings to look at
+    "constant_rate": "trivial, which refuses or prices constant programs; crowding, lower proposer_weight",
+    "one_statement_rate": "trivial, which refuses or prices one_statement; crowding, more references",
+}
 
 def _health(record: dict) -> dict[str, float]: # measure -> value; one without samples is left out
-    "A step's measures that may collapse: of proposals the mean over task types, and the policy's entropy."
-    of_types = {name: select(record, "propose", name).values() for name in _COLLAPSES}
+    "A step's measures that may go wrong: of proposals the mean over task types, and the policy's entropy."
+    of_types = {name: select(record, "propose", name).values() for name in _COLLAPSES | _RISES}
     means = {name: fmean(values) for name, values in of_types.items() if values}
     return means | ({"entropy": record["entropy"]} if "entropy" in record else {})
 
+# %% ../nbs/35_watch.ipynb #c013
 class _Alarm:
-    """Sees each step's record, and says once for each measure that its mean over the last steps fell below a share
-    of that over the first."""
+    """Sees each step's record, and says once for each measure that its mean over the last steps fell below a share of
+    that over the first. Of triviality it says that the mean doubled and is over one half."""
     def __init__(self, window: int = 10, share: float = 0.5):
         self.window, self.share, self.first, self.last, self.told = window, share, {}, {}, set()
 
@@ -87,11 +92,14 @@ class _Alarm:
             last = self.last.setdefault((roles, name), deque(maxlen=self.window))
             last.append(value)
             if len(first) < self.window: first.append(value)
-            elif name not in self.told and fmean(last) < self.share * fmean(first):
+            elif name not in self.told and self.wrong(name, fmean(last), fmean(first)):
                 self.told.add(name)
-                means = {"value": fmean(last), "start": fmean(first)}
-                found.append({"step": record["step"], "measure": name, **means, "settings": _COLLAPSES[name]})
+                means, settings = {"value": fmean(last), "start": fmean(first)}, (_COLLAPSES | _RISES)[name]
+                found.append({"step": record["step"], "measure": name, **means, "settings": settings})
         return found
+
+    def wrong(self, name: str, now: float, start: float) -> bool:
+        return now > .5 and now >= 2 * start if name in _RISES else now < self.share * start
 
 def collapses(records: Sequence[dict], window: int = 10, share: float = 0.5) -> list[dict]: # as `Alarm.see`
     "All warnings of a run, from its metrics."
@@ -100,12 +108,14 @@ def collapses(records: Sequence[dict], window: int = 10, share: float = 0.5) -> 
 
 def warning_line(warning: dict) -> str:
     "A warning for people."
+    rose = warning["measure"] in _RISES
+    what = "rose to {:.3g}, at least twice" if rose else "fell to {:.3g}, less than half of"
     return (
-        f"warning, step {warning['step']}: {warning['measure']} fell to {warning['value']:.3g}, less than half of the "
+        f"warning, step {warning['step']}: {warning['measure']} {what.format(warning['value'])} the "
         f"first steps' {warning['start']:.3g}; look at: {warning['settings']}"
     )
 
-# %% ../nbs/35_watch.ipynb #c015
+# %% ../nbs/35_watch.ipynb #c017
 def _rollout_table(step: Step, count: int, width: int = 60) -> list[dict]: # one for each rollout
     "A few rollouts of a step, from each slot in turn; of prompts the end, where they differ."
     slots: dict[str, list] = {}
@@ -133,7 +143,7 @@ def _rollout_text(rows: Sequence[dict], width: int = 60) -> str: # Markdown, whi
     if not rows: return ""
     return "\n".join([line(rows[0]), line("---" for _ in rows[0]), *(line(map(cell, row.values())) for row in rows)])
 
-# %% ../nbs/35_watch.ipynb #c018
+# %% ../nbs/35_watch.ipynb #c020
 _CALLED = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
 # Signals that end a program -> what people call them.
 ENDS = {getattr(signal, name): text for name, text in _CALLED.items() if hasattr(signal, name)}
@@ -149,7 +159,7 @@ def hearing(handler: Callable) -> Iterator[None]:
     finally:
         for number, old in before.items(): signal.signal(number, signal.SIG_DFL if old is None else old)
 
-# %% ../nbs/35_watch.ipynb #c021
+# %% ../nbs/35_watch.ipynb #c023
 class Interrupt:
     "While it is open, the first signal to end asks and a later one insists."
     SAME = 1.0   # seconds after the first in which another one is the same request
@@ -191,7 +201,7 @@ def _told_by_kernel() -> Iterator[None]:
         told.append(status)
     with changed(poller, os=SimpleNamespace(getppid=os.getppid, _exit=gone)) if poller else nullcontext(): yield
 
-# %% ../nbs/35_watch.ipynb #c024
+# %% ../nbs/35_watch.ipynb #c026
 class _StepRecord:
     "What is written of the step under way: the numbers of its play, its update and its exam, and what they cost."
     # TRL's keys that go into metrics.jsonl
@@ -233,7 +243,7 @@ class _StepRecord:
         self.used = now["cpu_seconds"]
         return now | {"cpu_seconds": now["cpu_seconds"] - before}
 
-# %% ../nbs/35_watch.ipynb #c027
+# %% ../nbs/35_watch.ipynb #c029
 class _Teller:
     "Talks to people, and shows rollouts to the trackers that know tables."
     def __init__(self, settings: Settings, say: Callable[[str], None], draw: Callable, quiet_seconds: float):
@@ -263,7 +273,7 @@ class _Teller:
                 tracker = importlib.import_module(name)
                 tracker.log({"rollouts": tracker.Table(dataframe=pd.DataFrame(table))})
 
-# %% ../nbs/35_watch.ipynb #c030
+# %% ../nbs/35_watch.ipynb #c032
 def _no_signal() -> int: return 0
 def _to_nobody(numbers: dict): pass
 def _never(step: int) -> bool: return False
@@ -305,7 +315,7 @@ class _LoopWatch(TrainerCallback):
         shown = self.table and "tensorboard" in self.settings.report_to
         return self.current.numbers | ({"rollouts": _rollout_text(self.table)} if shown else {})
 
-# %% ../nbs/35_watch.ipynb #c032
+# %% ../nbs/35_watch.ipynb #c034
 class Watch(_LoopWatch):
     "Records, evaluations, progress."
     @property

@@ -216,6 +216,16 @@ def test_each_fall_names_its_settings(measure, setting):
     assert collapses([r | {f"propose/deduction/{measure}": 0.6} for r in records]) == [] == collapses(records[:15])
 
 
+@pytest.mark.parametrize("measure", ["constant_rate", "one_statement_rate"])
+def test_trivial_proposals_warn_when_they_rise(measure):
+    def run(first, last):
+        return [{"step": n, f"propose/deduction/{measure}": first if n <= 10 else last} for n in range(1, 60)]
+    one, = collapses(run(.2, .8))
+    assert 10 < one["step"] < 20 and one["measure"] == measure and "trivial" in one["settings"]
+    assert f"{measure} rose to" in warning_line(one) and "at least twice the first steps' 0.2" in warning_line(one)
+    assert [collapses(run(*shares)) for shares in ((.45, .8), (.1, .5), (.8, .1), (1.0, 1.0))] == [[]] * 4
+
+
 def test_a_resumed_run_does_not_warn_again(tmp_path):
     records = [{"step": n, "entropy": 2.0 if n <= 10 else 0.1} for n in range(1, 40)]
     alarm = _Alarm()

@@ -24,7 +24,6 @@ from azr.climb import (
     _SHARES,
     _SPLITS,
     Climb,
-    _Crowding,
     _FlooredAdvantage,
     _Replay,
     _Trace,
@@ -34,6 +33,7 @@ from azr.climb import (
     _climb_recipe,
     _draw_chain,
     _draw_edit,
+    _edit_of,
     _exam_tasks,
     _listing,
     _pretrain,
@@ -46,7 +46,7 @@ from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Statu
 from azr.executor import Call, Executor
 from azr.metrics import read_metrics, step_metrics
 from azr.records import Records, check_alike
-from azr.rewards import Proposed
+from azr.rewards import Crowding, Proposed
 from azr.rows import rows_of
 from azr.run import train
 from azr.safety import ProgramStatus
@@ -185,7 +185,7 @@ def edited(edit, p):
     return Proposed(Verdict(Status.OK, 1.0), p, _trace_task(statements, _states_of(statements, [4, 2]), edit))
 
 def test_equal_edits_share_their_pay():
-    assert _Crowding()(
+    assert Crowding(_edit_of)(
         [
             edited("add 2: x + [7]", 0.5),
             edited("add 2: x + [6]", 0.25),
@@ -193,11 +193,11 @@ def test_equal_edits_share_their_pay():
             Proposed(Verdict(ProgramStatus.SYNTAX)),
         ]
     ) == [-0.25, -0.375, 0.0, 0.0]
-    assert _Crowding()([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [
+    assert Crowding(_edit_of)([edited("add 2: x + [7]", 1.0), edited("add 2: x + [6]", 0.0)]) == [
         0.0,
         0.0,
     ]  # nothing was earned
-    assert _Crowding()([edited("add 2: x[1:]", 0.5)] * 4) == [-0.375] * 4 and _Crowding()(
+    assert Crowding(_edit_of)([edited("add 2: x[1:]", 0.5)] * 4) == [-0.375] * 4 and Crowding(_edit_of)(
         [edited("add 2: x[1:]", 0.5), edited("add 1: x[1:]", 0.5)]
     ) == [
         0.0,
@@ -205,7 +205,7 @@ def test_equal_edits_share_their_pay():
     ]  # the place counts
 
 def test_pay_is_shared_over_batches_and_forgotten():
-    crowding, many, one = _Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
+    crowding, many, one = Crowding(_edit_of, 2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
     assert crowding(many) == [-.375] * 4
     assert crowding(one) == [.5 * (1 / 2.5 - 1)] and crowding(one) == [0.0]
 
@@ -215,9 +215,9 @@ def test_the_floor_keeps_small_differences_small():
     assert np.allclose(tiny_spread, [-.1, .1]) and np.allclose(wide, [-1, 1])
 
 def test_crowding_goes_on_from_its_state():
-    whole, many, one = _Crowding(2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
+    whole, many, one = Crowding(_edit_of, 2), [edited("add 2: x[1:]", .5)] * 4, [edited("add 2: x[1:]", .5)]
     whole(many)
-    again = _Crowding(2)
+    again = Crowding(_edit_of, 2)
     again.restore(json.loads(json.dumps(whole.state())))
     assert again(one) == whole(one) == [.5 * (1 / 2.5 - 1)] and again(one) == whole(one) == [0.0]
 

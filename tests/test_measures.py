@@ -1,16 +1,26 @@
 "What is measured of proposed programs: hostile texts have no measure, and the past is what came before."
 
+import os
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import PROGRAMS as PROGRAMS_THAT_RUN
 
 from azr.contamination import _ngrams, _overlap
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
-from azr.measures import (_code_measures, program_measures, program_records, _program_shape, _proposal_metrics,
-                          _surprise, _text_distance, _tree_distance, _value_type)
+from azr.executor import Executor
+from azr.measures import (_changed_inputs, _code_measures, examined, program_measures, program_records,
+                          _program_shape, _proposal_metrics,
+                          _surprise, _text_distance, _tree_distance, _value_type, triviality)
 from azr.metrics import step_metrics
+from azr.tasks import Environment, program_key
+from azr.values import Unrepresentable, canonical, parse_arguments
 
 HOSTILE = ["def f(", "\x00", "def f(x): return '\ud800'", "x" * 100_000,
            "def f(x):\n    return " + "+".join(["x"] * 900), "def f(x):\n    return " + "-" * 5000 + "x",
@@ -168,3 +178,151 @@ def test_records_hold_measures_and_the_first_short_programs():
     assert record["propose/deduction/tree_distance"] == round(_tree_distance("def f(x):\n    return 1", PROGRAMS[1]), 4)
     assert record["step"] == 5 and "propose/induction/programs" not in record
     assert "propose/induction/answer_diversity" not in record and record["propose/deduction/novel_rate"] == 1.0
+
+
+# ---- triviality
+
+@pytest.fixture(scope="module")
+def env():
+    with Executor(workers=1, timeout=.5) as executor: yield Environment(executor, held_out=lambda program: False)
+
+
+def posed(program, given="5", kind="deduction", **hidden):
+    return Task(kind, {"program": program, "input": given}, hidden, f"{kind} {program} {given}")
+
+
+def constant(env, *tasks):
+    return [one["trivial"]["constant"] for one in examined(tasks, [None] * len(tasks), env)]
+
+
+@pytest.mark.parametrize("source, given", [
+    ("return 1", "5"), ("return x * 0", "7"), ("return len([1, 2])", "'abc'"), ("x = 3\n    return x", "[1, 2]"),
+    ("return [y for y in x if False]", "[1, 2, 3]"), ("return type(x).__name__", "{'a': 1}"), ("return x - x", "2.5"),
+])
+def test_an_output_that_never_changes_is_constant(env, source, given):
+    assert constant(env, posed(f"def f(x):\n    {source}", given)) == [True]
+
+
+@pytest.mark.parametrize("program, given, output", PROGRAMS_THAT_RUN, ids=range(len(PROGRAMS_THAT_RUN)))
+def test_a_real_function_is_not_constant(env, program, given, output):
+    assert constant(env, posed(program, given)) == [False]
+
+
+@pytest.mark.parametrize("source, given", [
+    ("return x > 0", "5"), ("return bool(x)", "'abc'"), ("return len(x) == 0", "[1]"), ("return not x", "True"),
+    ("return x is None", "1, 2" ), ("return len(x)", "[1, 2, 3]"), ("return sum(x.values())", "{'a': 1}"),
+])
+def test_conditions_change_with_their_input(env, source, given):
+    program = f"def f(x, y=0):\n    {source}"
+    assert constant(env, posed(program, given)) == [source == "return x is None"]   # no change makes a number None
+
+
+def test_what_ran_nowhere_is_unknown_and_counts_for_no_share(env):
+    tasks = [posed("def f(x):\n    return {5: 1}[x]"), posed("def f(x):\n    return 1"),
+             posed("def f(x):\n    return 1", "None")]
+    assert constant(env, *tasks) == [None, True, None]
+    judged = triviality(tasks, env)
+    assert judged["constant_rate"] == 1 and judged["unknown_rate"] == 2 / 3
+
+
+def test_of_an_error_task_the_exception_is_the_output(env):
+    same, other = "def f(x):\n    return x.upper() / 2", "def f(x):\n    return 1 / max(0, x)"
+    assert constant(env, posed(same, "'ab'", "error"), posed(other, "5", "error"), posed(other, "5")) == [
+        True, False, False]
+
+
+def test_an_induction_task_has_its_pairs(env):
+    def induced(*outputs):
+        pairs = [[str(i), output] for i, output in enumerate(outputs)]
+        return Task("induction", {"pairs": pairs[:2]}, {"program": "def f(x): return 1", "pairs": pairs[2:]}, "i")
+    facts = examined([induced("1", "1", "1"), induced("1", "1", "2")], [None] * 2, env)
+    assert facts == [{"trivial": {"constant": True}}, {"trivial": {"constant": False}}]
+    assert triviality([induced("1", "1")], env) == {"constant_rate": 1, "unknown_rate": 0}
+
+
+HOSTILE_RUNS = ["while x != 5: pass\n    return x", "return [0] * 10**9 if x != 5 else 1",
+                "return 1 / 0 if x != 5 else 1",
+                "return '9' * 10**6 if x != 5 else 1", "raise SystemExit if x != 5 else ValueError",
+                "return f(x) if x != 5 else 1", "return open('/tmp/azr-was-here', 'w') if x != 5 else 1",
+                "return __import__('os').getpid()"]
+
+
+def test_a_hostile_program_on_changed_inputs_harms_nobody(env):
+    tasks = [posed(f"def f(x):\n    {source}") for source in HOSTILE_RUNS] + [posed("def f(x):\n    return x + 1")]
+    found = constant(env, *tasks)
+    assert found == [None] * len(HOSTILE_RUNS) + [False]
+    assert not Path("/tmp/azr-was-here").exists()
+
+
+def test_all_runs_are_one_batch_and_the_same_on_any_day(env):
+    class Spy:
+        def __init__(self): self.batches = []
+        def run(self, calls, twice=False):
+            self.batches.append(list(calls))
+            return env.executor.run(calls, twice=twice)
+    spy, tasks = Spy(), [posed(program, given) for program, given, _ in PROGRAMS_THAT_RUN]
+    assert examined(tasks, [None] * len(tasks), replace(env, executor=spy)) == examined(tasks, [None] * len(tasks), env)
+    assert len(spy.batches) == 1 and len(spy.batches[0]) > 4 * len(tasks)
+    assert examined([], [], replace(env, executor=spy)) == [] and len(spy.batches) == 1
+
+
+def test_changes_do_not_hang_on_the_hash_seed():
+    given = "{'b', 'a', 'cc'}, {'k': frozenset({'x', 'y'})}, n=-2"
+    source = f"from azr.measures import _changed_inputs; print(*_changed_inputs({given!r}), sep='\\n')"
+    said = {subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True,
+                           env=os.environ | {"PYTHONHASHSEED": seed}).stdout for seed in "0123"}
+    assert len(said) == 1 and len(said.pop().splitlines()) == 8
+
+
+def around(inner):
+    text = st.text(max_size=3)
+    keyed, words = st.dictionaries(text, inner, max_size=3), st.frozensets(text, max_size=3)
+    return st.lists(inner, max_size=3) | st.tuples(inner, inner) | keyed | words
+
+
+numbers = st.booleans() | st.integers() | st.floats() | st.complex_numbers()
+literals = st.recursive(st.none() | numbers | st.text(max_size=8) | st.binary(max_size=4), around, max_leaves=8)
+
+
+@given(st.lists(literals, min_size=1, max_size=3))
+@settings(max_examples=200)
+def test_changed_inputs_are_literals_of_the_same_types(values):
+    try: text = ", ".join(map(canonical, values))
+    except Unrepresentable: return
+    changed = _changed_inputs(text)
+    assert text not in changed and len(set(changed)) == len(changed) <= 8 and changed == _changed_inputs(text)
+    for one in changed:
+        args, kwargs = parse_arguments(one)
+        assert [type(arg) for arg in args] == [type(arg) for arg in parse_arguments(text)[0]] and not kwargs
+
+
+@pytest.mark.parametrize("text", ["f(", "x", "", "f(5), open('x')", "\x00"])
+def test_what_is_no_literal_is_not_changed(text): assert _changed_inputs(text) == []
+
+
+def test_the_four_kinds(env):
+    shown = Prompt("deduction", Role.PROPOSE, context={"shown": [program_key("def f(x):\n    return x[0] + 1")]})
+    sources = {"def f(number):\n    'Next.'\n    return number[0] + 1": {"renamed", "one_statement"},
+               "def f(x, n=2):\n    y = 3\n    return y": {"constant", "unread"},
+               "def f(x):\n    x += [1]\n    return 1": {"constant"},
+               "def f(x):\n    def g(y):\n        return x\n    return g(1)": set(),
+               "def f(x):\n    y = sorted(x)\n    return y[0] + 1": set()}
+    facts = examined([posed(source, "[3, 1]") for source in sources], [shown] * 5, env)
+    assert [{kind for kind, whether in one["trivial"].items() if whether} for one in facts] == [*sources.values()]
+
+
+def test_equal_outputs_on_equal_inputs_are_one_meaning(env):
+    alike = ["return x + x", "y = 2\n    return y * x", "return sum([x, x])"]
+    facts = examined([posed(f"def f(x):\n    {source}") for source in (*alike, "return x + 5")], [None] * 4, env)
+    meanings = [one["meaning"] for one in facts]
+    assert len(set(meanings[:3])) == 1 and meanings[3] != meanings[0]   # x + x is x + 5 at 5, and nowhere else
+
+
+def test_a_step_says_what_share_is_trivial(env):
+    tasks = [posed("def f(x):\n    return 1"), posed("def f(y):\n    return y"), posed("def f(z):\n    return z")]
+    bare = program_measures([], tasks)
+    assert bare["distinct_trees"] == 2 and "constant_rate" not in bare     # nobody asked
+    facts = examined(tasks, [None] * 3, env)
+    told = program_measures([], [replace(task, info=one) for task, one in zip(tasks, facts)])
+    assert told == bare | {"constant_rate": 1 / 3, "renamed_rate": 0, "one_statement_rate": 1, "unread_rate": 1 / 3,
+                           "unknown_rate": 0}

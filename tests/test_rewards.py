@@ -1,5 +1,6 @@
 """What would bore the rewards page: every status, every curve, every p, both settings."""
 import inspect
+import json
 import shutil
 from dataclasses import FrozenInstanceError, replace
 from functools import partial
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import SMALL
 
+from azr.azr import azr_recipe, opened
 from azr.core import Status, Task, Verdict
 from azr.metrics import read_rollouts
-from azr.rewards import (REWARDS, Proposed, RewardSetting, _CURVES, _learnability, propose_rewards, reward_setting,
-                         solve_rate)
+from azr.rewards import (REWARDS, Crowding, Proposed, RewardSetting, _CURVES, _learnability, propose_rewards,
+                         reward_setting, solve_rate)
 from azr.run import train
 from azr.settings import config
 from azr.safety import ProgramStatus
@@ -232,3 +234,72 @@ def test_a_function_from_a_cell_trains_end_to_end(tmp_path):
     (run / "summary.json").unlink()
     train(config("demo", rewards=by_size, **small), run, say=quiet)
     assert (run / "metrics.jsonl").read_bytes() == metrics
+
+
+def found(kind, p=.25, status=Status.OK):
+    return Proposed(Verdict(status), p, Task("deduction", {}, {}, kind, info={"trivial": {kind: True, "other": None}}))
+
+
+def test_a_trivial_task_earns_its_price_instead():
+    priced = reward_setting("paper", trivial={"constant": -.5, "unread": 0.0}, duplicate=.125)
+    batch = [found("constant"), found("unread"), found("renamed"), found("constant", status=Status.DUPLICATE),
+             found("constant", status=ProgramStatus.RAISED)]
+    rewards = propose_rewards(batch, priced)
+    assert [one.total for one in rewards] == [-.5, 0, .75, .125, -.5]
+    assert rewards[0].parts == {"trivial": -.5, "solve_rate": .25}
+    assert propose_rewards(batch[:1], REWARDS["paper"])[0].total == .75   # a price is a setting
+    both = Task("deduction", {}, {}, "t", info={"trivial": {"constant": True, "unread": True}})
+    assert propose_rewards([Proposed(VALID, .5, both)], priced)[0].total == -.5   # the lower of two
+    with pytest.raises(ValueError, match="trivial pays constant nan: give a finite number"):
+        reward_setting("paper", trivial={"constant": float("nan")})
+
+
+def key(task): return None if task.id == "renamed" else task.id
+
+
+def test_equal_keys_share_what_is_earned_and_no_fine():
+    batch = [found("constant", .5)] * 2 + [found("renamed", .5)] * 2 + [found("unread", 1.0)] * 2
+    assert Crowding(key)(batch) == [-.25, -.25, 0, 0, 0, 0]   # without a key nobody shares; nothing paid, nothing taken
+    fined = Crowding(key, setting=REWARDS["reference"])
+    assert fined(batch) == [-.25, -.25, 0, 0, 0, 0]           # p = 1 costs .5 there, and stays as dear as that
+    assert Crowding(key)([Proposed(Verdict(Status.MALFORMED)), Proposed(VALID, None, TASK)]) == [0, 0]
+    known = [found("constant", .5), found("constant", .5, Status.DUPLICATE)]   # paid like a fresh one, unless it is not
+    assert Crowding(key)(known) == [-.25, -.25]
+    assert Crowding(key, setting=reward_setting("paper", duplicate=.1))(known) == [0, 0]
+    priced = reward_setting("paper", trivial={"constant": .2})
+    assert Crowding(key, setting=priced)(batch[:2]) == [-.1, -.1]   # what is shared is what is paid
+
+
+def test_a_crowd_is_remembered_over_batches():
+    crowd, one = [found("constant", .5)] * 4, [found("constant", .5)]
+    whole = Crowding(key, 2)
+    assert whole(crowd) == [-.375] * 4
+    again = Crowding(key, 2)
+    again.restore(json.loads(json.dumps(whole.state())))
+    assert again(one) == whole(one) == [.5 * (1 / 2.5 - 1)] and again(one) == whole(one) == [0.0]
+
+
+def nothing_for_anyone(batch): return [0.0] * len(batch)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"trivial": ("boring",)}, "trivial names 'boring': choose among constant, renamed, one_statement, unread"),
+    ({"trivial_reward": -.5}, "trivial_reward is -0.5, and trivial names no kind that earns it"),
+    ({"crowding": "edit"}, "crowding is 'edit': choose one of none, tree, meaning"),
+    ({"crowding_batches": 0}, "crowding_batches is 0"),
+    ({"crowding": "tree", "rewards": nothing_for_anyone}, "rewards is a function, which pays all"),
+])
+def test_settings_of_triviality_that_make_no_sense_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words): config("demo", **changes)
+
+
+def test_a_rule_or_a_price_and_a_memory_of_the_crowd():
+    rule = config("demo", trivial=["constant", "unread"], crowding="meaning", triviality=False)
+    price = config("demo", trivial=("constant",), trivial_reward=-.5)
+    with opened(rule) as env:
+        assert env.trivial == ("constant", "unread") and env.examine
+        assert list(azr_recipe(rule, env).memories) == ["crowding"]
+    with opened(price) as env:
+        assert env.trivial == () and azr_recipe(price, env).memories == {}
+        assert azr_recipe(price, env).propose_reward([found("constant")])[0].total == -.5
+    with opened(config("demo", triviality=False)) as env: assert env.examine is None

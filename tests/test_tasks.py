@@ -9,11 +9,12 @@ from programs import PROGRAMS
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_json, to_json
 from azr.executor import Call, Executor, Outcome
-from azr.measures import program_measures
 from azr.prompts import SOLVE_EXAMPLES, STYLES, answer_text, facts, proposal_text, propose_prompt
 from azr.safety import ProgramStatus, Safety
-from azr.tasks import (_BANNED_WORDS, HIDDEN, TASK_TYPES, Environment, Induction, check_arguments, check_source,
-                       _in_held_out_tenth, induction_task, _leaks, program_task, task_id, task_types, zero_tasks)
+from azr.measures import examined, program_measures
+from azr.tasks import (_BANNED_WORDS, HIDDEN, TASK_TYPES, TRIVIAL, Environment, Induction, check_arguments,
+                       check_source, _in_held_out_tenth, induction_task, _leaks, program_key, program_task, task_id,
+                       task_types, zero_tasks)
 from azr.values import bucket, equal, parse_literal
 
 DOUBLE = "def f(x):\n    return x * 2"
@@ -663,3 +664,51 @@ def test_error_prediction(env):
             task, env, "IndexError", "indexerror", "IndexError: list index out of range", "NoError", "Exception"
         )
     ] == [1, 1, 1, 0, 0]
+
+# ---- triviality
+
+@pytest.mark.parametrize("rule, program, why", [
+    ("constant", "def f(x):\n    y = x * 0\n    return y", "its output stays the same when its input changes"),
+    ("unread", "def f(x):\n    y = 2\n    return y", "its program reads none of its parameters"),
+    ("one_statement", "def f(x):\n    return x + 7", "its program has one statement"),
+    ("renamed", "def f(number):\n    return number * 2", "its program is one that its prompt shows, but for names"),
+])
+def test_a_trivial_task_is_refused_by_the_rule_that_names_it(env, rule, program, why):
+    shown = KINDS["deduction"].propose_prompt(filled(DOUBLE), Random(0))
+    assert shown.context == {"shown": [program_key(DOUBLE)]}
+    proposal = Proposal(shown, proposal_text("deduction", {"program": program, "input": "21"}))
+    def validated(**changes): return KINDS["deduction"].validate([proposal], replace(env, **changes))[0]
+    verdict = validated(examine=examined, trivial=(rule,))
+    assert (verdict.status, verdict.detail, verdict.ok) == (ProgramStatus.TRIVIAL, f"{rule}: {why}", False)
+    measured, plain = validated(examine=examined), validated()
+    assert measured.info["trivial"][rule] is True and measured.id == plain.id and "trivial" not in plain.info
+    assert replace(measured, info=plain.info) == plain   # measuring changes nothing else
+    assert from_json(Task, to_json(measured)) == measured
+
+def filled(*programs):
+    buffers = Buffers(("deduction",))
+    for program in programs: buffers.add(program_task("deduction", program, "3", "6"))
+    return buffers
+
+def test_a_rule_spares_what_is_not_of_its_kind(env):
+    rule = replace(env, examine=examined, trivial=tuple(TRIVIAL))
+    program = "def f(x):\n    y = [i * i for i in x]\n    return sum(y)"
+    texts = [proposal_text("deduction", {"program": source, "input": "[1, 2]"}) for source in ("def f(", program, "")]
+    results = KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], rule)
+    assert [isinstance(result, Task) for result in results] == [False, True, False]
+    assert not any(results[1].info["trivial"].values()) and results[0].status is ProgramStatus.SYNTAX
+
+def test_what_nobody_knows_is_not_refused(env):
+    rule = replace(env, examine=examined, trivial=("constant",))
+    result = propose(KINDS["deduction"], {"program": "def f(x):\n    return {5: 1}[x]", "input": "5"}, rule)
+    assert isinstance(result, Task) and result.info["trivial"]["constant"] is None
+
+def test_the_zero_triplet_is_no_matter_of_the_rule(env):
+    assert len(zero_tasks([KINDS["deduction"]], replace(env, examine=examined, trivial=tuple(TRIVIAL)))) == 1
+
+def test_measuring_costs_one_batch_beside_the_proof(executor):
+    spy = Spy(executor)
+    watched = Environment(spy, held_out=lambda program: False, examine=examined)
+    texts = [proposal_text("deduction", {"program": DOUBLE, "input": str(i)}) for i in range(4)]
+    KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], watched)
+    assert [twice for _, twice in spy.batches] == [True, False]
