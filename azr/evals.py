@@ -66,7 +66,7 @@ class Exam:
     # r1, chat, terse, code or plain; empty: that of the model's run, else terse for the embedded model, chat where the
     # tokenizer has a template, or r1
     style: str = ""
-    solve_examples: int | None = None   # finished ones in a prompt of style code; None: as in the model's run, else none
+    solve_examples: int | None = None   # finished ones in a prompt of style code; None: those of the run, else none
     samples: int = 1            # n, completions of each task
     temperature: float = 0.0    # 0: greedy
     top_p: float = 1.0

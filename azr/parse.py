@@ -280,7 +280,7 @@ def entry_to_f(program: str) -> str: # the program, with its entry function call
 # %% ../nbs/15_parse.ipynb #c045
 _LEXEME = re.compile(r"""'{3}(?:\\.|[^\\])*?(?:'{3}|\\?\Z)|"{3}(?:\\.|[^\\])*?(?:"{3}|\\?\Z)"""
                      r"""|'(?:\\.|[^'\\\n])*(?:'|\\?\Z|(?=\n))|"(?:\\.|[^"\\\n])*(?:"|\\?\Z|(?=\n))"""
-                     r"""|[#][^\n]*|[()\[\]{}\n]""", re.DOTALL)
+                     r"""|[#][^\n]*|[()\[\]{},\n]""", re.DOTALL)
 
 def _end(text: str, marks: str, start: int = 0) -> int | None: # place of the first; None: there is none
     "Where a field ends: at one of these marks outside of strings and brackets. `#` stands for a comment."

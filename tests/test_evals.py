@@ -33,6 +33,7 @@ from azr.executor import Executor, _jail_trouble
 from azr.evals import final_exam
 from azr.records import check_alike, compact, read_compacts, _recorded
 from azr.run import train
+from azr.prompts import answer_text, solve_prompt
 from azr.settings import config
 from azr.sweep import sweep
 from azr.sampling import Script
@@ -655,6 +656,53 @@ def test_what_a_run_trained_is_asked_in_the_style_of_the_run(tmp_path, part):
     assert "asked in style terse, and trained in r1" in result["remarks"]
     assert open_model("tiny", Exam())[1].style == "terse" and open_model("tiny", Exam())[2]["trained_style"] is None
 
+
+@pytest.mark.parametrize("shown", [0, 2])
+@pytest.mark.parametrize("name, gold, wrong", [
+    ("cruxeval-o", " [2, 1]\n", " [1, 2]"), ("cruxeval-i", "[1, 2]", "[2, 1]")])
+def test_cruxeval_is_asked_as_a_python_file(tmp_path, name, gold, wrong, shown):
+    program = "def f(xs):\n    return xs[::-1]"
+    rows = [{"id": f"sample_{n}", "code": program, "input": "[1, 2]", "output": "[2, 1]"} for n in range(2)]
+    (tmp_path / "cruxeval.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    asked, answers = [], iter([gold, wrong])
+    def write(prompt):
+        asked.append(prompt)
+        return next(answers)
+    exam = Exam(style="code", solve_examples=shown)
+    result = examine(Script(write), name, exam, tmp_path / "out", ABOUT, data=tmp_path, progress=False)
+    assert result["tasks"] == {"sample_0": 1, "sample_1": 0} and result["exam"]["solve_examples"] == shown
+    given = {"program": program, "input": "[1, 2]", "output": "[2, 1]"}
+    task = solve_prompt(Task({"o": "deduction", "i": "abduction"}[name[-1]], given, {}, "sample_0"), "code").text
+    assert result["first_prompt"] == asked[0].text and asked[0].text.endswith(task)
+    assert asked[0].text.count("def f(") == 1 + shown and asked[0].stop[-1] == "\n"
+    read = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    assert read["exam"]["style"] == "code" and read["exam"]["solve_examples"] == shown
+
+def test_held_out_tasks_of_every_type_are_right_with_their_own_gold_in_style_code(tmp_path):
+    tasks = {row["id"]: row["task"] for row in EXAMS["heldout"].rows(3)}
+    assert {task.task_type for task in tasks.values()} == {"deduction", "abduction", "induction"}
+    def write(prompt):
+        task = tasks[prompt.task_id]
+        assert not any(str(text) in prompt.text for key, text in task.hidden.items() if key == "program")
+        (gold,) = (task.hidden[key] for key in ("output", "input", "program") if key in task.hidden)
+        rest = ") == 1" if task.task_type == "abduction" else "\n\nassert f(1)"
+        return answer_text(task.task_type, gold, "code") + rest
+    result = examine(Script(write), "heldout", Exam("code", limit=3), tmp_path, ABOUT, progress=False)
+    assert set(result["tasks"].values()) == {1} and len(result["tasks"]) == len(tasks)
+
+def test_finished_examples_are_those_of_the_run_and_refused_in_other_styles(tmp_path):
+    run = tmp_path / "run"
+    saved_tiny(run / "model")
+    settings = Config(model="tiny", style="code", solve_examples=2)
+    (run / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(settings)}))
+    def number(**asked): return open_model(str(run), Exam(**asked))[1].solve_examples
+    assert (number(), number(style="code"), number(style="code", solve_examples=0), number(style="r1")) == (2, 2, 0, 0)
+    for given in ({"style": "terse", "solve_examples": 1}, {"style": "code", "solve_examples": 9}):
+        with pytest.raises(ValueError, match="^solve_examples is [19].*: give"): Exam(**given)
+    told = []
+    with pytest.raises(ValueError, match="nothing was evaluated"):   # the embedded model is asked in style terse
+        evaluate_models(["tiny"], ["heldout"], Exam(solve_examples=1), tmp_path / "out", say=told.append)
+    assert "solve_examples is 1, and prompts of style 'terse' have no finished examples" in told[0]
 
 # -- adapters
 

@@ -175,7 +175,8 @@ def test_programs(program):
 PIECES = [
     "<think>", "</think>", "<answer>", "</answer>", "```", "````", "```python\n", "```input\n", "```output",
     "```message\n", "\n", "\r\n", " ", "`", "def f(x):", "def g(x): return g(x)\n", "class A:\n  def g(self): pass\n",
-    "async def h(): pass\n", "x):\n  return x\n", "\nassert f(", ") == ", "# f(", ") raises ", "Input: ", "# Output:", "'", '"""', "(", "[" * 50, "-" * 300, "f\"{g(1)}\"", "0x", *ODD,
+    "async def h(): pass\n", "x):\n  return x\n", "\nassert f(", ") == ", "# f(", ") raises ",
+    "Input: ", "# Output:", "'", '"""', "(", "[" * 50, "-" * 300, "f\"{g(1)}\"", "0x", *ODD,
     *SPECIAL_TOKENS
 ]
 inside = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=10), near_literals), max_size=30).map("".join)
@@ -204,7 +205,8 @@ def test_completions(text, kind, style, inputs):
 @pytest.mark.parametrize("unit", [
     "\n", " ", "`", "``` \n", "```input\n", "<answer>", "</answer>", "input:", "def f(x):\n", "a.", "(", "-", "*",
     "Output: a", "\\", "async ", "é", "<in>", "```\n1\n```\n", "def g(x): return g(x)\n",
-    "```python\ndef g(x): return 1\n```\n", "x):\n  return 1\nassert f(1)\n", "assert f('\n", "\\'", "[1, ", "a" * 500 + "\n", "\u2028", "` ", "#Input: 1\n"
+    "```python\ndef g(x): return 1\n```\n", "x):\n  return 1\nassert f(1)\n", "assert f('\n", "\\'", "[1, ",
+    "a" * 500 + "\n", "\u2028", "` ", "#Input: 1\n"
 ])
 @pytest.mark.parametrize("style", STYLES)
 def test_long_completions(unit, style):

@@ -320,7 +320,8 @@ def test_code_proposals_nobody_can_read(text, detail):
 
 @pytest.mark.parametrize("text, detail", [
     ("1) == 2", "1 assertions, 2 were asked for"), ("1) == 2\n\nassert f(2) == 3", "1 assertions, 2 were asked for"),
-    ("1) == 2\nassert f() == 3", "an empty input"), ("1) == 2\nassert f([3", "the call of f in assertion 2 is not closed"),
+    ("1) == 2\nassert f() == 3", "an empty input"),
+    ("1) == 2\nassert f([3", "the call of f in assertion 2 is not closed"),
     ("", "the call of f in assertion 1 is not closed"),
 ])
 def test_code_inputs_nobody_can_read(text, detail):

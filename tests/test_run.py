@@ -479,6 +479,7 @@ def test_prompts_name_the_modules_that_the_executor_lets_through(tmp_path):
         ("r1", Safety(imports=("math", "re")), "Only these modules can be imported: math, re."),
         ("chat", Safety(), Safety().imports[-1] + "."),
         ("terse", Safety(), ""),
+        ("code", Safety(), ""),
     ):
         own = config("demo", style=style)
         with Executor(workers=1, policy=policy) as executor:
