@@ -172,6 +172,7 @@ class _ProposerWeight:
     def __call__(self, rollouts: list[Rollout]) -> list[Rollout]:
         return [replace(r, weight=r.weight * self.weight) if r.prompt.role is Role.PROPOSE else r for r in rollouts]
 
+# %% ../nbs/1d_azr.ipynb #c016
 def _grammar_tasks(settings: Config, env: Environment) -> list[Task]:
     "As many tasks as a proposer whose every proposal is valid would pose, drawn from a grammar."
     rng, found = Random(f"grammar {settings.seed}"), {}
@@ -207,7 +208,7 @@ def azr_recipe(settings: Config, env: Environment) -> Recipe:
         **controlled(settings.control),
     )
 
-# %% ../nbs/1d_azr.ipynb #c020
+# %% ../nbs/1d_azr.ipynb #c022
 SETS = {   # metric prefix -> what a table calls it
     "heldout": "held-out tasks, greedy accuracy",
     "distinct": "each held-out program once",
@@ -234,7 +235,7 @@ def _exam(settings: Config, name: str, count: int) -> list[Task]:
     of = _function_tasks if settings.exam == "functions" else first_held_out
     return of(name, settings.task_types, count) if count else []
 
-# %% ../nbs/1d_azr.ipynb #c024
+# %% ../nbs/1d_azr.ipynb #c026
 def _overlap_record(
     tasks: Sequence[Task],            # of the buffers
     rollouts: Iterable[Rollout],      # that were recorded
@@ -256,5 +257,5 @@ def _overlap_record(
 def _findings(settings: Config, tasks: Sequence[Task], rollouts: Iterable[Rollout]) -> dict:
     return {"overlap": _overlap_record(tasks, rollouts, settings, os.environ.get("AZR_DATA"))}
 
-# %% ../nbs/1d_azr.ipynb #c027
+# %% ../nbs/1d_azr.ipynb #c029
 AZR = System("azr", Config, opened, azr_recipe, _exam, SETS, measures=program_measures, findings=_findings)

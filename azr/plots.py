@@ -252,7 +252,7 @@ def validity_funnel(
     # a bar of one step stands on it, a bar of several begins with its first
     _funnel_bars(axes, shares, role, "center" if len(measured) == len(shares) else "edge")
     empty = _empty_share(records) if role == Role.PROPOSE else pd.Series(dtype=float)
-    if len(empty): axes.plot(empty.index, empty, color=BLACK, lw=.9, label="new, constant output")
+    if len(empty): axes.plot(empty.index, empty, color=Colour.BLACK, lw=.9, label="new, constant output")
     total = sum(record[path] for record in records for path in _status_paths(record, role))
     what = "proposals" if role == Role.PROPOSE else "answers"
     finish(axes, f"What became of {what} (n = {total:.0f})", "share", share=True)

@@ -9,7 +9,7 @@ from programs import PROGRAMS
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_json, to_json
 from azr.executor import Call, Executor, Outcome
-from azr.prompts import SOLVE_EXAMPLES, STYLES, answer_text, facts, proposal_text, propose_prompt
+from azr.prompts import SOLVE_EXAMPLES, STYLES, answer_text, facts, proposal_text
 from azr.safety import ProgramStatus, Safety
 from azr.measures import examined, program_measures
 from azr.tasks import (_BANNED_WORDS, HIDDEN, TASK_TYPES, TRIVIAL, Environment, Induction, check_arguments,
