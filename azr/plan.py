@@ -99,8 +99,9 @@ def _shape_of(
     plain = re.sub(r"-(Instruct|Base)$", "", model)
     if plain in _SHAPES: return _SHAPES[plain]
     from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
-    from azr.models import model_place
-    try: found = AutoConfig.from_pretrained(model_place(model))
+    from azr.models import model_place, source
+    where, inside = source(model_place(model))
+    try: found = AutoConfig.from_pretrained(where, **inside)
     except (OSError, ValueError) as error:
         near = get_close_matches(model, _SHAPES, n=2)
         why = (f"model {model!r} is not one of those that azr plan knows, and no config.json was found for it "

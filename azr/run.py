@@ -29,7 +29,7 @@ from .checkpoints import executor_settings, last_checkpoint, read_state, saved_a
 from .exams import evaluate, examine_proposer
 from .metrics import each_rollout, select
 from .models import (
-    BASE, began_from, check_base, check_packages, context_length, load_policy, model_place, read_base)
+    BASE, began_from, check_base, check_packages, context_length, load_policy, model_place, read_base, recorded_place)
 from .plots import learning_curve
 from .records import Records, check_folder, open_folder, summary_of, surroundings
 from .rows import process_state, shared
@@ -351,9 +351,9 @@ def _push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
         say(f"warning: could not push to {name} ({why}): `hf auth login`, then `hf upload {name} {saved}`")
 
 def _local_base(folder: Path) -> str: # empty: none
-    "The folder that an adapter lies on, where that is on this machine alone."
+    "The folder or file that an adapter lies on, where that is on this machine alone."
     record = read_base(folder)
-    return record["folder"] if "folder" in record and record["name"] not in WEIGHTS else ""
+    return str(recorded_place(record)) if "folder" in record and record["name"] not in WEIGHTS else ""
 
 # %% ../nbs/38_run.ipynb #c030
 def _unsaid(line: str): pass
@@ -411,7 +411,8 @@ def _play(system: System, settings: Settings, folder: Path, state: PartialState,
             dtype = settings.dtype if settings.lora_rank else "float32"
             policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
             trainer = _watched_trainer(system, settings, policy, selfplay, watch, folder / "checkpoints", checkpoint)
-        if state.is_main_process: open_folder(folder, settings)
+        loaded = {key: value for key, value in trainer.base.items() if key != "folder"}   # that stands in base.json
+        if state.is_main_process: open_folder(folder, settings, {"loaded": loaded})
         if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
         with _together(folder, state):
             trainer = _take_steps(system, trainer, watch, checkpoint)

@@ -31,11 +31,12 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer import grpo_trainer
 
 from .checkpoints import load_loop, save_loop, whole_checkpoints, written
 from .core import Role, write_json
 from .models import BASE, adapter_settings, adapter_weights, base_record, check_packages, computation
-from .models import context_length, load_adapters, swap_adapters, with_adapters, written_by
+from .models import context_length, is_gguf, load_adapters, load_policy, swap_adapters, with_adapters, written_by
 from .rows import Row, cut_alike, deal, process_state, room_for, rows_of
 from .sampler import PolicySampler, check_policy, chunks, end_tokens, generation_config, generator, plainly
 from .sampling import Sampling
@@ -205,6 +206,13 @@ class _Weights:
 # %% ../nbs/24_trainer.ipynb #c027
 def _unheard(step: Step): pass
 
+def _readable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
+    "While it is open, TRL finds the start of a GGUF file's model, which it reads again for a KL penalty."
+    place = model.config.name_or_path
+    if not is_gguf(place): return nullcontext()
+    def read(*_, **__): return load_policy(place, pad_token=tokenizer.pad_token)[0]
+    return changed(grpo_trainer, create_model_from_path=read)
+
 class _Start(_Stage, _Weights):
     "What a trainer is told, and what it makes of that."
     def __init__(self,
@@ -231,9 +239,10 @@ class _Start(_Stage, _Weights):
         self.ends = end_tokens(model, tokenizer)
         self.frozen = frozen or self._kept_start(model)
         model, own = self._with_policies(model, adapters or {})
-        super().__init__(model=model, args=arguments, processing_class=tokenizer, reward_funcs=[_reward],
-                         train_dataset=Dataset.from_dict({"prompt": [""] * rows}), rollout_func=self._play,
-                         callbacks=self.listeners, peft_config=own)
+        with _readable(model, tokenizer):
+            super().__init__(model=model, args=arguments, processing_class=tokenizer, reward_funcs=[_reward],
+                             train_dataset=Dataset.from_dict({"prompt": [""] * rows}), rollout_func=self._play,
+                             callbacks=self.listeners, peft_config=own)
         self._settle()
         for policy in selfplay.recipe.policies.values(): check_policy(policy, self.policies)
         longest = settings.max_completion_tokens
