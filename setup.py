@@ -14,5 +14,6 @@ setup(name=facts["lib_name"], version=facts["version"], description=facts["descr
       long_description=readme.read_text(encoding="utf-8") if readme.exists() else "", long_description_content_type="text/markdown",
       packages=[facts["lib_path"]], package_data={facts["lib_path"]: ["weights/**", "configs/*.yaml", "configs/accelerate/*.yaml",
                                                               "functions.jsonl"]}, include_package_data=False,
-      install_requires=words("requirements"), extras_require={"lab": words("lab_requirements"), "dev": words("dev_requirements"), "evals": words("evals_requirements")},
+      install_requires=words("requirements"),
+      extras_require={name: words(f"{name}_requirements") for name in ("lab", "dev", "real", "evals")},
       entry_points={"console_scripts": words("console_scripts")})

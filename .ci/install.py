@@ -11,13 +11,14 @@ root = Path(__file__).resolve().parent.parent
 ours = not os.environ.get(
     "AZR_PYTHON"
 )  # our own .venv: pinned, with everything; else the user's interpreter: ranges, what is asked for
-extras = ["lab", "dev"] if ours else sys.argv[1:]
+real = sys.argv[1:] == ["real"]   # 93 MB that nothing else needs: only where it is asked for
+extras = ["lab", "dev", *(["real"] if real else [])] if ours else sys.argv[1:]
 sources = ["settings.ini", "setup.py", "pyproject.toml", *(["constraints.txt"] if ours else [])]
 log = Path(sys.prefix if ours else tempfile.gettempdir()) / "azr-install.log"
 
 def stamp_file(): # one for each interpreter and set of extras
     "Where the stamp lies: in our .venv, or under build/ for an interpreter of the user's."
-    if ours: return Path(sys.prefix) / "azr-installed"
+    if ours: return Path(sys.prefix) / f"azr-installed{'-real' * real}"
     return root / "build" / ("installed-" + hashlib.sha256(f"{sys.prefix} {extras}".encode()).hexdigest()[:12])
 
 def signature() -> str:
@@ -37,11 +38,15 @@ def pinned(name: str) -> str:
 def number(version: str) -> tuple[int, ...]: # 2.6.0+cpu -> (2, 6, 0)
     return tuple(int(n) for n in re.findall(r"\d+", version.split("+")[0])[:3])
 
-def in_range(version: str) -> bool:
-    "Whether settings.ini's range has this torch. Numbers are enough: the range has no other kind of bound."
+def listed(key: str) -> str: # one a line
+    "What settings.ini lists under a key."
     facts = ConfigParser(delimiters=["="])
     facts.read(root / "settings.ini", encoding="utf-8")
-    low, high = re.search(r"^torch>=([\d.]+),<([\d.]+)", facts["DEFAULT"]["requirements"], re.M).groups()
+    return facts["DEFAULT"][key]
+
+def in_range(version: str) -> bool:
+    "Whether settings.ini's range has this torch. Numbers are enough: the range has no other kind of bound."
+    low, high = re.search(r"^torch>=([\d.]+),<([\d.]+)", listed("requirements"), re.M).groups()
     return number(low) <= number(version) < number(high)
 
 def say(line: str): print(f"azr: {line}", flush=True)
@@ -138,6 +143,7 @@ def main():
             f".[{','.join(extras)}]" if extras else ".",
             title=f"installing azr and what it needs beside torch {torch}",
         )
+    if real: pip("--no-deps", *listed("real_files").split(), title="installing a real model")
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(signature(), encoding="utf-8")
     say(

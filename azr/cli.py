@@ -198,7 +198,7 @@ def _run_options(one: argparse.ArgumentParser, name: str, argv: Sequence[str]):
                      help="run folder; the same folder again goes on (default: runs/<preset>-s<seed>)")
     one.add_argument("--anyway", action="store_true", help="start even where azr plan says that the GPU is too small")
     one.add_argument("--threads", type=int, default=1,
-                     help="torch threads on a CPU (default: 1; the same number repeats a run to the byte)")
+                     help="torch threads on a CPU (default: 1); a run repeats to the byte with the number that it began with")
 
 def _plan_options(one: argparse.ArgumentParser):
     "The GPU, and each of the plan's assumptions."
@@ -239,10 +239,11 @@ def _train_command(arguments: argparse.Namespace):
 
 def _plan_command(arguments: argparse.Namespace):
     "`azr plan`"
-    from azr.plan import Assumptions, gpu_named, plan_text
+    from azr.plan import Assumptions, gpu_named, memory_line, plan_text
     preset, changes = _told(arguments)
     settings = config(preset, **changes)
     assumed = Assumptions(**{f.name: getattr(arguments, f.name) for f in fields(Assumptions)})
+    if line := memory_line(settings): tell(line)
     tell(plan_text(settings, gpu_named(arguments.gpu), assumed))
 
 # %% ../nbs/3c_cli.ipynb #c032

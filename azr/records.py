@@ -135,14 +135,17 @@ def _older_than(found: dict) -> dict: # with every field of today
     "Recorded settings of an older version: a field that came later had what is its default now."
     return _recorded(system_named(found.get("system", "azr")).settings()) | found
 
-def open_folder(folder: Path, settings: Settings):
-    "Make the run folder and say in it what the run is, as it goes on now. A longer run has no summary until it ends."
+def open_folder(folder: Path, settings: Settings, facts: dict | None = None):
+    """Make the run folder and say in it what the run is, as it goes on now. A longer run has no summary until it ends.
+
+    `facts` are what else it began with: they stay as they were said first."""
     folder.mkdir(parents=True, exist_ok=True)
     params = read_params(folder) if (folder / "params.yaml").exists() else surroundings()
-    own = {"config": _recorded(settings)}
-    if params.get("config") != own["config"]:
+    own = {"config": _recorded(settings)}   # first in the file
+    said = own | (facts or {}) | params | own
+    if params != said:
         with written_aside(folder / "params.yaml") as aside:
-            aside.write_bytes(yaml.safe_dump(own | params | own, sort_keys=False).encode())   # `config` first
+            aside.write_bytes(yaml.safe_dump(said, sort_keys=False).encode())
     (folder / "summary.json").unlink(missing_ok=True)
 
 # %% ../nbs/32_records.ipynb #c020

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -29,9 +30,10 @@ from .checkpoints import executor_settings, last_checkpoint, read_state, saved_a
 from .exams import evaluate, examine_proposer
 from .metrics import each_rollout, select
 from .models import (
-    BASE, began_from, check_base, check_packages, context_length, load_policy, model_place, read_base)
+    BASE, began_from, bfloat16_cost, check_base, check_packages, context_length, load_policy, model_place,
+    precision, read_base, recorded_place)
 from .plots import learning_curve
-from .records import Records, check_folder, open_folder, summary_of, surroundings
+from .records import Records, check_folder, open_folder, read_params, summary_of, surroundings
 from .rows import process_state, shared
 from .selfplay import SelfPlay, check_phase, seed_buffers
 from .settings import Settings, System, config, spans, system_named   # `config` for README's `from azr.run`
@@ -351,9 +353,9 @@ def _push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
         say(f"warning: could not push to {name} ({why}): `hf auth login`, then `hf upload {name} {saved}`")
 
 def _local_base(folder: Path) -> str: # empty: none
-    "The folder that an adapter lies on, where that is on this machine alone."
+    "The folder or file that an adapter lies on, where that is on this machine alone."
     record = read_base(folder)
-    return record["folder"] if "folder" in record and record["name"] not in WEIGHTS else ""
+    return str(recorded_place(record)) if "folder" in record and record["name"] not in WEIGHTS else ""
 
 # %% ../nbs/38_run.ipynb #c030
 def _unsaid(line: str): pass
@@ -381,9 +383,8 @@ def train(
             check_base(folder)
             say(f"{folder} is done already: delete the folder to run it again, or ask for more steps")
             return summary
-        if not torch.cuda.is_available(): torch.set_num_threads(threads)
         check_packages(settings)
-        return _play(system, settings, folder, state, say, draw)
+        return _play(system, settings, folder, state, say, draw, threads)
 
 @contextmanager
 def _held(folder: Path, state: PartialState) -> Iterator[None]:
@@ -396,10 +397,36 @@ def _held(folder: Path, state: PartialState) -> Iterator[None]:
         if refused := "".join(gather_object([refused])): raise ValueError(refused)
         yield
 
-# %% ../nbs/38_run.ipynb #c032
-def _play(system: System, settings: Settings, folder: Path, state: PartialState, say: Callable, draw: Callable) -> dict:
-    # the summary
+# %% ../nbs/38_run.ipynb #c033
+def _arithmetic(settings: Settings, folder: Path, threads: int) -> dict: # precision (of `precision`), threads
+    "What a run computes with: what it began with, else what its settings and this machine say."
+    begun = read_params(folder) if (folder / "params.yaml").exists() else {}
+    if begun and settings.dtype == "auto":
+        older = "float32" if not torch.cuda.is_available() else "auto"   # a version that did not record it
+        settings = replace(settings, dtype=begun.get("precision", {}).get("compute", older))
+    found = begun.get("precision") or precision(settings)
+    if found["compute"] == "bfloat16" and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+        raise ValueError(f"the run in {folder} computes in bfloat16, which this GPU has not: go on where it is had")
+    return {"precision": found, "threads": begun.get("threads", threads)}
+
+def _use(arithmetic: dict, threads: int, say: Callable[[str], None]):
+    "Compute so from now on, and say what is not as it might be expected."
+    if torch.cuda.is_available(): return
+    own, compute = arithmetic["threads"], arithmetic["precision"]["compute"]
+    torch.set_num_threads(own)
+    if own != threads: say(f"warning: this run began with threads={own} and goes on so, not with {threads}")
+    if compute == "bfloat16" and (cost := bfloat16_cost()) > 1:
+        say(f"warning: a product in bfloat16 takes {cost:.1f} times as long as in float32 here; the run computes in it "
+            "all the same, and dtype float32 would be another run")
+
+# %% ../nbs/38_run.ipynb #c034
+def _play(
+    system: System, settings: Settings, folder: Path, state: PartialState, say: Callable, draw: Callable, threads: int
+) -> dict: # the summary
     "`train`, once the folder is ours."
+    given, arithmetic = settings, _arithmetic(settings, folder, threads)
+    _use(arithmetic, threads, say)
+    if given.dtype == "auto": settings = replace(given, dtype=arithmetic["precision"]["compute"])
     records, checkpoint = Records(folder, state.is_main_process), last_checkpoint(folder / "checkpoints")
     with system.environment(settings) as env:
         selfplay = _loop_of(system, settings, shared(env))
@@ -411,7 +438,8 @@ def _play(system: System, settings: Settings, folder: Path, state: PartialState,
             dtype = settings.dtype if settings.lora_rank else "float32"
             policy = load_policy(place, dtype, settings.pad_token, settings.quantization, revision)
             trainer = _watched_trainer(system, settings, policy, selfplay, watch, folder / "checkpoints", checkpoint)
-        if state.is_main_process: open_folder(folder, settings)
+        loaded = {key: value for key, value in trainer.base.items() if key != "folder"}   # that stands in base.json
+        if state.is_main_process: open_folder(folder, given, {"loaded": loaded, **arithmetic})
         if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
         with _together(folder, state):
             trainer = _take_steps(system, trainer, watch, checkpoint)

@@ -117,7 +117,7 @@ _TRAINING_RANGES = {
 @dataclass(frozen=True)
 class Training(_Checked):
     "The model, how it writes and how it learns."
-    model: str = ""          # hub name, folder, or "tiny" (the embedded base); empty: what the system starts from
+    model: str = ""          # hub name, folder, GGUF file, or a short name such as tiny; empty: the system's own start
     pad_token: str = ""      # names a token of the vocabulary, for tokenizers that have no padding token
     # of the computation; auto: bfloat16 where the device has it, else float32. Also of the frozen weights under LoRA.
     # Trained weights stay float32: steps of 1e-6 vanish in bfloat16

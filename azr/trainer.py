@@ -31,11 +31,12 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer import grpo_trainer
 
 from .checkpoints import load_loop, save_loop, whole_checkpoints, written
 from .core import Role, write_json
 from .models import BASE, adapter_settings, adapter_weights, base_record, check_packages, computation
-from .models import context_length, load_adapters, swap_adapters, with_adapters, written_by
+from .models import context_length, is_gguf, load_adapters, load_policy, swap_adapters, with_adapters, written_by
 from .rows import Row, cut_alike, deal, process_state, room_for, rows_of
 from .sampler import PolicySampler, check_policy, chunks, end_tokens, generation_config, generator, plainly
 from .sampling import Sampling
@@ -60,7 +61,7 @@ def _machine(settings: Settings) -> dict:
     bf16, fp16 = computation(settings.dtype) is torch.bfloat16, settings.dtype == "float16"
     # buffers never change, and each call would wait for the other processes; every trained weight is used
     apart = dict(ddp_broadcast_buffers=False, ddp_find_unused_parameters=False)
-    return dict(gradient_checkpointing=settings.gradient_checkpointing, bf16=on_gpu and bf16, fp16=on_gpu and fp16,
+    return dict(gradient_checkpointing=settings.gradient_checkpointing, bf16=bf16, fp16=on_gpu and fp16,
                 use_cpu=not on_gpu, dataloader_pin_memory=on_gpu, **apart)
 
 def _records(settings: Settings) -> dict:
@@ -171,6 +172,17 @@ class _Stage:
         return self.done + 1
 
 # %% ../nbs/24_trainer.ipynb #c025
+def _writes_in_halves(settings: Settings) -> bool:
+    "Whether a copy in bfloat16 writes: on a processor, where autocast would copy all weights for each token."
+    plain = settings.backend == "transformers" and not settings.lora_rank
+    return plain and not torch.cuda.is_available() and computation(settings.dtype) is torch.bfloat16
+
+def _halved(model: PreTrainedModel) -> PreTrainedModel:
+    "A copy that only writes, its weights in bfloat16; the tables of positions stay as exact as they are."
+    half = copy.deepcopy(model).eval().requires_grad_(False)
+    for weight in half.parameters(): weight.data = weight.data.bfloat16()
+    return half
+
 class _Weights:
     "Which weights learn and which only write."
     @property
@@ -183,7 +195,19 @@ class _Weights:
     def _kept_start(self, model: PreTrainedModel) -> PreTrainedModel | None:
         "A copy of the start, where a policy writes as it and no adapter can be switched off."
         wanted = "base" in self.selfplay.recipe.policies.values() and not self.settings.lora_rank
-        return copy.deepcopy(model).eval().requires_grad_(False) if wanted else None
+        if not wanted: return None
+        return _halved(model) if _writes_in_halves(self.settings) else copy.deepcopy(model).eval().requires_grad_(False)
+
+    def _synced(self) -> PreTrainedModel:
+        "The copy that writes, its weights those of the model as it is now."
+        weights = list(self.accelerator.unwrap_model(self.model).parameters())
+        # torch counts what is written into a tensor, but for the steps of its fused AdamW
+        now = self.state.global_step, [(id(one), one._version) for one in weights]
+        if now != self._copied:
+            with torch.no_grad():
+                for mine, theirs in zip(self.half.parameters(), weights, strict=True): mine.copy_(theirs)
+            self._copied = now
+        return self.half
 
     def _with_policies(self, model: PreTrainedModel, adapters: Mapping[str, dict]) -> tuple: # model, LoraConfig for TRL
         "The model with an adapter for each policy; TRL makes a single one itself."
@@ -204,6 +228,13 @@ class _Weights:
 
 # %% ../nbs/24_trainer.ipynb #c027
 def _unheard(step: Step): pass
+
+def _readable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
+    "While it is open, TRL finds the start of a GGUF file's model, which it reads again for a KL penalty."
+    place = model.config.name_or_path
+    if not is_gguf(place): return nullcontext()
+    def read(*_, **__): return load_policy(place, pad_token=tokenizer.pad_token)[0]
+    return changed(grpo_trainer, create_model_from_path=read)
 
 class _Start(_Stage, _Weights):
     "What a trainer is told, and what it makes of that."
@@ -230,10 +261,12 @@ class _Start(_Stage, _Weights):
         rows = self._room * process_state().num_processes // arguments.num_generations
         self.ends = end_tokens(model, tokenizer)
         self.frozen = frozen or self._kept_start(model)
+        self.half, self._copied = _halved(model) if _writes_in_halves(settings) else None, None
         model, own = self._with_policies(model, adapters or {})
-        super().__init__(model=model, args=arguments, processing_class=tokenizer, reward_funcs=[_reward],
-                         train_dataset=Dataset.from_dict({"prompt": [""] * rows}), rollout_func=self._play,
-                         callbacks=self.listeners, peft_config=own)
+        with _readable(model, tokenizer):
+            super().__init__(model=model, args=arguments, processing_class=tokenizer, reward_funcs=[_reward],
+                             train_dataset=Dataset.from_dict({"prompt": [""] * rows}), rollout_func=self._play,
+                             callbacks=self.listeners, peft_config=own)
         self._settle()
         for policy in selfplay.recipe.policies.values(): check_policy(policy, self.policies)
         longest = settings.max_completion_tokens
@@ -271,12 +304,16 @@ class _Generation:
         check_policy(policy, self.policies)
         if policy == "base" and self.frozen is not None:
             return generator(self.frozen, self.processing_class)(ids, sampling, policy)
+        if self.half is not None:
+            return generator(self._synced(), self.processing_class, self.policies)(ids, sampling, policy)
         model = self.accelerator.unwrap_model(self.model)
         decode = partial(self.processing_class.decode, skip_special_tokens=False)
         batching = self.use_transformers_continuous_batching
         alone = _untouched(model) if batching else plainly(model, sampling.stop, decode)
         adapter = written_by(model, "default" if policy == self.trained else policy)
-        with self._sampling(sampling), adapter, nullcontext() if self.use_vllm else alone:
+        # an adapter's `generate` goes past the model that accelerate has wrapped
+        half = nullcontext() if torch.cuda.is_available() else self.accelerator.autocast()
+        with self._sampling(sampling), adapter, half, nullcontext() if self.use_vllm else alone:
             written, logprobs = self._generate_single_turn(ids, None, {}, 1)
         if len(written) != len(ids):
             raise RuntimeError(
@@ -535,7 +572,8 @@ class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOT
         "The trainer of the next phase, on what this one has learned. Raises ValueError as the first one would."
         model, adapters = self.accelerator.unwrap_model(self.model), {}
         if isinstance(model, PeftModel): adapters, model = adapter_weights(model, self.trained), model.unload()
-        self.optimizer = self.lr_scheduler = self.ref_model = None   # whoever still holds this trainer holds no more
+        # whoever still holds this trainer holds no more
+        self.optimizer = self.lr_scheduler = self.ref_model = self.half = None
         self.accelerator.free_memory()
         return SelfPlayTrainer(model, self.processing_class, self.selfplay, self.settings, self.args.output_dir,
                                self.on_play, self.listeners, self.numbers, span, adapters, self.frozen)

@@ -17,7 +17,7 @@ LARGE = {}
 # What an import name is called in settings.ini, where that differs.
 DISTRIBUTIONS = {"yaml": "pyyaml", "IPython": "ipykernel"}
 # Backends that azr uses where a user has installed them.
-OPTIONAL = {"vllm", "bitsandbytes", "math_verify", "lm_eval", "wandb", "tensorboard", "trackio", "google"}
+OPTIONAL = {"gguf", "vllm", "bitsandbytes", "math_verify", "lm_eval", "wandb", "tensorboard", "trackio", "google"}
 TORCH_AND_FRIENDS = {"torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors"}
 FIRST_TORCH_PAGE = "20"
 TORCH_BEFORE = {"1a"}      # the embedded model is made with torch
@@ -231,11 +231,13 @@ def test_what_counts_as_too_wide():
 
 # ---- facts
 
+KEYS = ("requirements", "lab_requirements", "dev_requirements", "evals_requirements", "real_requirements", "real_files")
+
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines()
     words = {
         word
-        for key in ("requirements", "lab_requirements", "dev_requirements", "evals_requirements")
+        for key in KEYS
         for word in settings()[key].split()
     }
     found = [(before.strip(), line.strip()) for before, line in zip(lines, lines[1:]) if line.strip() in words]
@@ -264,7 +266,7 @@ def test_installed_metadata_is_what_settings_say():
     )
     wanted = {str(r) for r in requirements("requirements")}
     assert {str(r) for text in installed.get_all("Requires-Dist") if (r := Requirement(text)).marker is None} == wanted
-    assert set(installed.get_all("Provides-Extra")) == {"dev", "evals", "lab"}
+    assert set(installed.get_all("Provides-Extra")) == {"dev", "evals", "lab", "real"}
     assert [(e.name, e.value) for e in metadata.distribution("azr").entry_points] == [
         tuple(facts["console_scripts"].split("="))
     ]
@@ -278,7 +280,7 @@ def test_constraints_pin_every_requirement_and_nothing_local():
         all(r.url is None and str(r.specifier).startswith("==") and "+" not in str(r.specifier) for r in pins.values())
         and "jupytext" not in pins
     )
-    for r in requirements("requirements", "lab_requirements", "dev_requirements", "evals_requirements"):
+    for r in requirements(*KEYS):
         version = str(pins[canonicalize_name(r.name)].specifier)[2:]
         assert r.specifier.contains(
             version
