@@ -106,7 +106,7 @@ _TRAINING_RANGES = {
     **dict.fromkeys(("steps", "iterations", "micro_batches", "max_prompt_tokens", "max_completion_tokens",
                      "chunk_tokens", "score_tokens"), _ONE),
     **dict.fromkeys(("lora_rank", "warmup_steps", "learning_rate", "grad_clip", "weight_decay", "clip_high",
-                     "entropy_coefficient", "kl"), Range(0)),
+                     "entropy_coefficient", "kl", "pack_tokens"), Range(0)),
     "temperature": Range(0, above=True, why="learnability needs sampled attempts, so "),
     "vllm_memory": Range(0, 1, above=True, below=True, why="it is a share of the GPU's memory, so "),
     "betas": Range(0, 1, below=True),
@@ -149,6 +149,9 @@ class Training(_Checked):
     max_completion_tokens: int = 8096  # a completion is cut there, and a cut one earns what a malformed one earns
     chunk_tokens: int = 262144         # tokens (prompt and completion) that generation holds at once
     score_tokens: int = 65536          # tokens that the loss holds at once
+    # tokens of a pack: what rows begin with alike, such as a prompt, is computed once in it, in the loss and in
+    # generation; a row is never cut. 0: every row alone, by score_tokens
+    pack_tokens: int = 0
 
     RANGES: ClassVar[dict] = _TRAINING_RANGES
     ELEMENTS: ClassVar[dict] = {"betas": float}
