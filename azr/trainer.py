@@ -277,12 +277,13 @@ class _Generation:
     def _write(self, ids: list[list[int]], sampling: Sampling, policy: str):
         "Completions of one policy; \"base\" is the model as it was before the first step."
         check_policy(policy, self.policies)
+        once = bool(self.settings.pack_tokens)
         if policy == "base" and self.frozen is not None:
-            return generator(self.frozen, self.processing_class)(ids, sampling, policy)
+            return generator(self.frozen, self.processing_class, once=once)(ids, sampling, policy)
         model = self.accelerator.unwrap_model(self.model)
         decode = partial(self.processing_class.decode, skip_special_tokens=False)
         batching = self.use_transformers_continuous_batching
-        alone = _untouched(model) if batching else plainly(model, sampling.stop, decode)
+        alone = _untouched(model) if batching else plainly(model, sampling.stop, decode, once)
         adapter = written_by(model, "default" if policy == self.trained else policy)
         with self._sampling(sampling), adapter, nullcontext() if self.use_vllm else alone:
             written, logprobs = self._generate_single_turn(ids, None, {}, 1)
@@ -422,19 +423,29 @@ class _Scores:
             return every, -(every.exp() * every).sum(-1)
 
 # %% ../nbs/24_trainer.ipynb #c060
-def _shuffled_prompts(batch: dict) -> dict:
-    "TRL's `shuffle_sequence_dict`, of whole prompts: rows with the same one stay neighbours."
+def _by_prompt(batch: dict, parts: int) -> dict:
+    "In place of TRL's `shuffle_sequence_dict`: the answers to a prompt go to one of `parts` micro-batches."
     _, which = batch["prompt_ids"].unique(dim=0, return_inverse=True)
-    order = torch.randperm(int(which.max()) + 1, device=which.device)[which].argsort(stable=True)
+    groups = [(which == number).nonzero().flatten().tolist() for number in range(int(which.max()) + 1)]
+    own, room = [[] for _ in range(parts)], len(which) // parts
+    for group in sorted(groups, key=len, reverse=True):
+        while group:
+            emptiest = min(own, key=len)
+            emptiest += group[:room - len(emptiest)]
+            group = [i for i in group if i not in emptiest]
+    order = torch.tensor(sum(own, []), device=which.device)
     return {name: value[order] if torch.is_tensor(value) and value.dim() else value for name, value in batch.items()}
 
+
+# %% ../nbs/24_trainer.ipynb #c062
 class _PackedScores(_Scores):
     "Log-probabilities of rows in packs, where a model takes them."
     packing = False
 
     def _prepare_inputs(self, generation_batch):
         "TRL's micro-batches."
-        with changed(grpo_trainer, shuffle_sequence_dict=_shuffled_prompts) if self.packing else nullcontext():
+        alike = partial(_by_prompt, parts=self.args.steps_per_generation)
+        with changed(grpo_trainer, shuffle_sequence_dict=alike) if self.packing else nullcontext():
             return super()._prepare_inputs(generation_batch)
 
     def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None,
@@ -475,7 +486,7 @@ class _PackedScores(_Scores):
         return every[which, targets], entropies[which] if compute_entropy else None
 
 
-# %% ../nbs/24_trainer.ipynb #c063
+# %% ../nbs/24_trainer.ipynb #c065
 class _Loss(_PackedScores):
     "Where the loss differs from TRL's: an upper clip and a KL weight of a row's own."
     def _compute_loss(self, model, inputs):
@@ -495,7 +506,7 @@ class _ByRow:
 
     def __mul__(self, other: torch.Tensor) -> torch.Tensor: return self.values * other
 
-# %% ../nbs/24_trainer.ipynb #c067
+# %% ../nbs/24_trainer.ipynb #c069
 class _Saving:
     "How a checkpoint comes about."
     def _save_checkpoint(self, model, trial):
@@ -537,7 +548,7 @@ class _Saving:
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-# %% ../nbs/24_trainer.ipynb #c069
+# %% ../nbs/24_trainer.ipynb #c071
 class _Checkpoints(_Saving):
     "What a run goes on from, and what it leaves."
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None):
@@ -585,7 +596,7 @@ class _Checkpoints(_Saving):
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 
-# %% ../nbs/24_trainer.ipynb #c071
+# %% ../nbs/24_trainer.ipynb #c073
 class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOTrainer):
     "A `GRPOTrainer` whose rollouts come from a `SelfPlay` loop, for the steps of one phase."
     def create_model_card(self, *args, **kwargs):

@@ -1,16 +1,19 @@
 "Rows in packs: the mask, and the same log-probabilities, gradients and steps as every row alone."
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, strategies as st
 from test_trainer import Keeping, make
-from toy import toy_model
+from toy import toy_model, toy_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
 from azr.models import load_policy
 from azr.rows import check_packs, follows_masks, pack, packs
-from azr.trainer import SelfPlayTrainer
+from azr.sampler import generator
+from azr.sampling import GREEDY, Sampling
+from azr.trainer import SelfPlayTrainer, _by_prompt
 
 SIZES = dict(vocab_size=38, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, head_dim=8, max_position_embeddings=128, pad_token_id=0, eos_token_id=1,
@@ -238,3 +241,58 @@ def test_a_model_of_fixed_masks_takes_the_plain_path_and_says_so(tmp_path, refus
     assert not trainer.packing
     plain = losing(tmp_path / "plain", toy_model())
     assert torch.equal(gradients(trainer, loss_batch())[1], gradients(plain, loss_batch())[1])
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=9), st.integers(1, 4))
+def test_micro_batches_hold_every_row_and_cut_few_prompts(sizes, parts):
+    "A prompt is cut only where no micro-batch has room for it."
+    rows = [prompt for prompt, size in enumerate(sizes) for _ in range(size)]
+    rows += [99] * (-len(rows) % parts)   # filler
+    batch = {"prompt_ids": torch.tensor(rows)[:, None], "advantages": torch.arange(len(rows)), "told": None}
+    found = _by_prompt(batch, parts)
+    order, room = found["advantages"].tolist(), len(rows) // parts
+    assert sorted(order) == list(range(len(rows))) and found["prompt_ids"].flatten().tolist() == [rows[i] for i in order]
+    cut = sum(len({place // room for place, i in enumerate(order) if rows[i] == prompt}) > 1 for prompt in set(rows))
+    assert cut <= max(parts - 1, sum(size > room for size in sizes))
+
+
+def writes(model, once, sampling, ids):
+    "What is written with this seed, and the tokens that are read before anything is drawn."
+    read = []
+    handle = model.register_forward_pre_hook(lambda _, __, told: read.append(told["input_ids"].numel()), with_kwargs=True)
+    set_seed(3)
+    try: written = generator(model, toy_tokenizer(), once=once)(ids, replace(sampling, max_tokens=10), "default")[0]
+    finally: handle.remove()
+    return written, read[0]
+
+
+@pytest.mark.parametrize("kind,more", [*((kind, {}) for kind in PRESETS), ("gemma3_text", {"sliding_window": 8})])
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(temperature=1.0), Sampling(temperature=1.0, stop=("ab",))])
+def test_a_prompt_that_is_read_once_is_answered_alike(kind, more, sampling):
+    "Of several lengths, some prompts once: greedy to the token, drawn with the same seed alike as well."
+    ids = [[5, 6, 7]] * 3 + [[4] * 12] * 4 + [[9, 9]] + [[5, 6, 8]] * 2
+    model = tiny(kind, **more)
+    (plain, all_read), (shared, once_read) = (writes(model, once, sampling, ids) for once in (False, True))
+    assert plain == shared and (all_read, once_read) == (10 * 12, 4 * 11)
+
+
+@pytest.mark.parametrize("ids", [[[5]] * 3, [[5, 6], [5, 7]]])
+def test_there_is_nothing_to_share(ids):
+    model = toy_model()
+    assert writes(model, False, GREEDY, ids) == writes(model, True, GREEDY, ids)
+
+
+def test_a_recurrent_model_writes_as_before():
+    model, ids = tiny("mamba", state_size=4), [[5, 6, 7]] * 3
+    assert writes(model, False, GREEDY, ids) == writes(model, True, GREEDY, ids)
+
+
+@pytest.mark.parametrize("changes", [{}, {"control": "frozen_proposer"}, {"lora_rank": 2}])
+def test_a_trainer_that_packs_writes_the_same(tmp_path, changes):
+    written = []
+    for tokens in (0, 60):
+        trainer = make(tmp_path / str(tokens), Keeping, steps=1, attempts=6, solver_samples="attempts",
+                       pack_tokens=tokens, **changes)
+        trainer.train()
+        written.append(trainer.batch["completion_ids"])
+    assert torch.equal(*written)
