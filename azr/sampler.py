@@ -107,23 +107,6 @@ def generation_config(
     return GenerationConfig(max_new_tokens=sampling.max_tokens, disable_compile=True, **ids, **draw)
 
 # %% ../nbs/21_sampler.ipynb #c026
-def _reading_once(model: PreTrainedModel, generate: Callable, input_ids, attention_mask, **more) -> torch.Tensor:
-    "`generate`, where each prompt is read once, up to its last token, and its cache serves all rows that have it."
-    rows, which = input_ids.masked_fill(attention_mask == 0, -1).unique(dim=0, return_inverse=True)
-    settings, long = model.generation_config, input_ids.size(1) > 1
-    own = settings.cache_implementation is not None or settings.use_cache is False or model._is_stateful
-    if len(rows) < len(input_ids) and long and not own:
-        seen, cache = (rows >= 0).long(), DynamicCache(config=model.config)
-        places = (seen.cumsum(1) - 1).clamp(min=0)
-        told = dict(input_ids=rows.clamp(min=0), attention_mask=seen, position_ids=places)
-        model(**{name: value[:, :-1] for name, value in told.items()}, past_key_values=cache, use_cache=True,
-              logits_to_keep=1)
-        cache.batch_select_indices(which)
-        more = more | {"past_key_values": cache}
-    return generate(input_ids=input_ids, attention_mask=attention_mask, **more)
-
-
-# %% ../nbs/21_sampler.ipynb #c027
 class _StopTexts(StoppingCriteria):
     "Ends a row that holds a stop text. Its last tokens are looked at in each step, all of them where those hold one."
     def __init__(self, stop: Sequence[str], decode: Callable[[list[int]], str]):
@@ -162,7 +145,24 @@ def plainly(
         inner.generation_config = theirs
         vars(model).pop("generate", None)
 
-# %% ../nbs/21_sampler.ipynb #c030
+# %% ../nbs/21_sampler.ipynb #c029
+def _reading_once(model: PreTrainedModel, generate: Callable, input_ids, attention_mask, **more) -> torch.Tensor:
+    "`generate`, where each prompt is read once, up to its last token, and its cache serves all rows that have it."
+    rows, which = input_ids.masked_fill(attention_mask == 0, -1).unique(dim=0, return_inverse=True)
+    settings, long = model.generation_config, input_ids.size(1) > 1
+    own = settings.cache_implementation is not None or settings.use_cache is False or model._is_stateful
+    if len(rows) < len(input_ids) and long and not own:
+        seen, cache = (rows >= 0).long(), DynamicCache(config=model.config)
+        places = (seen.cumsum(1) - 1).clamp(min=0)
+        told = dict(input_ids=rows.clamp(min=0), attention_mask=seen, position_ids=places)
+        model(**{name: value[:, :-1] for name, value in told.items()}, past_key_values=cache, use_cache=True,
+              logits_to_keep=1)
+        cache.batch_select_indices(which)
+        more = more | {"past_key_values": cache}
+    return generate(input_ids=input_ids, attention_mask=attention_mask, **more)
+
+
+# %% ../nbs/21_sampler.ipynb #c031
 def check_policy(policy: str, known: Collection[str]):
     "That somebody of this name writes. Raises ValueError: another one's weights would write in its place."
     there = f"there {'are' if len(known) > 1 else 'is'} {', '.join(known)}"
@@ -188,7 +188,7 @@ def generator(
     generate.ends = ends
     return generate
 
-# %% ../nbs/21_sampler.ipynb #c033
+# %% ../nbs/21_sampler.ipynb #c036
 class _Chunked:
     "What a `PolicySampler` does before and after somebody writes."
     def _asked(self, prompts: Sequence[Prompt]) -> list[list[int]]:
@@ -219,7 +219,7 @@ class _Chunked:
         told = tuple(logprobs[:size]) if logprobs else None
         return Completion(before_stop(text, stop), tuple(asked), tuple(tokens[:size]), told, finished)
 
-# %% ../nbs/21_sampler.ipynb #c034
+# %% ../nbs/21_sampler.ipynb #c037
 @dataclass(frozen=True)
 class PolicySampler(_Chunked):
     "Prompts -> completions, over any `generate(ids, sampling, policy) -> (completion ids, logprobs or None)`."

@@ -113,6 +113,9 @@ _TRAINING_RANGES = {
     "clip_low": Range(0, 1),
 }
 
+_TRAINING_CHOICES = {"dtype": ("auto", "float32", "bfloat16", "float16"), "quantization": ("", "nf4"),
+                     "backend": _BACKENDS}
+
 # %% ../nbs/08_settings.ipynb #c010
 @dataclass(frozen=True)
 class Training(_Checked):
@@ -149,14 +152,11 @@ class Training(_Checked):
     max_completion_tokens: int = 8096  # a completion is cut there, and a cut one earns what a malformed one earns
     chunk_tokens: int = 262144         # tokens (prompt and completion) that generation holds at once
     score_tokens: int = 65536          # tokens that the loss holds at once
-    # tokens of a pack: what rows begin with alike, such as a prompt, is computed once in it, in the loss and in
-    # generation; a row is never cut. 0: every row alone, by score_tokens
-    pack_tokens: int = 0
+    pack_tokens: int = 0               # tokens of a pack of rows, in which a shared prompt is computed once; 0: no packs
 
     RANGES: ClassVar[dict] = _TRAINING_RANGES
     ELEMENTS: ClassVar[dict] = {"betas": float}
-    CHOICES: ClassVar[dict] = {"dtype": ("auto", "float32", "bfloat16", "float16"), "quantization": ("", "nf4"),
-                               "backend": _BACKENDS}
+    CHOICES: ClassVar[dict] = _TRAINING_CHOICES
 
     def __post_init__(self):
         super().__post_init__()

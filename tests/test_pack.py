@@ -29,7 +29,8 @@ def tiny(kind, **more):
 
 END = 9   # of a prompt, as a template writes it: none begins with another one
 rows_drawn = st.lists(
-    st.tuples(st.lists(st.integers(0, 2), max_size=5).map(lambda own: [*own, END]), st.lists(st.integers(0, 2), max_size=5)),
+    st.tuples(st.lists(st.integers(0, 2), max_size=5).map(lambda own: [*own, END]),
+              st.lists(st.integers(0, 2), max_size=5)),
     min_size=1, max_size=12)
 
 
@@ -251,7 +252,8 @@ def test_micro_batches_hold_every_row_and_cut_few_prompts(sizes, parts):
     batch = {"prompt_ids": torch.tensor(rows)[:, None], "advantages": torch.arange(len(rows)), "told": None}
     found = _by_prompt(batch, parts)
     order, room = found["advantages"].tolist(), len(rows) // parts
-    assert sorted(order) == list(range(len(rows))) and found["prompt_ids"].flatten().tolist() == [rows[i] for i in order]
+    assert sorted(order) == list(range(len(rows)))
+    assert found["prompt_ids"].flatten().tolist() == [rows[i] for i in order]
     cut = sum(len({place // room for place, i in enumerate(order) if rows[i] == prompt}) > 1 for prompt in set(rows))
     assert cut <= max(parts - 1, sum(size > room for size in sizes))
 
@@ -259,7 +261,8 @@ def test_micro_batches_hold_every_row_and_cut_few_prompts(sizes, parts):
 def writes(model, once, sampling, ids):
     "What is written with this seed, and the tokens that are read before anything is drawn."
     read = []
-    handle = model.register_forward_pre_hook(lambda _, __, told: read.append(told["input_ids"].numel()), with_kwargs=True)
+    def note(_, __, told): read.append(told["input_ids"].numel())
+    handle = model.register_forward_pre_hook(note, with_kwargs=True)
     set_seed(3)
     try: written = generator(model, toy_tokenizer(), once=once)(ids, replace(sampling, max_tokens=10), "default")[0]
     finally: handle.remove()
