@@ -299,3 +299,14 @@ def test_a_trainer_that_packs_writes_the_same(tmp_path, changes):
         trainer.train()
         written.append(trainer.batch["completion_ids"])
     assert torch.equal(*written)
+
+
+def test_in_bfloat16_packs_differ_by_rounding_alone(tmp_path):
+    "The mask takes the type of the computation. Both ways lie about as far from full precision."
+    batch, exact = loss_batch(), gradients(losing(tmp_path / "exact", tiny("qwen2")), loss_batch())[1]
+    off = []
+    for tokens in (0, 40):
+        trainer = losing(tmp_path / str(tokens), tiny("qwen2"), pack_tokens=tokens)
+        with torch.autocast("cpu", torch.bfloat16): found = gradients(trainer, batch)[1]
+        off.append((found - exact).abs().mean().item())
+    assert 0 < off[1] < 2 * off[0] < .2
