@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from .core import Completion, Prompt
@@ -127,19 +127,42 @@ class _StopTexts(StoppingCriteria):
         return any(one in text for one in self.stop)
 
 @contextmanager
-def plainly(model: PreTrainedModel, stop: Sequence[str], decode: Callable[[list[int]], str]):
+def plainly(
+    model: PreTrainedModel,
+    stop: Sequence[str],
+    decode: Callable[[list[int]], str],
+    once: bool = False,   # whether a prompt that stands several times in a batch is read once
+):
     "While it is open the model's own settings do not change what is drawn, and `generate` ends rows at these texts."
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     theirs = inner.generation_config
     inner.generation_config = GenerationConfig(**{name: getattr(theirs, name, None) for name in _KEPT})
     criteria = StoppingCriteriaList([_StopTexts(stop, decode)] if stop else [])
     if stop: model.generate = partial(model.generate, stopping_criteria=criteria)   # TRL hands none on
+    if once: model.generate = partial(_reading_once, inner, model.generate)
     try: yield
     finally:
         inner.generation_config = theirs
         vars(model).pop("generate", None)
 
 # %% ../nbs/21_sampler.ipynb #c029
+def _reading_once(model: PreTrainedModel, generate: Callable, input_ids, attention_mask, **more) -> torch.Tensor:
+    "`generate`, where each prompt is read once, up to its last token, and its cache serves all rows that have it."
+    rows, which = input_ids.masked_fill(attention_mask == 0, -1).unique(dim=0, return_inverse=True)
+    settings, long = model.generation_config, input_ids.size(1) > 1
+    own = settings.cache_implementation is not None or settings.use_cache is False or model._is_stateful
+    if len(rows) < len(input_ids) and long and not own:
+        seen, cache = (rows >= 0).long(), DynamicCache(config=model.config)
+        places = (seen.cumsum(1) - 1).clamp(min=0)
+        told = dict(input_ids=rows.clamp(min=0), attention_mask=seen, position_ids=places)
+        model(**{name: value[:, :-1] for name, value in told.items()}, past_key_values=cache, use_cache=True,
+              logits_to_keep=1)
+        cache.batch_select_indices(which)
+        more = more | {"past_key_values": cache}
+    return generate(input_ids=input_ids, attention_mask=attention_mask, **more)
+
+
+# %% ../nbs/21_sampler.ipynb #c031
 def check_policy(policy: str, known: Collection[str]):
     "That somebody of this name writes. Raises ValueError: another one's weights would write in its place."
     there = f"there {'are' if len(known) > 1 else 'is'} {', '.join(known)}"
@@ -150,6 +173,7 @@ def generator(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     policies: Collection[str] = ("default", "base"),   # that it writes for: of a model that nobody trains, both
+    once: bool = False,   # whether equal prompts of a batch are read once
 ) -> Callable:
     "`generate(ids, sampling, policy)` by transformers on one model. Raises ValueError for another policy."
     ends, decode = end_tokens(model, tokenizer), partial(tokenizer.decode, skip_special_tokens=False)
@@ -157,14 +181,14 @@ def generator(
     def generate(ids: list[list[int]], sampling: Sampling, policy: str):
         check_policy(policy, policies)
         batch = tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt").to(model.device)
-        with plainly(model, sampling.stop, decode):
+        with plainly(model, sampling.stop, decode, once):
             out = model.generate(**batch, generation_config=generation_config(tokenizer, sampling, ends))
         drawn = out[:, batch["input_ids"].size(1):].tolist()
         return [tokens[:until(tokens, ends, sampling.stop, decode)[0]] for tokens in drawn], None
     generate.ends = ends
     return generate
 
-# %% ../nbs/21_sampler.ipynb #c032
+# %% ../nbs/21_sampler.ipynb #c036
 class _Chunked:
     "What a `PolicySampler` does before and after somebody writes."
     def _asked(self, prompts: Sequence[Prompt]) -> list[list[int]]:
@@ -195,7 +219,7 @@ class _Chunked:
         told = tuple(logprobs[:size]) if logprobs else None
         return Completion(before_stop(text, stop), tuple(asked), tuple(tokens[:size]), told, finished)
 
-# %% ../nbs/21_sampler.ipynb #c033
+# %% ../nbs/21_sampler.ipynb #c037
 @dataclass(frozen=True)
 class PolicySampler(_Chunked):
     "Prompts -> completions, over any `generate(ids, sampling, policy) -> (completion ids, logprobs or None)`."

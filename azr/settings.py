@@ -106,12 +106,15 @@ _TRAINING_RANGES = {
     **dict.fromkeys(("steps", "iterations", "micro_batches", "max_prompt_tokens", "max_completion_tokens",
                      "chunk_tokens", "score_tokens"), _ONE),
     **dict.fromkeys(("lora_rank", "warmup_steps", "learning_rate", "grad_clip", "weight_decay", "clip_high",
-                     "entropy_coefficient", "kl"), Range(0)),
+                     "entropy_coefficient", "kl", "pack_tokens"), Range(0)),
     "temperature": Range(0, above=True, why="learnability needs sampled attempts, so "),
     "vllm_memory": Range(0, 1, above=True, below=True, why="it is a share of the GPU's memory, so "),
     "betas": Range(0, 1, below=True),
     "clip_low": Range(0, 1),
 }
+
+_TRAINING_CHOICES = {"dtype": ("auto", "float32", "bfloat16", "float16"), "quantization": ("", "nf4"),
+                     "backend": _BACKENDS}
 
 # %% ../nbs/08_settings.ipynb #c010
 @dataclass(frozen=True)
@@ -149,11 +152,11 @@ class Training(_Checked):
     max_completion_tokens: int = 8096  # a completion is cut there, and a cut one earns what a malformed one earns
     chunk_tokens: int = 262144         # tokens (prompt and completion) that generation holds at once
     score_tokens: int = 65536          # tokens that the loss holds at once
+    pack_tokens: int = 0               # tokens of a pack of rows, in which a shared prompt is computed once; 0: no packs
 
     RANGES: ClassVar[dict] = _TRAINING_RANGES
     ELEMENTS: ClassVar[dict] = {"betas": float}
-    CHOICES: ClassVar[dict] = {"dtype": ("auto", "float32", "bfloat16", "float16"), "quantization": ("", "nf4"),
-                               "backend": _BACKENDS}
+    CHOICES: ClassVar[dict] = _TRAINING_CHOICES
 
     def __post_init__(self):
         super().__post_init__()

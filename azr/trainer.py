@@ -37,7 +37,7 @@ from .checkpoints import load_loop, save_loop, whole_checkpoints, written
 from .core import Role, write_json
 from .models import BASE, adapter_settings, adapter_weights, base_record, check_packages, computation
 from .models import context_length, is_gguf, load_adapters, load_policy, swap_adapters, with_adapters, written_by
-from .rows import Row, cut_alike, deal, process_state, room_for, rows_of
+from .rows import Row, check_packs, cut_alike, deal, follows_masks, pack, packs, process_state, room_for, rows_of
 from .sampler import PolicySampler, check_policy, chunks, end_tokens, generation_config, generator, plainly
 from .sampling import Sampling
 from .selfplay import Phase, Recipe, SelfPlay, Step, check_phase
@@ -120,6 +120,8 @@ def _check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sel
     if isinstance(model, PeftModel):
         raise ValueError(f"model {settings.model!r} is an adapter: write it into one model by "
                          "`azr.models.merge_adapter(adapter, folder)`, and train that")
+    longest = min(context_length(model), settings.max_prompt_tokens + settings.max_completion_tokens)
+    if settings.pack_tokens: check_packs(model, settings.pack_tokens, longest)
     chats = [task for task in selfplay.recipe.tasks if selfplay.types[task.task_type].solve_prompt(task).messages]
     if chats and not tokenizer.chat_template:
         raise ValueError(f"{chats[0].task_type} prompts are chat messages, and the tokenizer of {settings.model!r} has "
@@ -225,6 +227,11 @@ class _Weights:
         transformers_logging.disable_progress_bar()  # one line for each saved checkpoint otherwise
         if self.frozen is not None: self.frozen.to(self.accelerator.device)
         self.eos_token_ids = list(self.ends)         # TRL cuts and counts by them
+        model = self.accelerator.unwrap_model(self.model)
+        self.packing = bool(self.settings.pack_tokens) and follows_masks(model)
+        if self.packing or not self.settings.pack_tokens: return
+        warnings.warn(f"pack_tokens is {self.settings.pack_tokens}, but model {self.settings.model!r} does not follow "
+                      "a mask of our own: every row is computed alone, as with pack_tokens 0", stacklevel=2)
 
 # %% ../nbs/24_trainer.ipynb #c027
 def _unheard(step: Step): pass
@@ -302,14 +309,15 @@ class _Generation:
     def _write(self, ids: list[list[int]], sampling: Sampling, policy: str):
         "Completions of one policy; \"base\" is the model as it was before the first step."
         check_policy(policy, self.policies)
+        once = bool(self.settings.pack_tokens)
         if policy == "base" and self.frozen is not None:
-            return generator(self.frozen, self.processing_class)(ids, sampling, policy)
+            return generator(self.frozen, self.processing_class, once=once)(ids, sampling, policy)
         if self.half is not None:
-            return generator(self._synced(), self.processing_class, self.policies)(ids, sampling, policy)
+            return generator(self._synced(), self.processing_class, self.policies, once)(ids, sampling, policy)
         model = self.accelerator.unwrap_model(self.model)
         decode = partial(self.processing_class.decode, skip_special_tokens=False)
         batching = self.use_transformers_continuous_batching
-        alone = _untouched(model) if batching else plainly(model, sampling.stop, decode)
+        alone = _untouched(model) if batching else plainly(model, sampling.stop, decode, once)
         adapter = written_by(model, "default" if policy == self.trained else policy)
         # an adapter's `generate` goes past the model that accelerate has wrapped
         half = nullcontext() if torch.cuda.is_available() else self.accelerator.autocast()
@@ -438,16 +446,84 @@ class _Scores:
         with self.accelerator.autocast():
             seen = dict(input_ids=input_ids, attention_mask=attention_mask, logits_to_keep=logits_to_keep + 1)
             logits = model(**seen).logits[:, :-1].float()
-        every = (logits if self.temperature == 1 else logits / self.temperature).log_softmax(-1)
+        every, entropies = self._distributions(logits, compute_entropy)
         outside = attention_mask[:, -logits_to_keep:] == 0
         logps = every.gather(-1, input_ids[:, -logits_to_keep:, None]).squeeze(-1).masked_fill(outside, 0)
-        if not compute_entropy: return logps, None, None
-        with nullcontext() if self.settings.entropy_coefficient else torch.no_grad():
-            entropies = -(every.exp() * every).sum(-1)
-        return logps, entropies.masked_fill(outside, 0), None
+        return logps, entropies.masked_fill(outside, 0) if compute_entropy else None, None
 
-# %% ../nbs/24_trainer.ipynb #c059
-class _Loss(_Scores):
+    def _distributions(self, logits, compute_entropy): # (..., vocabulary), and (...,) or None
+        "Log-probabilities of all tokens at the trainer's temperature, and their entropy."
+        every = (logits if self.temperature == 1 else logits / self.temperature).log_softmax(-1)
+        if not compute_entropy: return every, None
+        with nullcontext() if self.settings.entropy_coefficient else torch.no_grad():
+            return every, -(every.exp() * every).sum(-1)
+
+# %% ../nbs/24_trainer.ipynb #c060
+def _by_prompt(batch: dict, parts: int) -> dict:
+    "In place of TRL's `shuffle_sequence_dict`: the answers to a prompt go to one of `parts` micro-batches."
+    _, which = batch["prompt_ids"].unique(dim=0, return_inverse=True)
+    groups = [(which == number).nonzero().flatten().tolist() for number in range(int(which.max()) + 1)]
+    own, room = [[] for _ in range(parts)], len(which) // parts
+    for group in sorted(groups, key=len, reverse=True):
+        while group:
+            emptiest = min(own, key=len)
+            emptiest += group[:room - len(emptiest)]
+            group = [i for i in group if i not in emptiest]
+    order = torch.tensor(sum(own, []), device=which.device)
+    return {name: value[order] if torch.is_tensor(value) and value.dim() else value for name, value in batch.items()}
+
+
+# %% ../nbs/24_trainer.ipynb #c062
+class _PackedScores(_Scores):
+    "Log-probabilities of rows in packs, where a model takes them."
+    packing = False
+
+    def _prepare_inputs(self, generation_batch):
+        "TRL's micro-batches."
+        alike = partial(_by_prompt, parts=self.args.steps_per_generation)
+        with changed(grpo_trainer, shuffle_sequence_dict=alike) if self.packing else nullcontext():
+            return super()._prepare_inputs(generation_batch)
+
+    def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None,
+                                           compute_entropy=False, compute_aux_loss=False, **images):
+        "TRL's numbers in their places; what rows begin with alike is computed once."
+        if not self.packing or compute_aux_loss or any(v is not None for v in images.values()):
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
+                **images)
+        rows, start = [], input_ids.size(1) - logits_to_keep
+        for ids, seen in zip(input_ids.cpu(), attention_mask.bool().cpu()):
+            rows.append((ids[:start][seen[:start]].tolist(), ids[start:][seen[start:]].tolist()))
+        parts = packs(rows, self.settings.pack_tokens)
+        # equally many calls of the model on every process
+        parts = cut_alike(parts, max(gather_object([len(parts)])))
+        logps, entropies = zip(*(self._of_pack(model, [rows[i] for i in part], compute_entropy) for part in parts))
+        where = [(i, column) for part in parts for i in part for column in range(len(rows[i][1]))]
+        places = torch.tensor(where, device=input_ids.device).view(-1, 2).unbind(1)
+        def spread(found):
+            values = torch.cat(found)
+            return values.new_zeros(len(rows), logits_to_keep).index_put(places, values)
+        return spread(logps), spread(entropies) if compute_entropy else None, None
+
+    def _of_pack(self, model, rows, compute_entropy): # of the completions' tokens, one after the other
+        "Logits are computed where a completion's token follows, and once for all rows that share the place."
+        packed = pack([prompt + completion for prompt, completion in rows]).to(self.accelerator.device)
+        kind = packed.ids.device.type
+        before = [place for (prompt, _), path in zip(rows, packed.places) for place in path[len(prompt) - 1:-1]]
+        targets = [token for _, completion in rows for token in completion]
+        before, targets = (torch.tensor(own, dtype=torch.long, device=kind) for own in (before, targets))
+        kept, which = before.unique(return_inverse=True)
+        with self.accelerator.autocast():
+            # one mask for all layers: each would keep its own, made of booleans, for the backward pass
+            autocast, inner = torch.is_autocast_enabled(kind), self.accelerator.unwrap_model(model)
+            told = packed.arguments(torch.get_autocast_dtype(kind) if autocast else inner.dtype)
+            logits = model(input_ids=packed.ids[None], logits_to_keep=kept, use_cache=False, **told).logits[0].float()
+        every, entropies = self._distributions(logits, compute_entropy)
+        return every[which, targets], entropies[which] if compute_entropy else None
+
+
+# %% ../nbs/24_trainer.ipynb #c065
+class _Loss(_PackedScores):
     "Where the loss differs from TRL's: an upper clip and a KL weight of a row's own."
     def _compute_loss(self, model, inputs):
         "TRL's loss, with each row's own upper clip and KL weight where a recipe set one."
@@ -466,7 +542,7 @@ class _ByRow:
 
     def __mul__(self, other: torch.Tensor) -> torch.Tensor: return self.values * other
 
-# %% ../nbs/24_trainer.ipynb #c063
+# %% ../nbs/24_trainer.ipynb #c069
 class _Saving:
     "How a checkpoint comes about."
     def _save_checkpoint(self, model, trial):
@@ -508,7 +584,7 @@ class _Saving:
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-# %% ../nbs/24_trainer.ipynb #c065
+# %% ../nbs/24_trainer.ipynb #c071
 class _Checkpoints(_Saving):
     "What a run goes on from, and what it leaves."
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None):
@@ -556,7 +632,7 @@ class _Checkpoints(_Saving):
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 
-# %% ../nbs/24_trainer.ipynb #c067
+# %% ../nbs/24_trainer.ipynb #c073
 class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOTrainer):
     "A `GRPOTrainer` whose rollouts come from a `SelfPlay` loop, for the steps of one phase."
     def create_model_card(self, *args, **kwargs):

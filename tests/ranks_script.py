@@ -30,6 +30,7 @@ RUNS = {
     "reused": {"iterations": 2, "micro_batches": 2, "gradient_checkpointing": True},
     "lora": {"lora_rank": 2, "control": "frozen_proposer", "solver_samples": "attempts"},
     "frozen": {"control": "frozen_proposer"},
+    "packed": {"pack_tokens": 40, "solver_samples": "attempts", "batch": 6, "attempts": 3, "micro_batches": 2},
 }
 
 
@@ -110,11 +111,11 @@ def toy_run(folder, name, changes):
     return diary.entries
 
 
-def told_run(folder):
+def told_run(folder, **changes):
     "One step on rollouts that do not depend on the number of processes; its gradients."
     set_seed(0)
     config, diary, rng = (
-        Config(**SETTINGS | {"attempts": 3, "solver_samples": "attempts", "grad_clip": 0.0, "steps": 1}),
+        Config(**SETTINGS | {"attempts": 3, "solver_samples": "attempts", "grad_clip": 0.0, "steps": 1} | changes),
         Diary(),
         random.Random(0),
     )
@@ -141,6 +142,7 @@ def told_run(folder):
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), process_state().process_index
     torch.save(told_run(folder / "told"), folder / f"gradients-{rank}.pt")
+    torch.save(told_run(folder / "told-packed", pack_tokens=40), folder / f"packed-{rank}.pt")
     if process_state().num_processes > 1:
         (folder / f"rank-{rank}.json").write_text(
             json.dumps({name: toy_run(folder, name, changes) for name, changes in RUNS.items()})

@@ -184,7 +184,7 @@ def diaries(tmp_path_factory): # what each of two processes saw, and the folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fresh", "attempts", "reused", "lora", "frozen"])
+@pytest.mark.parametrize("name", ["fresh", "attempts", "reused", "lora", "frozen", "packed"])
 def test_processes_agree_after_each_step_and_share_its_rows(diaries, name):
     zero, one = (diary[name] for diary in diaries[0])
     assert len(zero) == len(one) >= 3
@@ -212,11 +212,11 @@ def test_two_processes_have_the_gradient_of_one(diaries, tmp_path):
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "CUDA_VISIBLE_DEVICES": ""},
     )
     assert script.returncode == 0, script.stderr[-2000:]
-    alone, zero, one = torch.load(tmp_path / "gradients-0.pt"), *(
-        torch.load(diaries[1] / f"gradients-{rank}.pt") for rank in (0, 1)
-    )
-    assert torch.equal(zero, one) and alone.norm() > 0
-    assert torch.allclose(alone, zero, rtol=1e-3, atol=1e-5 * float(alone.abs().max()))
+    alone = torch.load(tmp_path / "gradients-0.pt")
+    for name in ("gradients", "packed"):   # each process packs its own rows
+        zero, one = (torch.load(diaries[1] / f"{name}-{rank}.pt") for rank in (0, 1))
+        assert torch.equal(zero, one) and alone.norm() > 0
+        assert torch.allclose(alone, zero, rtol=1e-3, atol=1e-5 * float(alone.abs().max()))
 
 
 @pytest.fixture(scope="module")
