@@ -171,7 +171,7 @@ class _Stage:
         "The self-play step that is being played, from 1."
         return self.done + 1
 
-# %% ../nbs/24_trainer.ipynb #c025
+# %% ../nbs/24_trainer.ipynb #c026
 def _writes_in_halves(settings: Settings) -> bool:
     "Whether a copy in bfloat16 writes: on a processor, where autocast would copy all weights for each token."
     plain = settings.backend == "transformers" and not settings.lora_rank
@@ -183,6 +183,7 @@ def _halved(model: PreTrainedModel) -> PreTrainedModel:
     for weight in half.parameters(): weight.data = weight.data.bfloat16()
     return half
 
+# %% ../nbs/24_trainer.ipynb #c029
 class _Weights:
     "Which weights learn and which only write."
     @property
@@ -226,7 +227,7 @@ class _Weights:
         if self.frozen is not None: self.frozen.to(self.accelerator.device)
         self.eos_token_ids = list(self.ends)         # TRL cuts and counts by them
 
-# %% ../nbs/24_trainer.ipynb #c027
+# %% ../nbs/24_trainer.ipynb #c031
 def _unheard(step: Step): pass
 
 def _readable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
@@ -274,7 +275,7 @@ class _Start(_Stage, _Weights):
         self.sampler = PolicySampler(self._write, tokenizer, *lengths, self._rank, self._ranks, gather_object,
                                      self.ends, settings.template_arguments)
 
-# %% ../nbs/24_trainer.ipynb #c029
+# %% ../nbs/24_trainer.ipynb #c033
 @contextmanager
 def changed(thing, **values):
     "Other attributes for a while."
@@ -296,7 +297,7 @@ def _untouched(model: PreTrainedModel):
         for weight, data in weights: weight.data = data
         for module, kept in tables: module._buffers.update(kept)
 
-# %% ../nbs/24_trainer.ipynb #c032
+# %% ../nbs/24_trainer.ipynb #c036
 class _Generation:
     "How the trainer writes: the one adapter over TRL's generation backends."
     def _write(self, ids: list[list[int]], sampling: Sampling, policy: str):
@@ -333,7 +334,7 @@ class _Generation:
         settings = generation_config(self.processing_class, sampling, self.ends)
         return changed(self, generation_config=settings, generation_kwargs=rest)
 
-# %% ../nbs/24_trainer.ipynb #c041
+# %% ../nbs/24_trainer.ipynb #c045
 class _Played:
     "One step of self-play as TRL takes rollouts."
     @property
@@ -363,7 +364,7 @@ class _Played:
             "reward": [row.reward for row in self._rows],
         }
 
-# %% ../nbs/24_trainer.ipynb #c046
+# %% ../nbs/24_trainer.ipynb #c050
 class _Rollouts(_Played):
     "How rollouts enter TRL's batch."
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
@@ -405,7 +406,7 @@ def _advantages(rows: Sequence[Row], width: int) -> torch.Tensor: # (rows,), or 
         return advantage[:width] + (0.0,) * (width - len(advantage))
     return torch.tensor([spread(row.advantage) for row in rows])
 
-# %% ../nbs/24_trainer.ipynb #c056
+# %% ../nbs/24_trainer.ipynb #c060
 class _Scores:
     "Log-probabilities of rows of like length together."
     def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None,
@@ -446,7 +447,7 @@ class _Scores:
             entropies = -(every.exp() * every).sum(-1)
         return logps, entropies.masked_fill(outside, 0), None
 
-# %% ../nbs/24_trainer.ipynb #c059
+# %% ../nbs/24_trainer.ipynb #c063
 class _Loss(_Scores):
     "Where the loss differs from TRL's: an upper clip and a KL weight of a row's own."
     def _compute_loss(self, model, inputs):
@@ -466,7 +467,7 @@ class _ByRow:
 
     def __mul__(self, other: torch.Tensor) -> torch.Tensor: return self.values * other
 
-# %% ../nbs/24_trainer.ipynb #c063
+# %% ../nbs/24_trainer.ipynb #c067
 class _Saving:
     "How a checkpoint comes about."
     def _save_checkpoint(self, model, trial):
@@ -508,7 +509,7 @@ class _Saving:
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-# %% ../nbs/24_trainer.ipynb #c065
+# %% ../nbs/24_trainer.ipynb #c069
 class _Checkpoints(_Saving):
     "What a run goes on from, and what it leaves."
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None):
@@ -556,7 +557,7 @@ class _Checkpoints(_Saving):
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 
-# %% ../nbs/24_trainer.ipynb #c067
+# %% ../nbs/24_trainer.ipynb #c071
 class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOTrainer):
     "A `GRPOTrainer` whose rollouts come from a `SelfPlay` loop, for the steps of one phase."
     def create_model_card(self, *args, **kwargs):
