@@ -198,7 +198,7 @@ def _run_options(one: argparse.ArgumentParser, name: str, argv: Sequence[str]):
                      help="run folder; the same folder again goes on (default: runs/<preset>-s<seed>)")
     one.add_argument("--anyway", action="store_true", help="start even where azr plan says that the GPU is too small")
     one.add_argument("--threads", type=int, default=1,
-                     help="torch threads on a CPU (default: 1); a run repeats to the byte with the number that it began with")
+                     help="torch threads on a CPU (default: 1); a run goes on with the number that it began with")
 
 def _plan_options(one: argparse.ArgumentParser):
     "The GPU, and each of the plan's assumptions."
