@@ -52,6 +52,18 @@ def test_committed_kills_changed_nothing():
     assert set(found["runs that ended as the undisturbed one"].values()) == {found["runs"]}
     assert len(found["where"]) > 2, "the kills fell into different parts of a run"
 
+@pytest.mark.parametrize("model,memory", [("SmolLM2-135M-Instruct", 1.0), ("Qwen2.5-0.5B", 1.0)])
+def test_committed_packs_compute_each_prompt_once(model):
+    "Tokens, CPU seconds and memory of packs of 640 tokens, beside the update without packs of the same run."
+    measured = committed("pack")["pack"][model]
+    assert measured["settings"]["attempts"] == 8
+    for kind in {one["type"] for one in measured["updates"]}:
+        plain, packed = ([one for one in measured["updates"] if (one["type"], one["pack_tokens"]) == (kind, limit)][0]
+                         for limit in (0, 640))
+        assert plain["tokens"] > 3 * packed["tokens"] and plain["cpu"] > 2 * packed["cpu"]
+        assert packed["memory"] <= plain["memory"]
+        assert packed["norm"] == pytest.approx(plain["norm"], rel={"float32": 1e-4, "bfloat16": .02}[kind])
+
 def test_record_is_small(): assert committed() and COMMITTED.stat().st_size < 30_000
 
 def test_figure_is_redrawn_from_the_record_alone(tmp_path):
@@ -64,7 +76,7 @@ def test_figure_is_redrawn_from_the_record_alone(tmp_path):
 def test_training_page_by_its_defaults(tmp_path):
     run("bench_training", tmp_path, "record", tmp_path / "record.json", "figures", tmp_path, "work", tmp_path / "work")
     found = json.loads((tmp_path / "record.json").read_text())
-    assert {"machine", "flat", "tax", "crash"} <= set(found)
+    assert {"machine", "flat", "tax", "crash", "pack"} <= set(found)
     assert (
         found["crash"]["kills"] == 1
         and set(found["crash"]["runs that ended as the undisturbed one"].values()) == {1}
