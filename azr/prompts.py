@@ -340,6 +340,9 @@ def _code_solve(task: Task, examples: int) -> str: # a file, up to the answer
     return "\n\n\n".join([*map(_finished, SOLVE_EXAMPLES[task.task_type][:examples]), _code_open(task)])
 
 # %% ../nbs/14_prompts.ipynb #c054
+# a proposal is over where the file goes on with something else
+_PROPOSAL_STOPS = ("\n\n\n", "\ndef f(", "\n```", "\nprint(", "\n#", "\n>>>", "\nif ")
+
 def _code_propose(task_type: str, references: Sequence[Task], inputs: int) -> dict: # fields of a Prompt
     "The propose prompt: a file, up to a function, or up to the first input."
     known = [facts(task) for task in references]
@@ -347,7 +350,7 @@ def _code_propose(task_type: str, references: Sequence[Task], inputs: int) -> di
         many = f"{known[0]['program'].strip()}\n\n# {inputs} inputs that differ\nassert f("
         return {"text": many, "stop": ("\n\n", "\ndef ")}
     shown = [_with_run(one["program"], one) for one in known]
-    return {"text": "\n\n\n".join([*shown, "def f("]), "stop": ("\n\n\n", "\ndef f(", "\n```")}
+    return {"text": "\n\n\n".join([*shown, "def f("]), "stop": _PROPOSAL_STOPS}
 
 def _code_proposal_text(task_type: str, claim: dict) -> str: # a completion
     "A proposal as the end of the proposer's file; without a claimed output its line ends with the call."
