@@ -465,6 +465,7 @@ def test_the_plan_of_a_preset(capsys):
 def on_a_gpu(monkeypatch, gib):
     for name, value in (
         ("is_available", True),
+        ("is_bf16_supported", True),
         ("mem_get_info", (int(gib * 2**30), 80 * 2**30)),
         ("get_device_name", "a GPU"),
     ):
