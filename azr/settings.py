@@ -152,7 +152,7 @@ class Training(_Checked):
     max_completion_tokens: int = 8096  # a completion is cut there, and a cut one earns what a malformed one earns
     chunk_tokens: int = 262144         # tokens (prompt and completion) that generation holds at once
     score_tokens: int = 65536          # tokens that the loss holds at once
-    pack_tokens: int = 0               # tokens of a pack of rows, in which a shared prompt is computed once; 0: no packs
+    pack_tokens: int = 0               # tokens of a pack of rows, where a shared prompt is computed once; 0: none
 
     RANGES: ClassVar[dict] = _TRAINING_RANGES
     ELEMENTS: ClassVar[dict] = {"betas": float}
