@@ -94,15 +94,17 @@ class Config(Settings):
         check_groups(self.phase(1), self.advantage)
         reward_setting(self.rewards), advantage_function(self.advantage)
 
-    def phase(self, step: int) -> Phase:
-        "What every step of AZR does."
-        sizes = {"proposals": self.batch, "attempts": self.attempts}
-        refilled = {"solves": self.batch, "tries": self.attempts}
-        if self.control == "grammar_proposer": return Phase("self-play", 0, 0, train=(Role.SOLVE,), **refilled)
-        if self.solver_samples == "refill": return Phase("self-play", reuse=True, **sizes, **refilled)
-        return Phase("self-play", solves=self.batch if self.solver_samples == "fresh" else 0, **sizes)
+    def phase(self, step: int) -> Phase: return _phase(self)
 
 # %% ../nbs/1d_azr.ipynb #c007
+def _phase(settings: Config) -> Phase:
+    "What every step of AZR does."
+    sizes = {"proposals": settings.batch, "attempts": settings.attempts}
+    refilled = {"solves": settings.batch, "tries": settings.attempts}
+    if settings.control == "grammar_proposer": return Phase("self-play", 0, 0, train=(Role.SOLVE,), **refilled)
+    if settings.solver_samples == "refill": return Phase("self-play", reuse=True, **sizes, **refilled)
+    return Phase("self-play", solves=settings.batch if settings.solver_samples == "fresh" else 0, **sizes)
+
 def _check_together(settings: Config):
     "Raises ValueError for what no run can do."
     if not settings.model.strip():

@@ -271,6 +271,19 @@ def _with_claim(task: Task, claim: _Claim) -> Task:
     return replace(task, info=task.info | {"claim": list(claim.outputs), "claim_accuracy": accuracy})
 
 # %% ../nbs/16_tasks.ipynb #c034
+def _each_once(
+    tasks: Sequence[Task],
+    answers: Sequence[Sequence[str | Verdict]],   # to each task; a verdict: no answer
+    judge: Callable[[list[tuple[Task, str]]], list[Verdict]],
+) -> list[list[Verdict]]: # in the shape of the answers
+    "Verdicts on answers, each different one judged once."
+    texts = ((i, answer) for i, row in enumerate(answers) for answer in row if isinstance(answer, str))
+    asked = list(dict.fromkeys(texts))
+    verdicts = dict(zip(asked, judge([(tasks[i], answer) for i, answer in asked]), strict=True))
+    return [[answer if isinstance(answer, Verdict) else verdicts[i, answer] for answer in row]
+            for i, row in enumerate(answers)]
+
+# %% ../nbs/16_tasks.ipynb #c035
 @dataclass(frozen=True)
 class ProgramTasks:
     """What the task types over programs have in common.
@@ -318,15 +331,11 @@ class ProgramTasks:
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
         "Judge every different answer to a task once."
-        answers = [
-            [parse_answer(attempt.text, self.name, self.style) for attempt in attempts] for _, attempts in groups]
-        texts = ((i, answer) for i, row in enumerate(answers) for answer in row if isinstance(answer, str))
-        asked = list(dict.fromkeys(texts))
-        verdicts = dict(zip(asked, self.judge([(groups[i][0], answer) for i, answer in asked], env), strict=True))
-        return [[answer if isinstance(answer, Verdict) else verdicts[i, answer] for answer in row]
-                for i, row in enumerate(answers)]
+        def read(attempt): return parse_answer(attempt.text, self.name, self.style)
+        answers = [[read(attempt) for attempt in attempts] for _, attempts in groups]
+        return _each_once([task for task, _ in groups], answers, lambda asked: self.judge(asked, env))
 
-# %% ../nbs/16_tasks.ipynb #c036
+# %% ../nbs/16_tasks.ipynb #c037
 @dataclass(frozen=True)
 class Deduction(ProgramTasks):
     "Program and input are given, the output is hidden."
@@ -339,7 +348,7 @@ class Deduction(ProgramTasks):
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
         return [_compare_values(task.hidden["output"], answer, task.given["program"]) for task, answer in asked]
 
-# %% ../nbs/16_tasks.ipynb #c041
+# %% ../nbs/16_tasks.ipynb #c042
 def _mismatch(outcome: Outcome, gold: str) -> Verdict | None: # None: it is the gold
     "Compare a run with what it should have returned."
     if outcome.status is not Status.OK: return _failure(outcome)
@@ -372,7 +381,7 @@ class Abduction(Deduction):
         ran = iter(_judge_runs(runs, env))
         return [verdict or next(ran) for verdict in known]
 
-# %% ../nbs/16_tasks.ipynb #c044
+# %% ../nbs/16_tasks.ipynb #c045
 @dataclass(frozen=True)
 class ErrorPrediction(Deduction):
     "Program and input are given; the class of the exception, or NoError, is hidden."
@@ -389,7 +398,7 @@ class ErrorPrediction(Deduction):
     def judge(self, asked: list[tuple[Task, str]], env: Environment) -> list[Verdict]:
         return [_compare_errors(task.hidden["error"], answer) for task, answer in asked]
 
-# %% ../nbs/16_tasks.ipynb #c047
+# %% ../nbs/16_tasks.ipynb #c048
 _TOKEN = re.compile(r"""(?P<text>"[^"\n]*"|'[^'\n]*')|(?P<comment>#[^\n]*)|\w+|[^\w\s]""")
 _IDLE = {"(", ")", ";", "\\", "`", "'", '"'}   # tokens with and without which Python reads the same
 
@@ -409,7 +418,7 @@ def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.Lambda]:
         if ast.get_docstring(n, clean=False) is not None and len(n.body) > 1: del n.body[0]
     return functions + named
 
-# %% ../nbs/16_tasks.ipynb #c048
+# %% ../nbs/16_tasks.ipynb #c049
 _SAID = re.compile(r"\bdef\b[^\n]*(?:\n[ \t]+[^\n]*|\n[ \t]*(?=\n|\Z))*")   # a def, and the indented lines below it
 
 def _shapes(program: str) -> set[str]:
@@ -444,7 +453,7 @@ def _leaks(message: str, program: str) -> bool:
     quoted = [found.rstrip(" \t\n`'\".,;!") for spelt in spellings for found in _SAID.findall(spelt)]
     return bool(quoted) and not _shapes(program).isdisjoint(set().union(*map(_shapes, quoted)))
 
-# %% ../nbs/16_tasks.ipynb #c051
+# %% ../nbs/16_tasks.ipynb #c052
 _WITH_PROGRAM = ("deduction", "abduction", "error")   # task types whose tasks show a whole program, to be borrowed
 
 @dataclass(frozen=True)
@@ -481,7 +490,7 @@ class Induction(ProgramTasks):
         verdicts = (refused[program] or next(ran) for _, program in asked)
         return [replace(verdict, truth=None) for verdict in verdicts]   # passing some calls is not yet the truth
 
-# %% ../nbs/16_tasks.ipynb #c056
+# %% ../nbs/16_tasks.ipynb #c057
 TASK_TYPES: dict[str, type[ProgramTasks]] = {
     kind.name: kind for kind in (Deduction, Abduction, Induction, ErrorPrediction)}
 
@@ -501,7 +510,7 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
               "solve_examples": solve_examples}
     return tuple(TASK_TYPES[name](style, references, inputs, **common) for name in names)
 
-# %% ../nbs/16_tasks.ipynb #c059
+# %% ../nbs/16_tasks.ipynb #c060
 ZERO_PROGRAM = "def f(x):\n    return x"
 ZERO_INPUTS = ("'Hello world'", "7", "[1, 2, 3]", "{'a': 1, 'b': 2}", "(0.5, -1.5)", "True", "None",
                "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
@@ -542,7 +551,7 @@ def zero_tasks(
             tasks += [_first_task(kind, program, (given,), env) for program, given in _ORDINARY.items()]
     return tasks
 
-# %% ../nbs/16_tasks.ipynb #c071
+# %% ../nbs/16_tasks.ipynb #c072
 _MOST_LEVELS = 60   # of a syntax tree that goes to a tool which recurses
 
 def shallow_tree(program: str) -> ast.Module | None:
@@ -561,7 +570,7 @@ def answers_of(task: Task) -> list[str]:
     if task.task_type == "induction": return [output for _, output in (*task.given["pairs"], *task.hidden["pairs"])]
     return [task.hidden[HIDDEN[task.task_type]]] if task.task_type in HIDDEN else []
 
-# %% ../nbs/16_tasks.ipynb #c073
+# %% ../nbs/16_tasks.ipynb #c074
 def _complexity(batch: Sequence[Proposed]) -> list[float]:
     "Cognitive complexity / 15 of each new program; an induction task brings none."
     programs = [one.task.given.get("program") if one.task else None for one in batch]

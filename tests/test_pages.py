@@ -110,7 +110,7 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
     assert {name: found[name] for name in changed} == {name: wanted[name] for name in changed}
 
 def test_every_run_page_with_parameters_reads_them():
-    assert len(RUN_PAGES) == 16
+    assert len(RUN_PAGES) == 17
 
 
 # target of the Makefile -> page
@@ -122,6 +122,7 @@ TARGETS = {
     "climb": "climb",
     "ablations": "ablations",
     "scaling": "scaling",
+    "real": "real",
 }
 OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH"}   # of the others: their names
 
