@@ -149,8 +149,8 @@ def plainly(
 def _reading_once(model: PreTrainedModel, generate: Callable, input_ids, attention_mask, **more) -> torch.Tensor:
     "`generate`, where each prompt is read once, up to its last token, and its cache serves all rows that have it."
     rows, which = input_ids.masked_fill(attention_mask == 0, -1).unique(dim=0, return_inverse=True)
-    settings, long = model.generation_config, input_ids.size(1) > 1
-    own = settings.cache_implementation is not None or settings.use_cache is False or model._is_stateful
+    theirs, long = model.generation_config, input_ids.size(1) > 1
+    own = theirs.cache_implementation is not None or theirs.use_cache is False or model._is_stateful
     if len(rows) < len(input_ids) and long and not own:
         seen, cache = (rows >= 0).long(), DynamicCache(config=model.config)
         places = (seen.cumsum(1) - 1).clamp(min=0)
