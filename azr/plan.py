@@ -71,6 +71,9 @@ def _qwen3(layers, hidden, heads, intermediate) -> _Shape:
 def _llama(layers, hidden, heads, intermediate, tied) -> _Shape:
     return _Shape(layers, hidden, heads, 8, hidden // heads, intermediate, 128_256, 131_072, tied)
 
+def _smollm2(layers, hidden, heads, intermediate) -> _Shape:
+    return _Shape(layers, hidden, heads, heads // 3, hidden // heads, intermediate, 49_152, 8192, True)
+
 _QWEN2 = {
     "0.5B": _qwen2(24, 896, 14, 2, 4864),
     "1.5B": _qwen2(28, 1536, 12, 2, 8960),
@@ -91,15 +94,21 @@ _FAMILIES = (  # each from small to large
         "meta-llama/Llama-3.2-3B": _llama(28, 3072, 24, 8192, True),
         "meta-llama/Llama-3.1-8B": _llama(32, 4096, 32, 14_336, False),
     },
+    {
+        "HuggingFaceTB/SmolLM2-135M": _smollm2(30, 576, 9, 1536),
+        "HuggingFaceTB/SmolLM2-360M": _smollm2(32, 960, 15, 2560),
+    },
 )
 _SHAPES = {name: shape for family in _FAMILIES for name, shape in family.items()}
+_SHORT = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M"}   # names of azr.models
 
 # %% ../nbs/3a_plan.ipynb #c012
 def _shape_of(
     model: str,  # as the setting `model`: a hub name, a folder, or an embedded model
 ) -> _Shape:
     "A model's shape. Raises ValueError for a model that is not found, or of a kind that this page has no rules for."
-    plain = re.sub(r"-(Instruct|Base)$", "", model)
+    plain = re.sub(r"-(instruct|base)(-q4)?$", "", model, flags=re.IGNORECASE)
+    plain = _SHORT.get(plain, plain)
     if plain in _SHAPES: return _SHAPES[plain]
     from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
     from azr.models import model_place, source
