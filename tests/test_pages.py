@@ -13,7 +13,7 @@ import notebooks
 # Pages that take longer than a test should: they run with `make test-slow`.
 SLOW = {}
 # Run pages that show the committed results as they stand.
-RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in ("ablations", "climb", "scaling")]
+RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in ("ablations", "climb", "real", "scaling")]
 # Pages whose text may differ from machine to machine, with the reason.
 VARYING = {"91_sums": "it trains a model from nothing, and other processors add in another order"}
 

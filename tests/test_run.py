@@ -431,6 +431,19 @@ def test_the_controls_notebook_executes(tmp_path):
     ] == [1, 2]
 
 
+def test_the_real_models_notebook_makes_runs_and_counts_copies(tmp_path):
+    exams = ["functions-validation-o", "functions-validation-i"]
+    given = {"measure": True, "benchmarks": exams, "runs": str(tmp_path / "runs"), "records": str(tmp_path / "records")}
+    executed("real.ipynb", tmp_path / "out.ipynb", given)
+    base, run = (json.loads((tmp_path / "records" / f"{name}.json").read_text())
+                 for name in ("base", "frozen-proposer-s0"))
+    assert run["arm"] == "frozen proposer" and [step["step"] for step in run["metrics"]] == [0, 1, 2]
+    for name in exams:
+        assert {len(run["exams"][name][digits]) for digits in ("right", "copied")} == {2}
+        assert set(base["copying alone"][name]["right"]) <= {"0", "1"} and list(base["exams"]["0"]) == exams
+    assert run["proposals"]["2"][0]["status"]
+
+
 def test_a_refused_setting_leaves_the_folder_to_the_corrected_one(tmp_path):
     with pytest.raises(ValueError, match="max_completion_tokens is 900"):
         small(tmp_path / "run", max_completion_tokens=900, steps=2)
