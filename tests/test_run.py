@@ -439,7 +439,7 @@ def test_the_real_models_notebook_makes_runs_and_counts_copies(tmp_path):
                  for name in ("base", "frozen-proposer-s0"))
     assert run["arm"] == "frozen proposer" and [step["step"] for step in run["metrics"]] == [0, 1, 2]
     for name in exams:
-        assert {len(run["exams"][name][digits]) for digits in ("right", "copied")} == {2}
+        assert {len(run["exams"][name][digits]) for digits in ("right", "copied", "formed")} == {2}
         assert set(base["copying alone"][name]["right"]) <= {"0", "1"} and set(base["exams"]["0"]) == set(exams)
     assert run["proposals"]["2"][0]["status"]
 
