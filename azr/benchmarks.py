@@ -168,8 +168,8 @@ def _judge_crux(pairs: Sequence[tuple[dict, str]], style: str, executor: Executo
 # %% ../nbs/19_benchmarks.ipynb #c016
 def own_functions(part: str, limit: int = 0) -> list[dict]: # id, part, code, input, output
     "The first `limit` functions of a part (0: all). An id is the hash of the code, input and output."
-    rows = read_lines(Path(azr.__file__).with_name("functions.jsonl"))
-    return [row for row in rows if row["part"] == part][:limit or None]
+    rows = json.loads(Path(azr.__file__).with_name("functions.json").read_text(encoding="utf-8"))
+    return [row | {"code": "\n".join(row["code"])} for row in rows if row["part"] == part][:limit or None]
 
 # %% ../nbs/19_benchmarks.ipynb #c020
 _WIDE = Limits(characters=20_000_000, size=20_000_000)
@@ -741,7 +741,7 @@ _CRUX = {
     "get": "https://huggingface.co/datasets/cruxeval-org/cruxeval",
     "executor": {"arguments": "expression", "timeout": 4.0},
 }
-_FUNCTIONS = _CRUX | {"files": ("functions.jsonl",), "hub": (), "get": ""}
+_FUNCTIONS = _CRUX | {"files": ("functions.json",), "hub": (), "get": ""}
 _PLUS = {
     "ask": _ask_code,
     "styles": ("r1", "chat", "plain"),

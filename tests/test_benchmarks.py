@@ -303,7 +303,7 @@ def test_our_functions_are_many_and_short():
         assert len(row["input"]) <= 80 and len(row["output"]) <= 60, row
     assert fetch(BENCHMARKS["functions-i"])[0] == TEST
     rows, source = fetch(BENCHMARKS["functions-validation-o"], limit=20)
-    assert rows == VALIDATION[:20] and (source["source"], source["rows"]) == ("functions.jsonl", 20)
+    assert rows == VALIDATION[:20] and (source["source"], source["rows"]) == ("functions.json", 20)
 
 
 def test_our_functions_give_their_outputs_twice():
