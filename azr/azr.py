@@ -37,7 +37,7 @@ _ASKED = ("deduction", "abduction", "induction")   # what the held-out sets ask 
 _RANGES = {
     **dict.fromkeys(("batch", "attempts", "inputs", "seed_factor", "workers", "buffer_cap",
                      "crowding_batches"), Range(1)),
-    **dict.fromkeys(("references", "proposer_weight", "solve_examples"), Range(0)),
+    **dict.fromkeys(("references", "proposer_weight", "solve_examples", "answer_tokens"), Range(0)),
     "timeout": Range(0, above=True),
     "held_out_share": Range(10, 100, below=True, why="the held-out sets take 10 percent of all programs, so "),
     **dict.fromkeys(("duplicate_reward", "trivial_reward"), Range(-float("inf"))),
@@ -58,6 +58,7 @@ class Config(Settings):
     style: str = "r1"                        # of the prompts: r1, chat, terse or code
     task_types: tuple = _ASKED               # the kinds of task, each proposed and solved in every step
     solve_examples: int = 0                  # finished examples before a task, in style code
+    answer_tokens: int = 0                   # longest answer that is no program; 0: max_completion_tokens
     references: int = 6                      # K: past tasks shown to the proposer
     reference_choice: str = "uniform"        # uniform, or recent (newer tasks more often; the paper's appendix)
     inputs: int = 10                         # N: inputs of an induction task, half of them hidden
@@ -67,7 +68,7 @@ class Config(Settings):
     rewards: str | RewardSetting | Callable = "paper"   # a name in REWARDS, a RewardSetting, or what pays proposals
     duplicate_reward: float | None = None    # what a repeated task earns; None: what a new one would
     triviality: bool = True                  # measured: every valid program runs on eight changed inputs as well
-    trivial: tuple = ()                      # kinds with a rule or price: constant, renamed, one_statement, unread
+    trivial: tuple = ()                      # kinds with a rule or price: constant, copied, renamed, one_statement, unread
     trivial_reward: float | None = None      # what a task of these kinds earns; None: it is refused
     crowding: str = "none"                   # tree or meaning: proposals that are equal in it share their pay
     crowding_batches: int = 4                # batches over which they share it
@@ -190,7 +191,8 @@ def _grammar_tasks(settings: Config, env: Environment) -> list[Task]:
 def azr_recipe(settings: Config, env: Environment) -> Recipe:
     "The Absolute Zero Reasoner as a filling of the loop."
     kinds = task_types(settings.task_types, settings.style, settings.references, settings.inputs,
-                       settings.reference_choice, env.safety.imports, env.sizes, settings.solve_examples)
+                       settings.reference_choice, env.safety.imports, env.sizes, settings.solve_examples,
+                       settings.answer_tokens)
     rewards = _proposer_rewards(settings)
     still, drawn = settings.control in ("frozen_proposer", "solver_only"), settings.control == "grammar_proposer"
     tasks = _grammar_tasks(settings, env) if drawn else zero_tasks(kinds, env, settings.first_tasks == "ordinary")

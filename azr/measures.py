@@ -26,7 +26,7 @@ from .executor import Call, Outcome
 from .safety import ProgramStatus
 from .tasks import (
     TRIVIAL, Environment, _depth, answers_of, cognitive_complexity, program_key, run_once, shallow_tree)
-from .values import NotLiteral, Unrepresentable, canonical, parse_arguments, parse_literal
+from .values import NotLiteral, Unrepresentable, canonical, equal, parse_arguments, parse_literal
 
 # %% ../nbs/1b_measures.ipynb #c005
 _BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
@@ -161,6 +161,26 @@ def _is_constant(results: Sequence[str | None]) -> bool | None: # None: unknown
     ran = [one for one in results if one is not None]
     return None if len(ran) < 2 or results[0] is None else len(set(ran)) == 1
 
+def _repeats(task: Task) -> Call | None:   # None: nothing to run
+    "Of an abduction: the call whose argument is the output that its prompt shows."
+    return Call(task.given["program"], task.given["output"]) if task.task_type == "abduction" else None
+
+def _same(one: str, other: str) -> bool:
+    "Whether two texts are the same value."
+    try: return equal(parse_literal(one), parse_literal(other))
+    except NotLiteral: return False
+
+def _is_copied(task: Task, output: str | None, repeated: Outcome | None) -> bool | None: # None: unknown
+    "Whether an argument is the output, or the output an argument that serves; of an induction, in all pairs."
+    if repeated is not None: return repeated.status is Status.OK and _same(repeated.value, task.given["output"])
+    pairs = [(task.given.get("input"), output)]
+    if task.task_type == "induction": pairs = [*task.given["pairs"], *task.hidden["pairs"]]
+    if output is None or task.task_type == "error": return None
+    try: values = [(parse_arguments(given), one) for given, one in pairs]
+    except (NotLiteral, Unrepresentable): return None
+    return all(any(_same(canonical(argument), one) for argument in (*args, *kwargs.values()))
+               for (args, kwargs), one in values)
+
 def _reads_nothing(program: str) -> bool:
     "Whether f reads none of its parameters."
     entries = [node for node in ast.parse(program).body if getattr(node, "name", None) == "f"]
@@ -178,11 +198,12 @@ def examined(
     env: Environment,
 ) -> list[dict]:   # "trivial": kind -> whether, None: unknown; "meaning": one key for equal outputs on equal inputs
     "What is found of each task, for its `info`."
-    calls = [_calls(task) for task in tasks]
-    outcomes, facts = run_once((call for own in calls for call in own), env), []
-    for task, own, prompt in zip(tasks, calls, prompts, strict=True):
+    calls, repeated = [_calls(task) for task in tasks], [_repeats(task) for task in tasks]
+    outcomes = run_once([call for own in calls for call in own] + [call for call in repeated if call], env)
+    facts = []
+    for task, own, again, prompt in zip(tasks, calls, repeated, prompts, strict=True):
         results = [_result(task, outcomes[call]) for call in own] or answers_of(task)
-        found = {"constant": _is_constant(results)}
+        found = {"constant": _is_constant(results), "copied": _is_copied(task, results[0], outcomes.get(again))}
         if (program := program_of(task)) is not None:
             shown = prompt.context.get("shown", ()) if prompt else ()
             found |= {"renamed": program_key(program) in shown, "unread": _reads_nothing(program),

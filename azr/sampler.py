@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -44,7 +45,7 @@ def encode(
         raise ValueError(f"{what} ({why}): give it what it wants in template_arguments, or take style r1") from error
 
 # %% ../nbs/21_sampler.ipynb #c012
-def chunks(order: Sequence[int], sizes: Sequence[int], limit: int, ranks: int = 1) -> Iterator[list[int]]:
+def chunks(order: Sequence[int], sizes: Sequence[int] | dict[int, int], limit: int, ranks: int = 1) -> Iterator[list[int]]:
     """Cut `order` (indices, by growing `sizes`) so that each of `ranks` processes holds rows x longest within
     `limit` tokens."""
     part: list[int] = []
@@ -110,12 +111,13 @@ def generation_config(
 class _StopTexts(StoppingCriteria):
     "Ends a row that holds a stop text. Its last tokens are looked at in each step, all of them where those hold one."
     def __init__(self, stop: Sequence[str], decode: Callable[[list[int]], str]):
-        self.stop, self.decode, self.start = stop, decode, None
+        self.stop, self.decode, self.start, self.done = stop, decode, None, []
         self.width = 8 + max(len(one.encode()) for one in stop)   # tokens; one of them is a byte or more
 
     def __call__(self, input_ids: torch.Tensor, scores, **_) -> torch.Tensor: # (rows,) whether each is done
         rows, width = input_ids.shape
-        if self.start is None: self.start, self.done = width - 1, [False] * rows   # one token was drawn
+        if self.start is None: self.start = width - 1                # one token was drawn
+        if len(self.done) != rows: self.done = [False] * rows        # those that were done have left
         tails = input_ids[:, max(self.start, width - self.width):].tolist()
         likely = [i for i, tail in enumerate(tails) if not self.done[i] and self.holds(tail)]
         for i in likely: self.done[i] = self.holds(input_ids[i, self.start:].tolist())
@@ -131,35 +133,66 @@ def plainly(
     model: PreTrainedModel,
     stop: Sequence[str],
     decode: Callable[[list[int]], str],
-    once: bool = False,   # whether a prompt that stands several times in a batch is read once
+    once: bool = False,   # whether equal prompts of a batch are read once, and rows that have ended leave it
 ):
     "While it is open the model's own settings do not change what is drawn, and `generate` ends rows at these texts."
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     theirs = inner.generation_config
     inner.generation_config = GenerationConfig(**{name: getattr(theirs, name, None) for name in _KEPT})
-    criteria = StoppingCriteriaList([_StopTexts(stop, decode)] if stop else [])
-    if stop: model.generate = partial(model.generate, stopping_criteria=criteria)   # TRL hands none on
-    if once: model.generate = partial(_reading_once, inner, model.generate)
+    texts = _StopTexts(stop, decode) if stop else None
+    if stop: model.generate = partial(model.generate, stopping_criteria=StoppingCriteriaList([texts]))   # TRL: none
+    if once: model.generate = partial(_sparing, inner, model.generate, texts)
     try: yield
     finally:
         inner.generation_config = theirs
         vars(model).pop("generate", None)
 
 # %% ../nbs/21_sampler.ipynb #c029
-def _reading_once(model: PreTrainedModel, generate: Callable, input_ids, attention_mask, **more) -> torch.Tensor:
-    "`generate`, where each prompt is read once, up to its last token, and its cache serves all rows that have it."
-    rows, which = input_ids.masked_fill(attention_mask == 0, -1).unique(dim=0, return_inverse=True)
-    theirs, long = model.generation_config, input_ids.size(1) > 1
-    own = theirs.cache_implementation is not None or theirs.use_cache is False or model._is_stateful
-    if len(rows) < len(input_ids) and long and not own:
-        seen, cache = (rows >= 0).long(), DynamicCache(config=model.config)
-        places = (seen.cumsum(1) - 1).clamp(min=0)
-        told = dict(input_ids=rows.clamp(min=0), attention_mask=seen, position_ids=places)
-        model(**{name: value[:, :-1] for name, value in told.items()}, past_key_values=cache, use_cache=True,
-              logits_to_keep=1)
-        cache.batch_select_indices(which)
-        more = more | {"past_key_values": cache}
-    return generate(input_ids=input_ids, attention_mask=attention_mask, **more)
+def _read_once(model: PreTrainedModel, ids: torch.Tensor, seen: torch.Tensor) -> dict: # for `generate`
+    "A cache for all rows: each prompt is read once, up to its last token. Empty: no two are equal."
+    rows, which = ids.masked_fill(seen == 0, -1).unique(dim=0, return_inverse=True)
+    if len(rows) == len(ids) or ids.size(1) == 1: return {}
+    seen, cache = (rows >= 0).long(), DynamicCache(config=model.config)
+    places = (seen.cumsum(1) - 1).clamp(min=0)
+    told = dict(input_ids=rows.clamp(min=0), attention_mask=seen, position_ids=places)
+    model(**{name: value[:, :-1] for name, value in told.items()}, past_key_values=cache, use_cache=True,
+          logits_to_keep=1)
+    cache.batch_select_indices(which)
+    return {"past_key_values": cache}
+
+_PART = 16   # tokens after which rows that have ended leave the batch
+
+def _sparing(
+    model: PreTrainedModel,
+    generate: Callable,
+    stop: _StopTexts | None,
+    input_ids: torch.Tensor,        # (rows, prompt)
+    attention_mask: torch.Tensor,   # (rows, prompt)
+    generation_config: GenerationConfig,
+    **more,
+) -> torch.Tensor: # (rows, prompt + longest), padded on the right
+    "`generate`, where equal prompts are read once, and only rows that go on are computed."
+    theirs, size = model.generation_config, input_ids.size(1)
+    if theirs.cache_implementation is not None or theirs.use_cache is False or model._is_stateful:
+        return generate(input_ids=input_ids, attention_mask=attention_mask, generation_config=generation_config, **more)
+    ids, seen, left = input_ids, attention_mask, torch.arange(len(input_ids), device=input_ids.device)
+    part, end = copy(generation_config), size + generation_config.max_new_tokens
+    part.return_dict_in_generate = True
+    written = ids.new_full((len(ids), end), generation_config.pad_token_id or 0)
+    ends = generation_config.eos_token_id
+    cache, ends = _read_once(model, ids, seen), torch.tensor([] if ends is None else ends, device=ids.device)
+    while len(left) and ids.size(1) < end:
+        part.max_new_tokens = min(_PART, end - ids.size(1))
+        drawn = generate(input_ids=ids, attention_mask=seen, generation_config=part, **cache, **more)
+        ids, cache = drawn.sequences, {"past_key_values": drawn.past_key_values}
+        written[left, :ids.size(1)] = ids
+        done = torch.isin(ids[:, size:], ends).any(1)
+        if stop: done |= torch.tensor(stop.done, device=ids.device)
+        going = (~done).nonzero().flatten()
+        cache["past_key_values"].batch_select_indices(going)
+        ids, left = ids[going], left[going]
+        seen = torch.nn.functional.pad(seen[going], (0, ids.size(1) - seen.size(1)), value=1)
+    return written
 
 
 # %% ../nbs/21_sampler.ipynb #c031
@@ -173,7 +206,7 @@ def generator(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     policies: Collection[str] = ("default", "base"),   # that it writes for: of a model that nobody trains, both
-    once: bool = False,   # whether equal prompts of a batch are read once
+    once: bool = False,   # whether equal prompts of a batch are read once, and rows that have ended leave it
 ) -> Callable:
     "`generate(ids, sampling, policy)` by transformers on one model. Raises ValueError for another policy."
     ends, decode = end_tokens(model, tokenizer), partial(tokenizer.decode, skip_special_tokens=False)
@@ -203,12 +236,16 @@ class _Chunked:
         return [ids[id(prompt)] for prompt in prompts]
 
     def _parts(self, prompts: Sequence[Prompt], sizes: Sequence[int], sampling: Sampling) -> Iterator[tuple]:
-        "Chunks of prompts (stop texts, indices) that end at the same texts and are of like kind and length."
+        "Chunks of prompts (how to draw, indices) that end at the same texts or length, and are of like kind and size."
         alike: dict[tuple, list[int]] = {}
-        for i, prompt in enumerate(prompts): alike.setdefault(stop_texts(prompt, sampling), []).append(i)
-        for stop, members in alike.items():
-            order = sorted(members, key=lambda i: (prompts[i].slot, sizes[i]))
-            for part in chunks(order, sizes, self.chunk_tokens, self.ranks): yield stop, part
+        for i, prompt in enumerate(prompts):
+            most = min(prompt.max_tokens or sampling.max_tokens, sampling.max_tokens)
+            alike.setdefault((stop_texts(prompt, sampling), most), []).append(i)
+        for (stop, most), members in alike.items():
+            longest = {i: sizes[i] + most for i in members}
+            order = sorted(members, key=lambda i: (prompts[i].slot, longest[i]))
+            for part in chunks(order, longest, self.chunk_tokens, self.ranks):
+                yield replace(sampling, stop=stop, max_tokens=most), part
 
     def _completion(self, asked: list, tokens: list, logprobs: Sequence | None, stop: Sequence[str]) -> Completion:
         "What a backend wrote, up to its end. Tokens stay as they were sampled, the text is cut before a stop text."
@@ -248,12 +285,12 @@ class PolicySampler(_Chunked):
         sampling = replace(sampling, max_tokens=min(sampling.max_tokens or self.max_tokens, self.max_tokens))
         asked = self._asked(prompts)
         own: dict[int, Completion] = {}
-        for stop, part in self._parts(prompts, [len(ids) + sampling.max_tokens for ids in asked], sampling):
+        for drawing, part in self._parts(prompts, [len(ids) for ids in asked], sampling):
             share = part[self.rank::self.ranks]
             # processes that generate together want equally many rows
             filled = share + part[:1] * (math.ceil(len(part) / self.ranks) - len(share))
-            written, logprobs = self.generate([asked[i] for i in filled], replace(sampling, stop=stop), policy)
+            written, logprobs = self.generate([asked[i] for i in filled], drawing, policy)
             for row, i in enumerate(share):
-                own[i] = self._completion(asked[i], written[row], logprobs[row] if logprobs else None, stop)
+                own[i] = self._completion(asked[i], written[row], logprobs[row] if logprobs else None, drawing.stop)
         completions = dict(self.gather(list(own.items())))
         return [completions[i] for i in range(len(prompts))]

@@ -174,6 +174,7 @@ def induction_task(program: str, pairs: Sequence[Sequence[str]], message: str = 
 # %% ../nbs/16_tasks.ipynb #c025
 TRIVIAL = {   # kind of trivial task -> what its refusal says
     "constant": "its output stays the same when its input changes",
+    "copied": "what its solve prompt shows is its answer",
     "renamed": "its program is one that its prompt shows, but for names",
     "one_statement": "its program has one statement",
     "unread": "its program reads none of its parameters",
@@ -297,6 +298,7 @@ class ProgramTasks:
     reference_choice: str = "uniform"          # how references are drawn: one of azr.buffers.REFERENCE_CHOICES
     sizes: Sizes = Sizes()                     # limits named in the prompts; the environment enforces its own
     solve_examples: int = 0                    # finished examples before a task, in style code
+    answer_tokens: int = 0                     # longest answer that is no program; 0: the sampler's own limit
     name: ClassVar[str] = ""
 
     def __post_init__(self):
@@ -311,7 +313,8 @@ class ProgramTasks:
         return replace(asked, context=asked.context | _shown(references))
 
     def solve_prompt(self, task: Task) -> Prompt:
-        return solve_prompt(task, self.style, self.banned, self.allowed, self.sizes, self.solve_examples)
+        asked = solve_prompt(task, self.style, self.banned, self.allowed, self.sizes, self.solve_examples)
+        return replace(asked, max_tokens=self.answer_tokens if self.name in HIDDEN and self.answer_tokens else None)
 
     def claim(self, proposal: Proposal, env: Environment) -> _Claim | Verdict:
         parsed = parse_proposal(proposal.text, self.name, self.style)
@@ -501,13 +504,14 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
                reference_choice: str = "uniform", # or "recent"
                allowed: Sequence[str] = (), # modules that the prompts name as the only ones; empty: not said
                sizes: Sizes = Sizes(), # limits that the prompts name: those of the environment
-               solve_examples: int = 0 # finished examples before a task, in style code
+               solve_examples: int = 0, # finished examples before a task, in style code
+               answer_tokens: int = 0 # longest answer that is no program; 0: the sampler's own limit
               ) -> tuple[ProgramTasks, ...]:
     "The named task types, with common settings. Raises ValueError for an unknown name."
     unknown = [name for name in names if name not in TASK_TYPES]
     if unknown: raise ValueError(f"no task type {unknown[0]!r}: there are {', '.join(TASK_TYPES)}.")
     common = {"allowed": tuple(allowed), "reference_choice": reference_choice, "sizes": sizes,
-              "solve_examples": solve_examples}
+              "solve_examples": solve_examples, "answer_tokens": answer_tokens}
     return tuple(TASK_TYPES[name](style, references, inputs, **common) for name in names)
 
 # %% ../nbs/16_tasks.ipynb #c060
@@ -540,15 +544,15 @@ def _first_task(kind: ProgramTasks, program: str, inputs: Sequence[str], env: En
 def zero_tasks(
     kinds: Sequence[ProgramTasks],
     env: Environment,
-    ordinary: bool = False,   # four functions besides, for types that ask for one input
+    ordinary: bool = False,   # four functions besides, for types that ask for one input; where copies are refused, alone
 ) -> list[Task]:
     "One first task for each type, of the identity function."
     tasks = []
     for kind in kinds:
         inputs = [*ZERO_INPUTS, *map(str, range(100, 100 + kind.inputs))][:kind.inputs]
-        tasks.append(_first_task(kind, ZERO_PROGRAM, inputs, env))
-        if ordinary and kind.name != "induction":
-            tasks += [_first_task(kind, program, (given,), env) for program, given in _ORDINARY.items()]
+        besides = _ORDINARY if ordinary and kind.name != "induction" else {}
+        if not besides or "copied" not in env.trivial: tasks.append(_first_task(kind, ZERO_PROGRAM, inputs, env))
+        tasks += [_first_task(kind, program, (given,), env) for program, given in besides.items()]
     return tasks
 
 # %% ../nbs/16_tasks.ipynb #c072

@@ -19,7 +19,7 @@ from azr.measures import (_changed_inputs, _code_measures, examined, program_mea
                           _program_shape, _proposal_metrics,
                           _surprise, _text_distance, _tree_distance, _value_type, triviality)
 from azr.metrics import step_metrics
-from azr.tasks import Environment, program_key
+from azr.tasks import Environment, program_key, program_task
 from azr.values import Unrepresentable, canonical, parse_arguments
 
 HOSTILE = ["def f(", "\x00", "def f(x): return '\ud800'", "x" * 100_000,
@@ -236,8 +236,9 @@ def test_an_induction_task_has_its_pairs(env):
         pairs = [[str(i), output] for i, output in enumerate(outputs)]
         return Task("induction", {"pairs": pairs[:2]}, {"program": "def f(x): return 1", "pairs": pairs[2:]}, "i")
     facts = examined([induced("1", "1", "1"), induced("1", "1", "2")], [None] * 2, env)
-    assert facts == [{"trivial": {"constant": True}}, {"trivial": {"constant": False}}]
-    assert triviality([induced("1", "1")], env) == {"constant_rate": 1, "unknown_rate": 0}
+    assert facts == [{"trivial": {"constant": True, "copied": False}}, {"trivial": {"constant": False, "copied": False}}]
+    assert triviality([induced("1", "1")], env) == {"constant_rate": 1, "copied_rate": 0, "unknown_rate": 0}
+    assert triviality([induced("0", "1", "2")], env)["copied_rate"] == 1
 
 
 HOSTILE_RUNS = ["while x != 5: pass\n    return x", "return [0] * 10**9 if x != 5 else 1",
@@ -300,12 +301,31 @@ def test_changed_inputs_are_literals_of_the_same_types(values):
 def test_what_is_no_literal_is_not_changed(text): assert _changed_inputs(text) == []
 
 
-def test_the_four_kinds(env):
+@pytest.mark.parametrize("kind, source, given, output, copied", [
+    ("deduction", "return y", "5, [1, 'a']", "[1, 'a']", True),
+    ("deduction", "return max(x, y)", "5, y=7", "7", True),
+    ("deduction", "return x[0]", "[1, 2], 3", "1", False),
+    ("deduction", "return [x]", "[1], 3", "[[1]]", False),
+    ("deduction", "return x + 0.0", "1, 3", "1.0", True),                     # 1 is judged right
+    ("abduction", "return sorted(x)", "[2, 1]", "[1, 2]", True),              # sorting what is sorted
+    ("abduction", "return x + 1", "4", "5", False),
+    ("abduction", "return [y] + x", "[2], 1", "[1, 2]", False),
+    ("abduction", "return x.upper()", "'ab'", "'AB'", True),
+    ("abduction", "return len(x)", "'ab'", "2", False),                       # raises
+    ("error", "return x / 0", "1", "ZeroDivisionError", None),
+])
+def test_a_task_whose_prompt_shows_the_answer_is_copied(env, kind, source, given, output, copied):
+    task = program_task(kind, f"def f(x, y=0):\n    {source}", given, output)
+    (found,) = examined([task], [None], env)
+    assert found["trivial"]["copied"] == copied
+
+
+def test_the_five_kinds(env):
     shown = Prompt("deduction", Role.PROPOSE, context={"shown": [program_key("def f(x):\n    return x[0] + 1")]})
     sources = {"def f(number):\n    'Next.'\n    return number[0] + 1": {"renamed", "one_statement"},
                "def f(x, n=2):\n    y = 3\n    return y": {"constant", "unread"},
                "def f(x):\n    x += [1]\n    return 1": {"constant"},
-               "def f(x):\n    def g(y):\n        return x\n    return g(1)": set(),
+               "def f(x):\n    def g(y):\n        return x\n    return g(1)": {"copied"},
                "def f(x):\n    y = sorted(x)\n    return y[0] + 1": set()}
     facts = examined([posed(source, "[3, 1]") for source in sources], [shown] * 5, env)
     assert [{kind for kind, whether in one["trivial"].items() if whether} for one in facts] == [*sources.values()]
@@ -325,4 +345,4 @@ def test_a_step_says_what_share_is_trivial(env):
     facts = examined(tasks, [None] * 3, env)
     told = program_measures([], [replace(task, info=one) for task, one in zip(tasks, facts)])
     assert told == bare | {"constant_rate": 1 / 3, "renamed_rate": 0, "one_statement_rate": 1, "unread_rate": 1 / 3,
-                           "unknown_rate": 0}
+                           "copied_rate": 2 / 3, "unknown_rate": 0}

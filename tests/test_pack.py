@@ -279,6 +279,26 @@ def test_a_prompt_that_is_read_once_is_answered_alike(kind, more, sampling):
     assert plain == shared and (all_read, once_read) == (10 * 12, 4 * 11)
 
 
+@pytest.mark.parametrize("kind,more", [*((kind, {}) for kind in PRESETS), ("gemma3_text", {"sliding_window": 8})])
+@pytest.mark.parametrize("stop", [(), ("qh",), ("e", "w")])
+def test_rows_that_have_ended_leave_and_the_others_write_on(kind, more, stop):
+    "Greedy, to the token, over several parts of sixteen; fewer rows are computed."
+    ids = [[letter] * 4 for letter in range(3, 13)] + [[5, 6, 7, letter] for letter in range(3, 38)]
+    model, ends, computed = tiny(kind, **more), list(range(25, 29)), []
+    model.generation_config.eos_token_id = ends
+    def note(_, __, told): computed[-1].append(len(told["input_ids"]))
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    written = []
+    for once in (False, True):
+        computed.append([])
+        generate = generator(model, toy_tokenizer(), once=once)
+        written.append(generate(ids, Sampling(temperature=0, stop=stop, max_tokens=50), "default")[0])
+    plain, sparing = written
+    lengths = sorted(map(len, plain))
+    assert plain == sparing and lengths[0] < 16 and lengths[-1] > 32, lengths
+    assert sum(computed[1]) < sum(computed[0]) == len(ids) * len(computed[0])
+
+
 @pytest.mark.parametrize("ids", [[[5]] * 3, [[5, 6], [5, 7]]])
 def test_there_is_nothing_to_share(ids):
     model = toy_model()

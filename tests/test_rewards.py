@@ -283,7 +283,7 @@ def nothing_for_anyone(batch): return [0.0] * len(batch)
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"trivial": ("boring",)}, "trivial names 'boring': choose among constant, renamed, one_statement, unread"),
+    ({"trivial": ("boring",)}, "trivial names 'boring': choose among constant, copied, renamed, one_statement, "),
     ({"trivial_reward": -.5}, "trivial_reward is -0.5, and trivial names no kind that earns it"),
     ({"crowding": "edit"}, "crowding is 'edit': choose one of none, tree, meaning"),
     ({"crowding_batches": 0}, "crowding_batches is 0"),

@@ -669,6 +669,7 @@ def test_error_prediction(env):
 
 @pytest.mark.parametrize("rule, program, why", [
     ("constant", "def f(x):\n    y = x * 0\n    return y", "its output stays the same when its input changes"),
+    ("copied", "def f(x):\n    y = [x]\n    return y[0]", "what its solve prompt shows is its answer"),
     ("unread", "def f(x):\n    y = 2\n    return y", "its program reads none of its parameters"),
     ("one_statement", "def f(x):\n    return x + 7", "its program has one statement"),
     ("renamed", "def f(number):\n    return number * 2", "its program is one that its prompt shows, but for names"),
