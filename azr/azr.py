@@ -68,7 +68,7 @@ class Config(Settings):
     rewards: str | RewardSetting | Callable = "paper"   # a name in REWARDS, a RewardSetting, or what pays proposals
     duplicate_reward: float | None = None    # what a repeated task earns; None: what a new one would
     triviality: bool = True                  # measured: every valid program runs on eight changed inputs as well
-    trivial: tuple = ()                      # kinds with a rule or price: constant, copied, renamed, one_statement, unread
+    trivial: tuple = ()                      # with a rule or price: constant, copied, renamed, one_statement, unread
     trivial_reward: float | None = None      # what a task of these kinds earns; None: it is refused
     crowding: str = "none"                   # tree or meaning: proposals that are equal in it share their pay
     crowding_batches: int = 4                # batches over which they share it

@@ -45,7 +45,7 @@ def encode(
         raise ValueError(f"{what} ({why}): give it what it wants in template_arguments, or take style r1") from error
 
 # %% ../nbs/21_sampler.ipynb #c012
-def chunks(order: Sequence[int], sizes: Sequence[int] | dict[int, int], limit: int, ranks: int = 1) -> Iterator[list[int]]:
+def chunks(order: Sequence[int], sizes: Sequence[int] | dict, limit: int, ranks: int = 1) -> Iterator[list[int]]:
     """Cut `order` (indices, by growing `sizes`) so that each of `ranks` processes holds rows x longest within
     `limit` tokens."""
     part: list[int] = []

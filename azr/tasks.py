@@ -544,13 +544,13 @@ def _first_task(kind: ProgramTasks, program: str, inputs: Sequence[str], env: En
 def zero_tasks(
     kinds: Sequence[ProgramTasks],
     env: Environment,
-    ordinary: bool = False,   # four functions besides, for types that ask for one input; where copies are refused, alone
+    ordinary: bool = False,   # four functions besides, for types that ask for one input
 ) -> list[Task]:
     "One first task for each type, of the identity function."
     tasks = []
     for kind in kinds:
         inputs = [*ZERO_INPUTS, *map(str, range(100, 100 + kind.inputs))][:kind.inputs]
-        besides = _ORDINARY if ordinary and kind.name != "induction" else {}
+        besides = _ORDINARY if ordinary and kind.name != "induction" else {}   # they stand alone if copies are refused
         if not besides or "copied" not in env.trivial: tasks.append(_first_task(kind, ZERO_PROGRAM, inputs, env))
         tasks += [_first_task(kind, program, (given,), env) for program, given in besides.items()]
     return tasks

@@ -699,6 +699,11 @@ def test_a_rule_spares_what_is_not_of_its_kind(env):
     assert [isinstance(result, Task) for result in results] == [False, True, False]
     assert not any(results[1].info["trivial"].values()) and results[0].status is ProgramStatus.SYNTAX
 
+def test_where_copies_are_refused_the_ordinary_functions_stand_alone(env):
+    kinds, rule = [KINDS["deduction"], KINDS["induction"]], replace(env, examine=examined, trivial=("copied",))
+    def first(env): return [task.task_type for task in zero_tasks(kinds, env, ordinary=True)]
+    assert first(env) == ["deduction"] * 5 + ["induction"] and first(rule) == ["deduction"] * 4 + ["induction"]
+
 def test_what_nobody_knows_is_not_refused(env):
     rule = replace(env, examine=examined, trivial=("constant",))
     result = propose(KINDS["deduction"], {"program": "def f(x):\n    return {5: 1}[x]", "input": "5"}, rule)
