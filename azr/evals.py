@@ -444,7 +444,8 @@ def open_model(
     if shown is None: shown = trained.get("solve_examples", 0) if style == trained.get("style") else 0
     exam = replace(exam, style=style, solve_examples=shown, max_tokens=longest, template_arguments=told)
     sampler = PolicySampler(
-        generator(model, tokenizer), tokenizer, context - longest, longest, chunk_tokens, template_arguments=told)
+        generator(model, tokenizer, once=True), tokenizer, context - longest, longest, chunk_tokens,
+        template_arguments=told)
     return sampler, exam, facts
 
 # %% ../nbs/36_evals.ipynb #c047
