@@ -256,3 +256,17 @@ def test_a_recipe_of_an_unknown_policy_is_refused_before_the_first_step(tmp_path
 def test_a_script_ends_at_stop_texts_too():
     one, = Script(lambda prompt: "4</answer> User: 5")([Prompt("sums", Role.SOLVE, text="?", stop=("</answer>",))])
     assert one.text == "4" and one.finished
+
+
+def test_a_prompt_may_ask_for_less_than_the_sampler_gives():
+    "Its own limit holds, never above the sampler's or the call's, and each limit has chunks of its own."
+    asked = []
+    def generate(ids, sampling, policy):
+        asked.append((len(ids), sampling.max_tokens))
+        return [[5] * sampling.max_tokens for _ in ids], None
+    sampler = PolicySampler(generate, toy_tokenizer(), 40, 12, 40)
+    limits = [None, 3, 30, 3, None, 8]
+    prompts = [replace(ask, max_tokens=limit) for ask, limit in zip(ASKS, limits)]
+    assert [len(one.completion_ids) for one in sampler(prompts)] == [12, 3, 12, 3, 12, 8]
+    assert sorted(asked) == [(1, 8), (1, 12), (1, 12), (1, 12), (2, 3)]   # 40 tokens a chunk: 2 x 12 fit, 2 x 21 do not
+    assert [len(one.completion_ids) for one in sampler(prompts, Sampling(max_tokens=5))] == [5, 3, 5, 3, 5, 5]

@@ -704,6 +704,13 @@ def test_where_copies_are_refused_the_ordinary_functions_stand_alone(env):
     def first(env): return [task.task_type for task in zero_tasks(kinds, env, ordinary=True)]
     assert first(env) == ["deduction"] * 5 + ["induction"] and first(rule) == ["deduction"] * 4 + ["induction"]
 
+def test_an_answer_that_is_no_program_has_a_length_of_its_own():
+    kinds = task_types(("deduction", "abduction", "error", "induction"), "code", answer_tokens=40)
+    tasks = [program_task(name, DOUBLE, "3", "6") for name in ("deduction", "abduction", "error")]
+    tasks.append(induction_task(DOUBLE, [("1", "2"), ("2", "4")]))
+    assert [kind.solve_prompt(task).max_tokens for kind, task in zip(kinds, tasks)] == [40, 40, 40, None]
+    assert task_types(("deduction",), "code")[0].solve_prompt(tasks[0]).max_tokens is None
+
 def test_what_nobody_knows_is_not_refused(env):
     rule = replace(env, examine=examined, trivial=("constant",))
     result = propose(KINDS["deduction"], {"program": "def f(x):\n    return {5: 1}[x]", "input": "5"}, rule)
