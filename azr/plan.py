@@ -600,6 +600,12 @@ def _backend_lines(c: Settings, taken: float) -> list[str]: # taken: GiB by vLLM
     return [f"counted as if transformers' generate wrote: what backend {c.backend!r} holds and how fast it is, is "
             f"not planned{beside}"]
 
+def _pack_lines(c: Settings) -> list[str]:
+    "What the plan does not know of packs."
+    if not c.pack_tokens: return []
+    return [f"counted as if every row stood alone: packs of {c.pack_tokens} tokens compute a prompt once, so the update "
+            "needs less"]
+
 def plan_text(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> str:
     "The whole plan."
     s, gib = _shape_of(c.model), _left(c, gpu.gib)
@@ -609,6 +615,7 @@ def plan_text(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> s
         f"{c.model}: {sum(_parameters(s).values()):,} weights, {_training_words(c, s)}, on {gpu.name}",
         words,
         *_backend_lines(c, gpu.gib - gib),
+        *_pack_lines(c),
         "",
         _memory_table(_memory(c, s, assumed)),
         f"counted at the longest texts: {l.prompt} prompt and {c.max_completion_tokens} completion tokens, "

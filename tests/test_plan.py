@@ -488,6 +488,13 @@ def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanne
     )
 
 
+def test_a_plan_of_packs_says_that_it_counts_without_them():
+    c, gpu = config("qwen2.5-0.5b-lora"), gpu_named("12GB")
+    packed = plan_text(replace(c, pack_tokens=640), gpu)
+    assert "packs of 640 tokens compute a prompt once" in packed
+    assert [line for line in packed.splitlines() if "packs" not in line] == plan_text(c, gpu).splitlines()
+
+
 def test_a_run_that_does_not_fit_stops_before_it_loads(tmp_path, capsys, monkeypatch):
     import azr.run
     def loaded(*_): raise ValueError("it loads")
