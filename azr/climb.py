@@ -7,49 +7,43 @@ __all__ = ['DEEP', 'SETS', 'CLIMB', 'Climb']
 
 # %% ../nbs/90_climb.ipynb #c002
 import re
-from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from itertools import accumulate
 from math import ceil
 from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import ClassVar
 
-import numpy as np
-import torch
-from tqdm.auto import tqdm
-
-from .buffers import Buffers
-from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
+from .advantages import trr
+from .buffers import Buffers, Replay
+from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from .executor import Call, Executor, Outcome
-from .grammar import Program, compiled, fill, program_bucket
+from .grammar import SPLITS, Program, compiled, fill, program_bucket
 from .parse import refuse, syntax_tree
 from .rewards import Crowding, RewardSetting
 from .safety import ProgramStatus
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
 from .settings import CONTROLS, Range, Settings, System, controlled
-from .tasks import RIGHT, Environment, check_arguments, check_source, check_value, run_once, task_id, wrong
-from .tiny import (
-    Example, Phase as Pretraining, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss)
+from .tasks import RIGHT, Environment, check_value, read_claim, run_once, task_id, wrong
+from .tiny import Example, new_base
 from .values import canonical, parse_literal
 
 # %% ../nbs/90_climb.ipynb #c005
 _OPERATIONS = ("x[::-1]", "sorted(x)", "x[1:]", "x[:-1]", "x[::2]", "x + [{digit}]", "[{digit}] + x", "x[1:] + x[:1]",
-              "x + [max(x)]", "[x[-1]] + x", "[9 - y for y in x]", "[y for y in x if y > {digit}]")
+               "x + [max(x)]", "[x[-1]] + x", "[9 - y for y in x]", "[y for y in x if y > {digit}]")
 _DEEPEST = 9   # statements of the longest program
-_LONGEST = 6  # digits of the longest value
+_LONGEST = 6   # digits of the longest value
 
-def _source_of(statements: Sequence[str]) -> str:
-    "A chain as a program."
-    *before, last = statements
-    return "\n".join(["def f(x):", *(f"    x = {expression}" for expression in before), f"    return {last}"])
+def _program(statements: Sequence[str]) -> Program:
+    return Program("list", tuple(("", expression) for expression in statements))
 
 def _statements_of(source: str) -> list[str]:
-    "The chain of a program that `source_of` wrote."
+    "The chain of a program's source."
     return [line.removeprefix("    x = ").removeprefix("    return ") for line in source.split("\n")[1:]]
 
 # %% ../nbs/90_climb.ipynb #c008
@@ -58,22 +52,19 @@ def _proper(value: object) -> bool:
     sized = isinstance(value, list) and 1 <= len(value) <= _LONGEST
     return sized and all(type(digit) is int and 0 <= digit <= 9 for digit in value)
 
-def _all_differ(states: Sequence[list]) -> bool: return len({str(state) for state in states}) == len(states)
+def _objection(states: Sequence) -> Verdict | None: # None: these are the values of a task
+    if not all(map(_proper, states)):
+        return Verdict(Status.TOO_LARGE, detail=f"a value is no list of 1 to {_LONGEST} digits")
+    differ = len({str(state) for state in states}) == len(states)
+    return None if differ else Verdict(Status.DUPLICATE, detail="two values on the way are equal")
 
 def _states_of(statements: Sequence[str], value: list) -> list[list] | None: # input, a value for each; None: no task
     "The values of a chain that this page drew, never of a model's."
-    states = [value]
-    for expression in statements:
-        try: states.append(compiled(expression)(states[-1]))
-        except (IndexError, ValueError): return None
-    return states if all(map(_proper, states)) and _all_differ(states) else None
+    try: states = [*accumulate(statements, lambda x, one: compiled(one)(x), initial=value)]
+    except (IndexError, ValueError): return None
+    return None if _objection(states) else states
 
 # %% ../nbs/90_climb.ipynb #c011
-_SPLITS = {"train": range(10, 100), "validation": range(5, 10), "test": range(0, 5)}  # name -> buckets of program space
-
-def _bucket_of(statements: Sequence[str]) -> int:
-    return program_bucket(Program("list", tuple(("", expression) for expression in statements)))
-
 def _draw_input(rng: Random) -> list[int]: return [rng.randrange(10) for _ in range(rng.randrange(1, 6))]
 
 def _draw_chain(rng: Random, depth: int, split: str = "train") -> tuple[list[str], list[list]]: # statements, states
@@ -84,19 +75,17 @@ def _draw_chain(rng: Random, depth: int, split: str = "train") -> tuple[list[str
             if len(statements) == depth: break
             longer = [*statements, fill(rng.choice(_OPERATIONS), rng)]
             if found := _states_of(longer, states[0]): statements, states = longer, found
-        if len(statements) == depth and _bucket_of(statements) in _SPLITS[split]: return statements, states
+        if len(statements) == depth and program_bucket(_program(statements)) in SPLITS[split]: return statements, states
 
 # %% ../nbs/90_climb.ipynb #c014
-def _trace(statements: Sequence[str], states: Sequence) -> str: # one line for each statement
-    "What the solver is to write."
-    return "\n".join(f"{expression} # {value}" for expression, value in zip(statements, states[1:], strict=True))
-
 def _trace_task(statements: Sequence[str], states: Sequence[list], edit: str = "") -> Task:
     "A chain with its values, as a task; of a proposal with the edit that made it."
-    source, given = _source_of(statements), canonical(states[0])
+    source, given = _program(statements).source, canonical(states[0])
+    written = zip(statements, states[1:], strict=True)   # one line for each statement
+    trace = "\n".join(f"{expression} # {value}" for expression, value in written)
     facts = {"depth": len(statements)} | ({"edit": edit} if edit else {})
-    return Task("trace", {"program": source, "input": given}, {"trace": _trace(statements, states)},
-                task_id("trace", source, given), info=facts)
+    name = task_id("trace", source, given)
+    return Task("trace", {"program": source, "input": given}, {"trace": trace}, name, info=facts)
 
 # %% ../nbs/90_climb.ipynb #c017
 _EDIT = re.compile(r"(add|replace) (\d): ([^\n]+)|remove (\d)")
@@ -121,16 +110,15 @@ def _draw_edit(rng: Random, statements: Sequence[str]) -> tuple[str, list[int]]:
         if changed and changed != list(statements) and len(changed) <= _DEEPEST and _states_of(changed, value):
             return edit, value
 
+def _edit_of(task: Task) -> str:
+    "The edit that made a task, the digits of its statement covered."
+    place, mark, expression = task.info["edit"].partition(": ")
+    return place + mark + re.sub(r"\d", "#", expression)
+
 # %% ../nbs/90_climb.ipynb #c020
-def _solve_text(source: str, value: object) -> str: return f"<ded>{source}<in>{value}<out>"
 def _propose_text(source: str) -> str: return f"<pded>{source}<prog>"
 
-def _listing(statements: Sequence[str]) -> str:
-    "The program that returns all values of a chain, its input first."
-    steps = [line for one in statements for line in (f"    x = {one}", "    states = states + [x]")]
-    return "\n".join(["def f(x):", "    states = [x]", *steps, "    return states"])
-
-def _claim(proposal: Proposal, env: Environment) -> tuple[Call, Call] | Verdict: # the program, and its listing
+def _claim(proposal: Proposal, env: Environment) -> list[Call] | Verdict: # of each beginning of the changed program
     "The checks that need no run."
     edit, mark, value = proposal.text.partition("<in>")
     if not mark: return refuse("no <in> after the edit")
@@ -140,49 +128,40 @@ def _claim(proposal: Proposal, env: Environment) -> tuple[Call, Call] | Verdict:
         return Verdict(Status.TOO_LARGE, detail=f"{len(statements)} statements, over the limit of {_DEEPEST}")
     if any(syntax_tree(f"({expression})") is None for expression in statements):
         return Verdict(ProgramStatus.SYNTAX, detail=f"not one expression: {edit[:40]}")
-    source = _source_of(statements)
-    if verdict := check_source(source, env): return verdict
-    arguments = check_arguments(value, env)
-    if isinstance(arguments, Verdict): return arguments
-    if env.held_out(source): return Verdict(Status.HELD_OUT)
-    return Call(source, arguments), Call(_listing(statements), arguments)
+    claim = read_claim({"program": _program(statements).source, "input": value}, "terse", env)
+    if isinstance(claim, Verdict): return claim
+    beginnings = [["x"], *accumulate([one] for one in statements)]   # the first gives the input
+    return [Call(_program(beginning).source, *claim.inputs) for beginning in beginnings]
 
-def _proved(text: str, call: Call, result: Outcome, listed: Outcome, env: Environment) -> Task | Verdict:
+def _proved(text: str, calls: Sequence[Call], outcomes: dict[Call, Outcome], env: Environment) -> Task | Verdict:
     "A task, if what ran stays inside the domain."
-    values = [check_value(outcome, env, "terse") for outcome in (result, listed)]
-    for value in values:
-        if isinstance(value, Verdict): return value
-    states = parse_literal(values[1])
-    if not all(map(_proper, states)):
-        return Verdict(Status.TOO_LARGE, detail=f"a value is no list of 1 to {_LONGEST} digits")
-    if not _all_differ(states): return Verdict(Status.DUPLICATE, detail="two values on the way are equal")
-    return _trace_task(_statements_of(call.program), states, text.partition("<in>")[0])
+    values = [check_value(outcomes[call], env, "terse") for call in calls]
+    if bad := next((value for value in values if isinstance(value, Verdict)), None): return bad
+    states = [parse_literal(value) for value in values]
+    return _objection(states) or _trace_task(_statements_of(calls[-1].program), states, text.partition("<in>")[0])
 
 # %% ../nbs/90_climb.ipynb #c021
-@dataclass(frozen=True)
 class _Trace:
     "Program and input are given; every value on the way is hidden."
-    name: str = "trace"
+    name = "trace"
 
     def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt | None: # None: nothing to change yet
         found = buffers.references(self.name, 1, rng)
         if not found: return None
         program = found[0].given["program"]
-        return Prompt(self.name, Role.PROPOSE, _propose_text(program), references=(found[0].id,),
-                      context={"program": program})
+        text = _propose_text(program)
+        return Prompt(self.name, Role.PROPOSE, text, references=(found[0].id,), context={"program": program})
 
     def solve_prompt(self, task: Task) -> Prompt:
-        return Prompt(self.name, Role.SOLVE, _solve_text(task.given["program"], task.given["input"]), task_id=task.id)
+        text = f"<ded>{task.given['program']}<in>{task.given['input']}<out>"
+        return Prompt(self.name, Role.SOLVE, text, task_id=task.id)
 
     def validate(self, proposals: list[Proposal], env: Environment) -> list[Task | Verdict]: # same order
         "Prove the proposals in one batch."
         claims = [_claim(proposal, env) for proposal in proposals]
-        calls = [call for claim in claims if not isinstance(claim, Verdict) for call in claim]
-        outcomes = run_once(calls, env, twice=True)
-        def proved(proposal, claim):
-            if isinstance(claim, Verdict): return claim
-            return _proved(proposal.text, claim[0], *(outcomes[call] for call in claim), env)
-        return [proved(proposal, claim) for proposal, claim in zip(proposals, claims, strict=True)]
+        outcomes = run_once([call for claim in claims if isinstance(claim, list) for call in claim], env, twice=True)
+        return [claim if isinstance(claim, Verdict) else _proved(proposal.text, claim, outcomes, env)
+                for proposal, claim in zip(proposals, claims, strict=True)]
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
         "Right is who wrote every statement and every value."
@@ -199,62 +178,28 @@ class _Trace:
         counts = {f"{kind}/count": sum(edit.startswith(kind) for edit in edits) for kind in _EDITS}
         return {"statements": fmean(depths), "edits/unique_rate": len(set(edits)) / len(edits), **counts}
 
-# %% ../nbs/90_climb.ipynb #c025
-def _edit_of(task: Task) -> str:
-    "The edit that made a task, the digits of its statement covered."
-    place, mark, expression = task.info["edit"].partition(": ")
-    return place + mark + re.sub(r"\d", "#", expression)
-
-# %% ../nbs/90_climb.ipynb #c028
-@dataclass(frozen=True)
-class _FlooredAdvantage:
-    "TRR++ with a floor under the standard deviation."
-    floor: float = .1
-
-    def __call__(self, rewards: np.ndarray, keys: Sequence[Hashable], groups: Sequence[Hashable], lengths: np.ndarray):
-        # (N,)
-        result = np.zeros(len(rewards))
-        for key in set(keys):
-            rows = [i for i, other in enumerate(keys) if other == key]
-            centred = rewards[rows] - rewards[rows].mean()
-            result[rows] = centred / max(centred.std(), self.floor)
-        return result
-
-# %% ../nbs/90_climb.ipynb #c031
+# %% ../nbs/90_climb.ipynb #c029
 _SHARES = {1: .55, 2: .40, 3: .05}   # statements of a solving example -> share
-DEEP = range(4, 7)                  # depths that no solving example has
-_PROPOSALS = .15                    # share of proposing examples
-
-def _words() -> list[str]: # without repeats
-    "One token each: what the domain is written with."
-    between = [piece for template in _OPERATIONS for piece in re.split(r"\{\w+\}", template)]
-    written = ["def f(x):", "\n    x = ", "\n    return ", " # [", "]\n", *(f"{kind} " for kind in _EDITS), ": ",
-               *(f", {digit}" for digit in range(10)), *between]
-    return [word for word in dict.fromkeys(written) if len(word) > 1]
+DEEP = range(4, 7)                   # depths that no solving example has
+_PROPOSALS = .15                     # share of proposing examples
+_TEXTS = ("def f(x):", "\n    x = ", "\n    return ", " # [", "]\n", *(f"{kind} " for kind in _EDITS), ": ",
+          *(f", {digit}" for digit in range(10)), *_OPERATIONS)   # what the domain is written with
 
 def _base_example(rng: Random) -> Example:
     "A line of the base's corpus."
     if rng.random() < _PROPOSALS:
         statements, _ = _draw_chain(rng, rng.randrange(1, _DEEPEST))
         edit, value = _draw_edit(rng, statements)
-        return Example(_propose_text(_source_of(statements)), f"{edit}<in>{value}", .5)
-    statements, states = _draw_chain(rng, rng.choices(list(_SHARES), list(_SHARES.values()))[0])
-    return Example(_solve_text(_source_of(statements), states[0]), _trace(statements, states), 1.0)
+        return Example(_propose_text(_program(statements).source), f"{edit}<in>{value}", .5)
+    task = _trace_task(*_draw_chain(rng, rng.choices(list(_SHARES), list(_SHARES.values()))[0]))
+    return Example(_Trace().solve_prompt(task).text, task.hidden["trace"], 1.0)
 
-def _pretrain(folder: str | Path, steps: int = 1600, batch: int = 48, rate: float = 3e-3, progress: bool = True):
-    "The base of this domain, from nothing, in minutes on a CPU, with its tokenizer."
-    tokenizer, rng, phase = new_tokenizer(_words()), Random("climb 0"), Pretraining("climb", steps, rate)
-    model = new_model(tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(.9, .98), weight_decay=.01)
-    for step in tqdm(range(steps), desc="pre-training", disable=not progress):
-        for group in optimizer.param_groups: group["lr"] = learning_rate(phase, step)
-        token_loss(model, pack([_base_example(rng) for _ in range(batch)], tokenizer)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    save_pretrained(model, tokenizer, Path(folder))
+def _start(settings: "Climb", folder: str | Path):
+    "The base of this domain, from nothing, in minutes on a CPU."
+    rng = Random("climb 0")
+    new_base(folder, _TEXTS, lambda step: [_base_example(rng) for _ in range(48)], settings.base_steps)
 
-# %% ../nbs/90_climb.ipynb #c034
+# %% ../nbs/90_climb.ipynb #c032
 @dataclass(frozen=True)
 class Climb(Settings):
     "A run, in one value."
@@ -293,77 +238,36 @@ class Climb(Settings):
     RANGES: ClassVar[dict] = {
         **dict.fromkeys(("batch", "attempts", "keep", "sharing", "seeds", "buffer_cap", "base_steps"), Range(1)),
         **dict.fromkeys(("proposer_weight", "negative_weight", "replay"), Range(0)),
-        "floor": Range(0, above=True),
-        "malformed": Range(-float("inf")),
-    }
+        "floor": Range(0, above=True), "malformed": Range(-float("inf"))}
     CHOICES: ClassVar[dict] = {"control": CONTROLS}
 
     def phase(self, step: int) -> Phase: return Phase("climb", proposals=self.batch, attempts=self.attempts)
 
 # %% ../nbs/90_climb.ipynb #c037
-class _Replay:
-    "The latest paid traces, as token ids. What a step replays is older than the step."
-    def __init__(self, count: int, keep: int): self.count, self.paid, self.fresh = count, deque(maxlen=keep), []
-
-    def hear(self, rollouts: Sequence[Rollout]):
-        "What a step's rewards call right."
-        paid = [one.completion for one in rollouts if one.prompt.role is Role.SOLVE and one.reward > 0]
-        self.fresh = [(one.prompt_ids, one.completion_ids) for one in paid]
-
-    def __call__(self, step: int, rng: Random) -> list[Rollout]:
-        "So many earlier traces, each as likely as any other; then the step's own are earlier ones."
-        drawn = [rng.choice(self.paid) for _ in range(self.count)] if self.paid else []
-        for one in self.fresh:
-            if one not in self.paid: self.paid.append(one)
-        self.fresh, prompt = [], Prompt("trace", Role.SOLVE, "")
-        return [Rollout(prompt, Completion("", *ids), RIGHT, 1.0, advantage=1.0, kl=0.0) for ids in drawn]
-
-    def state(self) -> list: return list(self.paid)   # JSON
-
-    def restore(self, state: list):
-        self.paid.clear()
-        self.paid.extend((tuple(prompt), tuple(completion)) for prompt, completion in state)
-
-# %% ../nbs/90_climb.ipynb #c040
-def _solved(task: Task, attempts: list[Attempt], verdicts: list[Verdict]) -> list[Task]:
-    "A task is kept if anybody solved it."
+def _solved(task: Task, attempts: list[Attempt], verdicts: list[Verdict]) -> list[Task]: # it, if anybody solved it
     return [task] if any(verdict.score for verdict in verdicts) else []
 
 def _climb_recipe(settings: Climb, env: Environment | None = None) -> Recipe:
     "The loop's slots, filled."
-    frozen = settings.control == "frozen_proposer"
+    proposer = 0.0 if settings.control == "frozen_proposer" else settings.proposer_weight
     rewards = RewardSetting(refused=0.0, malformed=settings.malformed, duplicate=0.0)
-    crowding, replay = Crowding(_edit_of, settings.sharing, rewards), _Replay(settings.replay, settings.keep)
-    rewards = replace(rewards, terms=(crowding,))
-    proposer = 0.0 if frozen else settings.proposer_weight
-    def factor(one):
-        if one.prompt.role is Role.PROPOSE: return proposer
-        return settings.negative_weight if one.advantage < 0 else 1.0
+    crowding, replay = Crowding(_edit_of, settings.sharing, rewards), Replay("trace", settings.replay, settings.keep)
+    def weighed(one):   # proposals alone are held to the base, by the KL term
+        if one.prompt.role is Role.PROPOSE: return replace(one, weight=one.weight * proposer, kl=1.0)
+        return replace(one, weight=one.weight * (settings.negative_weight if one.advantage < 0 else 1.0), kl=0.0)
     def finish(rollouts):
         replay.hear(rollouts)
-        held = {Role.PROPOSE: 1.0, Role.SOLVE: 0.0}   # to the base, by the KL term
-        return [replace(one, weight=one.weight * factor(one), kl=held[one.prompt.role]) for one in rollouts]
+        return [weighed(one) for one in rollouts]
     rng = Random(f"climb seeds {settings.seed}")
     seeds = [_trace_task(*_draw_chain(rng, 1 + number % max(_SHARES))) for number in range(settings.seeds)]
     return Recipe(
-        (_Trace(),),
-        settings.phase,
-        propose_reward=rewards.propose,
-        solve_reward=rewards.solve,
-        tasks=tuple(seeds),
-        buffer_cap=settings.buffer_cap,
-        advantage=_FlooredAdvantage(settings.floor),
-        attempt_known=False,
-        finish=finish,
-        remember=_solved,
-        replay=replay,
-        replayed=settings.replay,
-        memories={"crowding": crowding, "replay": replay},
-        **controlled(settings.control),
-        sampling=Sampling(settings.temperature),
-    )
+        (_Trace(),), settings.phase, replace(rewards, terms=(crowding,)).propose, rewards.solve,
+        tasks=tuple(seeds), buffer_cap=settings.buffer_cap, attempt_known=False, remember=_solved,
+        advantage=partial(trr, floor=settings.floor), finish=finish,
+        replay=replay, replayed=settings.replay, memories={"crowding": crowding, "replay": replay},
+        sampling=Sampling(settings.temperature), **controlled(settings.control))
 
-# %% ../nbs/90_climb.ipynb #c043
+# %% ../nbs/90_climb.ipynb #c040
 @cache
 def _exam_tasks(split: str, count: int, depth: int) -> tuple[Task, ...]:
     "Different tasks over programs that no training has seen; the same on every machine."
@@ -385,5 +289,4 @@ def _exam(settings: Climb, name: str, count: int) -> list[Task]:
 def _opened(settings: Climb) -> Iterator[Environment]:
     with Executor(workers=1, timeout=1.0) as executor: yield Environment(executor)
 
-CLIMB = System("climb", Climb, _opened, _climb_recipe, _exam, SETS,
-               start=lambda settings, folder: _pretrain(folder, settings.base_steps))
+CLIMB = System("climb", Climb, _opened, _climb_recipe, _exam, SETS, _start)

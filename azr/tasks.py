@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['HIDDEN', 'TRIVIAL', 'RIGHT', 'TASK_TYPES', 'ZERO_PROGRAM', 'ZERO_INPUTS', 'Environment', 'check_source',
            'check_arguments', 'run_once', 'check_value', 'task_id', 'program_task', 'induction_task', 'program_key',
-           'wrong', 'ProgramTasks', 'Deduction', 'Abduction', 'ErrorPrediction', 'Induction', 'task_types',
-           'zero_tasks', 'shallow_tree', 'cognitive_complexity', 'answers_of']
+           'read_claim', 'wrong', 'ProgramTasks', 'Deduction', 'Abduction', 'ErrorPrediction', 'Induction',
+           'task_types', 'zero_tasks', 'shallow_tree', 'cognitive_complexity', 'answers_of']
 
 # %% ../nbs/16_tasks.ipynb #c002
 import ast
@@ -212,7 +212,7 @@ class _Claim(NamedTuple):
     @property
     def calls(self) -> list[Call]: return [Call(self.program, text) for text in self.inputs]
 
-def _read_claim(parsed: dict, # from `parse_proposal`, with a program
+def read_claim(parsed: dict, # from `parse_proposal`, with a program
                 style: str, env: Environment, parent: str | None = None) -> _Claim | Verdict:
     "The checks that need no run, in order."
     program, texts, message = parsed["program"], parsed.get("inputs") or [parsed["input"]], parsed.get("message", "")
@@ -315,7 +315,7 @@ class ProgramTasks:
 
     def claim(self, proposal: Proposal, env: Environment) -> _Claim | Verdict:
         parsed = parse_proposal(proposal.text, self.name, self.style)
-        return parsed if isinstance(parsed, Verdict) else _read_claim(parsed, self.style, env)
+        return parsed if isinstance(parsed, Verdict) else read_claim(parsed, self.style, env)
 
     def validate(self, proposals: list[Proposal], env: Environment) -> list[Task | Verdict]: # same order
         "Prove the proposals in one batch; each call runs in two processes."
@@ -470,7 +470,7 @@ class Induction(ProgramTasks):
         program, parents = proposal.prompt.context["program"], proposal.prompt.references
         parsed = parse_proposal(proposal.text, self.name, self.style, self.inputs)
         if isinstance(parsed, Verdict): return parsed
-        claim = _read_claim({"program": program, **parsed}, self.style, env, parents[0] if parents else None)
+        claim = read_claim({"program": program, **parsed}, self.style, env, parents[0] if parents else None)
         if isinstance(claim, Verdict): return claim
         if again := next((i for i in claim.inputs if claim.inputs.count(i) > 1), None):
             return Verdict(Status.MALFORMED, detail=f"the same input twice: {again[:80]}")

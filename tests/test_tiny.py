@@ -19,7 +19,7 @@ from azr.grammar import INPUTS, SPLITS, as_task, error_task, _generate_program, 
 from azr.safety import ProgramStatus
 from azr.tiny import (
     _MIX, TINY, WEIGHTS, _Corpus, Phase, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, _main,
-    _mistake, new_model, new_tokenizer, pack)
+    _mistake, _pack, new_model, new_tokenizer)
 from azr.values import bucket
 from conftest import ROOT
 
@@ -199,7 +199,7 @@ def test_first_fit_loses_nothing(lengths):
 
 def test_examples_fit_the_context(tokenizer):
     rng = Random(8)
-    batch = pack([_generate_example(rng, _Corpus(.5, .5)) for _ in range(500)], tokenizer)
+    batch = _pack([_generate_example(rng, _Corpus(.5, .5)) for _ in range(500)], tokenizer)
     assert batch.ids.size(1) <= 208 and batch.positions.max() < 160
 
 def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
