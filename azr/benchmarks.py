@@ -29,7 +29,7 @@ import numpy as np
 from .core import Attempt, Prompt, Role, Status, Task, Verdict
 from .executor import Call, Executor, Outcome
 from .safety import ProgramStatus, Safety
-from .parse import FIELD_TAGS, PLAIN, answer_block, blocks, bound_names, refuse, syntax_tree
+from .parse import answer_block, bound_names, code_parts, refuse, syntax_tree
 from .prompts import WRAPS, fence
 from .tasks import Environment, task_types
 from .values import Limits, canonical, parse_literal
@@ -488,10 +488,7 @@ def _code_parts(text: str, style: str) -> list[str] | Verdict: # one or more
     "The blocks between the answer tags that are Python or say nothing; text without blocks as it stands."
     inside = answer_block(text, style)
     if isinstance(inside, Verdict): return inside
-    found = blocks(inside)
-    parts = [[text for tag, text in found if tag in tags and text.strip()] for tags in (FIELD_TAGS["python"], PLAIN)]
-    parts = parts[0] or parts[1] or ([inside] if inside.strip() and not found else [])
-    return parts or refuse("no program: no ```python block")
+    return code_parts(inside) or refuse("no program: no ```python block")
 
 def _joined(parts: Sequence[str], place: int) -> str:
     "One part, with the imports and definitions of the others whose names it does not define."

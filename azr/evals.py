@@ -37,7 +37,7 @@ from .grammar import held_out_tasks
 from .sampling import Sampler, Sampling, prompt_key
 from .selfplay import cut_off
 from .statistics import bootstrap, clustered, mcnemar, pass_at_k, shared, sign_flips, wilson
-from .azr import SETS, azr_recipe, first_held_out, opened
+from .azr import AZR, azr_recipe, opened
 from .exams import evaluate, verdicts_on
 from .models import began_from, context_length, load_policy, model_place
 from .prompts import check_examples, facts
@@ -553,10 +553,10 @@ def _examination(name: str, settings: Settings) -> Iterator[tuple]: # sampler, t
                                 template_arguments=settings.template_arguments)
         yield sampler, azr_recipe(settings, env).task_types, env
 
-def _examine_model(name: str, settings: Settings, sets: Sequence[str] = tuple(SETS)) -> dict: # metrics
+def _examine_model(name: str, settings: Settings, sets: Sequence[str] = tuple(AZR.sets)) -> dict: # metrics
     "Held-out accuracy of a model."
     with _examination(name, settings) as (sampler, kinds, env):
-        def asked(prefix): return first_held_out(prefix, settings.task_types, settings.test_tasks)
+        def asked(prefix): return AZR.exam(settings, prefix, settings.test_tasks)
         parts = [evaluate(sampler, asked(prefix), kinds, env, prefix) for prefix in sets]
         return {key: value for part in parts for key, value in part.items()}
 
@@ -577,7 +577,7 @@ def solved_by_depth(
     "Held-out tasks solved greedily, by the depth of their program."
     with _examination(name, settings) as (sampler, kinds, env):
         names = tuple(kind.name for kind in kinds)
-        tasks = [task for one in sets for task in first_held_out(one, names, settings.test_tasks)]
+        tasks = [task for one in sets for task in AZR.exam(settings, one, settings.test_tasks)]
         found: dict = {kind: {} for kind in names}
         for task, verdict in zip(tasks, verdicts_on(sampler, tasks, kinds, env), strict=True):
             steps = _steps_of(facts(task)["program"])

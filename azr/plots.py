@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ARMS', 'Colour', 'figure', 'finish', 'learning_curve', 'validity_funnel', 'learnability_histogram', 'arm_gains',
            'headline', 'ablation_rows', 'at_tokens', 'accuracy_by_tokens', 'proposal_curves', 'roles_by_type',
-           'learnability_over_training', 'principal_plane', 'depth_curves', 'accuracy_by_size', 'scaling']
+           'learnability_over_training', 'depth_curves', 'accuracy_by_size', 'scaling']
 
 # %% ../nbs/34_plots.ipynb #c002
 from collections.abc import Callable, Iterable, Sequence
@@ -522,16 +522,6 @@ def learnability_over_training(
     return fig
 
 # %% ../nbs/34_plots.ipynb #c054
-def principal_plane(
-    features: np.ndarray,                          # (N, F)
-) -> tuple[np.ndarray, np.ndarray]:                # (N, 2) places, (2,) share of the variance
-    "The first two principal components; the sign is fixed, so that a figure redraws alike."
-    centred = features - features.mean(axis=0)
-    left, values, right = np.linalg.svd(centred, full_matrices=False)
-    signs = np.sign(right[:2][np.arange(2), np.abs(right[:2]).argmax(axis=1)])
-    return left[:, :2] * values[:2] * signs, values[:2]**2 / (values**2).sum()
-
-# %% ../nbs/34_plots.ipynb #c057
 @figure
 def depth_curves(
     before: dict[str, dict[int, Sequence[int]]],           # task type -> steps of the program -> (solved, asked)
@@ -557,7 +547,7 @@ def depth_curves(
     _legend(fig, _labelled(row[0][0]), ncols=2)
     return fig
 
-# %% ../nbs/34_plots.ipynb #c059
+# %% ../nbs/34_plots.ipynb #c056
 def _weights_text(parameters: float) -> str: # "0.18M", "7B"
     "A number of weights as people write it."
     return f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:.2g}M"
@@ -588,7 +578,7 @@ def accuracy_by_size(
     _legend(fig, _labelled(axes), beside=True)
     return fig
 
-# %% ../nbs/34_plots.ipynb #c061
+# %% ../nbs/34_plots.ipynb #c058
 @figure
 def scaling(
     ours: dict[int, Sequence[float]],        # weights of the model -> gain of each seed, points

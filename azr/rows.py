@@ -43,10 +43,10 @@ class Row:
         return len(self.completion_ids) if self.mask is None else sum(self.mask)
 
 def _row(rollout: Rollout) -> Row:
-    "A rollout as a row: its weight goes into its advantage. Raises ValueError for an action mask of another length."
+    "A rollout as a row: its weight goes into its advantage. Raises ValueError for a mask of another length."
     said, weight, advantage = rollout.completion, rollout.weight, rollout.advantage
     if said.mask is not None and len(said.mask) != len(said.completion_ids):
-        found = f"{len(said.completion_ids)} completion tokens and an action mask of {len(said.mask)}"
+        found = f"{len(said.completion_ids)} completion tokens and a mask of {len(said.mask)}"
         raise ValueError(f"a {rollout.slot} rollout has {found}: give one number for each token")
     weighed = tuple(weight * one for one in advantage) if isinstance(advantage, tuple) else weight * advantage
     return Row(said.prompt_ids, said.completion_ids, weighed, rollout.reward, 1, rollout.clip_high, said.mask,
@@ -57,9 +57,9 @@ def _merge(rows: Sequence[Row]) -> list[Row]: # in order of first appearance
     "Rows with equal prompt and completion become one, their advantages added."
     merged: dict[tuple, Row] = {}
     for one in rows:
-        key = (one.prompt_ids, one.completion_ids, one.clip_high, one.mask, one.kl)
+        alone = len(merged) if isinstance(one.advantage, tuple) else None   # tokens' own advantages are not added
+        key = (one.prompt_ids, one.completion_ids, one.clip_high, one.mask, one.kl, alone)
         if key not in merged: merged[key] = one
-        elif isinstance(one.advantage, tuple): merged[(*key, len(merged))] = one   # tokens' own: not added
         else:
             both = merged[key]
             advantage, copies = both.advantage + one.advantage, both.copies + one.copies
@@ -115,13 +115,21 @@ def shared(env):
     return replace(env, executor=_SharedExecutor(env.executor))
 
 # %% ../nbs/22_rows.ipynb #c017
-def deal(rows: Sequence[Row], ranks: int) -> list[list[Row]]: # a share for each process
-    "Every row once; the answers to one prompt stay together, and the next prompt goes to who has fewest tokens."
-    if ranks == 1: return [list(rows)]
+def deal(rows: Sequence[Row], ranks: int, room: int) -> list[list[Row]]: # a share for each process
+    """Every row once; the answers to one prompt stay together where there is room, and the next prompt goes to who has
+    fewest tokens. Raises RuntimeError for more rows than there is room for."""
+    if len(rows) > ranks * room:
+        raise RuntimeError(f"a step has {len(rows)} rows and room for {ranks * room}: let the recipe's phases, and its "
+                           "`replayed`, promise as many as it brings")
     prompts: dict[tuple, list[Row]] = {}
-    for one in rows: prompts.setdefault(one.prompt_ids, []).append(one)
+    for one in rows: prompts.setdefault(one.prompt_ids if ranks > 1 else (), []).append(one)
     shares: list[list[Row]] = [[] for _ in range(ranks)]
-    for own in prompts.values(): min(shares, key=_tokens).extend(own)
+    for own in prompts.values():
+        while own:
+            share = min((share for share in shares if len(share) < room), key=_tokens)
+            free = room - len(share)
+            share += own[:free]
+            own = own[free:]
     return shares
 
 def _tokens(rows: Sequence[Row]) -> int: return sum(len(one.prompt_ids) + len(one.completion_ids) for one in rows)
@@ -158,7 +166,6 @@ def packs(
             parts[-1].append(i)
     return [part for part in parts if part]
 
-
 # %% ../nbs/22_rows.ipynb #c026
 @dataclass(frozen=True)
 class _Pack:
@@ -194,7 +201,6 @@ def pack(
         seen[where[:, None], where] = torch.ones(len(path), len(path), dtype=torch.bool).tril()
     return _Pack(torch.tensor(ids), torch.tensor(positions), seen, places)
 
-
 # %% ../nbs/22_rows.ipynb #c029
 def check_packs(model: PreTrainedModel, limit: int, longest: int):
     "That packs of `limit` tokens, with rows of up to `longest`, are exact on this model. Raises ValueError."
@@ -222,4 +228,3 @@ def follows_masks(model: PreTrainedModel) -> bool:
     except (ValueError, TypeError, RuntimeError, IndexError): return False   # takes no such mask
     line = logits(packed.ids[None])
     return bool((ours - alone).abs().max() <= (line - alone).abs().max() / 10)
-

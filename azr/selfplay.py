@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .advantages import advantage_function, grpo, grpo_no_std
+from .advantages import advantage_function, needs_groups
 from .buffers import Buffers
 from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, TaskType, Verdict, by_type
 from .rewards import Proposed, Reward, RewardSetting, solve_rate
@@ -351,7 +351,7 @@ def check_sizes(kinds: Sequence[TaskType], size: int, remedy: str):
 def check_groups(phase: Phase, advantage: str | Callable):
     "That an estimator has groups to compare within. Raises ValueError."
     own = phase.tries if phase.solves else phase.attempts
-    if Role.SOLVE in phase.train and own == 1 and advantage in ("grpo", "grpo_no_std", grpo, grpo_no_std):
+    if Role.SOLVE in phase.train and own == 1 and needs_groups(advantage):
         why = f"advantage is {advantage!r}, and phase {phase.name!r} gives a task one answer to train on"
         remedy = "give more tries, train the solver on the attempts, or take another advantage"
         raise ValueError(f"{why}: its group has one member, so {remedy}")

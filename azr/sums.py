@@ -16,16 +16,13 @@ from random import Random
 from statistics import fmean
 from typing import ClassVar
 
-import torch
-
 from .buffers import Buffers
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from .rewards import RewardSetting
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
 from .settings import Range, Settings, System
-from .tiny import Example, learning_rate, new_model, new_tokenizer, pack, save_pretrained, token_loss
-from .tiny import Phase as Lessons
+from .tiny import Example, new_base
 
 # %% ../nbs/91_sums.ipynb #c007
 _SUM = re.compile("[0-9]([+][0-9])+")
@@ -164,18 +161,11 @@ def _lesson(
 # %% ../nbs/91_sums.ipynb #c030
 def _start(settings: SumsSettings, folder: str | Path):
     "A base from nothing: a small Qwen2 that reads characters, taught for `settings.lessons` steps."
-    tokenizer, rng = new_tokenizer(()), Random(f"sums {settings.seed}")
-    model, lessons = new_model(tokenizer, settings.seed), Lessons("sums", settings.lessons, 3e-3)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(.9, .98), weight_decay=.01)
-    for step in range(settings.lessons):
-        for group in optimizer.param_groups: group["lr"] = learning_rate(lessons, step)
+    rng = Random(f"sums {settings.seed}")
+    def examples(step):
         forgotten = settings.forgotten if step >= .75 * settings.lessons else 0.0
-        examples = [_lesson(rng, settings.most, forgotten) for _ in range(64)]
-        token_loss(model, pack(examples, tokenizer)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    save_pretrained(model, tokenizer, Path(folder))
+        return [_lesson(rng, settings.most, forgotten) for _ in range(64)]
+    new_base(folder, (), examples, settings.lessons, settings.seed)
 
 # %% ../nbs/91_sums.ipynb #c032
 SUMS = System("sums", SumsSettings, _environment, _recipe, _exam, start=_start)

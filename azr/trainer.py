@@ -139,7 +139,7 @@ def _check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sel
         raise ValueError(f"backend {settings.backend!r} holds one set of weights, and the recipe's policies are "
                          f"{' and '.join(names)}: take backend 'transformers'")
 
-# %% ../nbs/24_trainer.ipynb #c023
+# %% ../nbs/24_trainer.ipynb #c025
 class _Stage:
     "Which steps these are, who learns in them, and where the trainer stands."
     def _begin_phase(self, first: int, last: int) -> bool: # whether anybody learns
@@ -173,7 +173,7 @@ class _Stage:
         "The self-play step that is being played, from 1."
         return self.done + 1
 
-# %% ../nbs/24_trainer.ipynb #c026
+# %% ../nbs/24_trainer.ipynb #c027
 def _writes_in_halves(settings: Settings) -> bool:
     "Whether a copy in bfloat16 writes: on a processor, where autocast would copy all weights for each token."
     plain = settings.backend == "transformers" and not settings.lora_rank
@@ -185,7 +185,7 @@ def _halved(model: PreTrainedModel) -> PreTrainedModel:
     for weight in half.parameters(): weight.data = weight.data.bfloat16()
     return half
 
-# %% ../nbs/24_trainer.ipynb #c029
+# %% ../nbs/24_trainer.ipynb #c030
 class _Weights:
     "Which weights learn and which only write."
     @property
@@ -234,7 +234,7 @@ class _Weights:
         warnings.warn(f"pack_tokens is {self.settings.pack_tokens}, but model {self.settings.model!r} does not follow "
                       "a mask of our own: every row is computed alone, as with pack_tokens 0", stacklevel=2)
 
-# %% ../nbs/24_trainer.ipynb #c031
+# %% ../nbs/24_trainer.ipynb #c032
 def _unheard(step: Step): pass
 
 def _readable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
@@ -282,7 +282,7 @@ class _Start(_Stage, _Weights):
         self.sampler = PolicySampler(self._write, tokenizer, *lengths, self._rank, self._ranks, gather_object,
                                      self.ends, settings.template_arguments)
 
-# %% ../nbs/24_trainer.ipynb #c033
+# %% ../nbs/24_trainer.ipynb #c034
 @contextmanager
 def changed(thing, **values):
     "Other attributes for a while."
@@ -304,7 +304,7 @@ def _untouched(model: PreTrainedModel):
         for weight, data in weights: weight.data = data
         for module, kept in tables: module._buffers.update(kept)
 
-# %% ../nbs/24_trainer.ipynb #c036
+# %% ../nbs/24_trainer.ipynb #c037
 class _Generation:
     "How the trainer writes: the one adapter over TRL's generation backends."
     def _write(self, ids: list[list[int]], sampling: Sampling, policy: str):
@@ -342,7 +342,7 @@ class _Generation:
         settings = generation_config(self.processing_class, sampling, self.ends)
         return changed(self, generation_config=settings, generation_kwargs=rest)
 
-# %% ../nbs/24_trainer.ipynb #c045
+# %% ../nbs/24_trainer.ipynb #c046
 class _Played:
     "One step of self-play as TRL takes rollouts."
     @property
@@ -357,10 +357,8 @@ class _Played:
         end = (*self.ends, self.processing_class.pad_token_id)[0]
         filler = Row((end,), (end,), 0.0, copies=0)
         rows = rows_of((*step.rollouts, *step.replayed), self._merging, self.settings.kl)
-        self._shares = deal(rows, self._ranks)
+        self._shares = deal(rows, self._ranks, self._room)
         own = self._shares[self._rank]
-        if len(own) > self._room:
-            raise RuntimeError(f"{len(own)} rows and room for {self._room}: the recipe's phases promise fewer")
         self._rows = own + [filler] * (self._room - len(own))
         return {
             "prompt_ids": [list(row.prompt_ids) for row in self._rows],
@@ -372,7 +370,7 @@ class _Played:
             "reward": [row.reward for row in self._rows],
         }
 
-# %% ../nbs/24_trainer.ipynb #c050
+# %% ../nbs/24_trainer.ipynb #c053
 class _Rollouts(_Played):
     "How rollouts enter TRL's batch."
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
@@ -414,7 +412,7 @@ def _advantages(rows: Sequence[Row], width: int) -> torch.Tensor: # (rows,), or 
         return advantage[:width] + (0.0,) * (width - len(advantage))
     return torch.tensor([spread(row.advantage) for row in rows])
 
-# %% ../nbs/24_trainer.ipynb #c060
+# %% ../nbs/24_trainer.ipynb #c063
 class _Scores:
     "Log-probabilities of rows of like length together."
     def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None,
@@ -459,7 +457,7 @@ class _Scores:
         with nullcontext() if self.settings.entropy_coefficient else torch.no_grad():
             return every, -(every.exp() * every).sum(-1)
 
-# %% ../nbs/24_trainer.ipynb #c064
+# %% ../nbs/24_trainer.ipynb #c067
 def _by_prompt(batch: dict, parts: int) -> dict:
     "In place of TRL's `shuffle_sequence_dict`: the answers to a prompt go to one of `parts` micro-batches."
     _, which = batch["prompt_ids"].unique(dim=0, return_inverse=True)
@@ -473,8 +471,7 @@ def _by_prompt(batch: dict, parts: int) -> dict:
     order = torch.tensor(sum(own, []), device=which.device)
     return {name: value[order] if torch.is_tensor(value) and value.dim() else value for name, value in batch.items()}
 
-
-# %% ../nbs/24_trainer.ipynb #c066
+# %% ../nbs/24_trainer.ipynb #c069
 class _PackedScores(_Scores):
     "Log-probabilities of rows in packs, where a model takes them."
     packing = False
@@ -522,8 +519,7 @@ class _PackedScores(_Scores):
         every, entropies = self._distributions(logits, compute_entropy)
         return every[which, targets], entropies[which] if compute_entropy else None
 
-
-# %% ../nbs/24_trainer.ipynb #c069
+# %% ../nbs/24_trainer.ipynb #c075
 class _Loss(_PackedScores):
     "Where the loss differs from TRL's: an upper clip and a KL weight of a row's own."
     def _compute_loss(self, model, inputs):
@@ -543,7 +539,7 @@ class _ByRow:
 
     def __mul__(self, other: torch.Tensor) -> torch.Tensor: return self.values * other
 
-# %% ../nbs/24_trainer.ipynb #c073
+# %% ../nbs/24_trainer.ipynb #c081
 class _Saving:
     "How a checkpoint comes about."
     def _save_checkpoint(self, model, trial):
@@ -585,7 +581,7 @@ class _Saving:
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-# %% ../nbs/24_trainer.ipynb #c075
+# %% ../nbs/24_trainer.ipynb #c083
 class _Checkpoints(_Saving):
     "What a run goes on from, and what it leaves."
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None):
@@ -633,7 +629,7 @@ class _Checkpoints(_Saving):
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 
-# %% ../nbs/24_trainer.ipynb #c077
+# %% ../nbs/24_trainer.ipynb #c085
 class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOTrainer):
     "A `GRPOTrainer` whose rollouts come from a `SelfPlay` loop, for the steps of one phase."
     def create_model_card(self, *args, **kwargs):

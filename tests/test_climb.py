@@ -20,30 +20,27 @@ from azr.climb import (
     DEEP,
     _DEEPEST,
     _OPERATIONS,
-    SETS,
     _SHARES,
-    _SPLITS,
+    _TEXTS,
     Climb,
-    _FlooredAdvantage,
-    _Replay,
     _Trace,
     _apply_edit,
     _base_example,
-    _bucket_of,
     _climb_recipe,
     _draw_chain,
     _draw_edit,
     _edit_of,
     _exam_tasks,
-    _listing,
-    _pretrain,
-    _source_of,
+    _program,
+    _start,
     _states_of,
     _trace_task,
-    _words,
 )
+from azr.advantages import trr
+from azr.buffers import Replay
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
-from azr.executor import Call, Executor
+from azr.executor import Executor
+from azr.grammar import SPLITS, belongs
 from azr.metrics import read_metrics, step_metrics
 from azr.records import Records, check_alike
 from azr.rewards import Crowding, Proposed
@@ -53,7 +50,7 @@ from azr.safety import ProgramStatus
 from azr.settings import config
 from azr.tasks import Environment
 from azr.tiny import new_tokenizer
-from azr.values import bucket, parse_literal
+from azr.values import bucket
 
 CHAIN = ["sorted(x)", "x + [7]"]
 
@@ -63,7 +60,7 @@ def env():
 
 def proposed(env, text, chain=CHAIN):
     (result,) = _Trace().validate(
-        [Proposal(Prompt("trace", Role.PROPOSE, context={"program": _source_of(chain)}), text)], env
+        [Proposal(Prompt("trace", Role.PROPOSE, context={"program": _program(chain).source}), text)], env
     )
     return result
 
@@ -86,18 +83,30 @@ def test_an_edit_changes_one_statement_or_is_none(chain, edit):
     rest = [e for i, e in enumerate(changed) if i != int(edit.split()[1][0]) - 1] if kind != "remove" else changed
     assert rest == (chain if kind == "add" else [e for i, e in enumerate(chain) if i != int(edit.split()[1][0]) - 1])
 
+def test_an_input_with_its_name_is_an_input(env):
+    open_env = replace(env, held_out=lambda program: False)
+    task = proposed(open_env, "add 3: x[::-1]<in>x=[4, 2]")
+    assert task.given["input"] == "[4, 2]" and task == proposed(open_env, "add 3: x[::-1]<in>[4,2]")
+
+def test_a_statement_that_holds_a_mark_of_the_prompts_is_refused(env):
+    open_env = replace(env, held_out=lambda program: False)
+    refused = proposed(open_env, "add 3: x[::-1] if '<out>' else x<in>[4, 2]")
+    assert refused.status is Status.MALFORMED and "<out>" in refused.detail
+
 @given(st.integers(0, 10**6), st.integers(1, _DEEPEST))
 def test_drawn_chains_are_tasks_of_their_split(seed, depth):
     statements, states = _draw_chain(Random(seed), depth)
     assert len(statements) == depth and _states_of(statements, states[0]) == states
-    assert _bucket_of(statements) == bucket(_source_of(statements)) and _bucket_of(statements) in _SPLITS["train"]
+    program = _program(statements)
+    assert bucket(program.source) in SPLITS["train"] and belongs(program, "train")
     edit, value = _draw_edit(Random(seed), statements) if depth < _DEEPEST else ("remove 1", states[1])
     assert _states_of(_apply_edit(statements, edit), value)
 
-def test_the_executor_lists_the_values_that_the_grammar_knows(env):
+def test_the_executor_gives_the_values_that_the_grammar_knows(env):
     chains = [_draw_chain(Random(seed), 1 + seed % _DEEPEST) for seed in range(40)]
-    outcomes = env.executor.run([Call(_listing(statements), str(states[0])) for statements, states in chains])
-    assert [parse_literal(o.value) for o in outcomes] == [states for _, states in chains]
+    open_env = replace(env, held_out=lambda program: False)
+    for (statements, states), edit in zip(chains, [f"replace 1: {statements[0]}" for statements, _ in chains]):
+        assert proposed(open_env, f"{edit}<in>{states[0]}", statements) == _trace_task(statements, states, edit)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +164,7 @@ def test_the_exam_is_held_out_and_the_same_twice():
         tasks = _exam_tasks(split, 4, 5)
         _exam_tasks.cache_clear()
         assert tasks == _exam_tasks(split, 4, 5) and len({t.id for t in tasks}) == 4
-        assert all(bucket(t.given["program"]) in _SPLITS[split] and t.info["depth"] == 5 for t in tasks)
+        assert all(bucket(t.given["program"]) in SPLITS[split] and t.info["depth"] == 5 for t in tasks)
 
 def test_the_curve_asks_the_deep_and_each_set_one_depth():
     settings = Climb()
@@ -163,7 +172,7 @@ def test_the_curve_asks_the_deep_and_each_set_one_depth():
     assert depths == [4, 5, 6, 4, 5, 6, 4] and CLIMB.exam(settings, "validation", 0) == []
     asked = {name: {task.info["depth"] for task in CLIMB.exam(settings, name, 2)} for name in CLIMB.sets}
     assert asked == {f"depth{depth}": {depth} for depth in range(1, max(DEEP) + 1)}
-    assert next(iter(CLIMB.sets)) == "depth4" and CLIMB.sets == SETS   # the headline: one more than the base has seen
+    assert [*CLIMB.sets][:3] == ["depth4", "depth5", "depth6"]   # the headline: one more than the base has seen
 
 def test_the_deep_exam_asks_what_no_solving_example_shows():
     rng = Random(0)
@@ -172,7 +181,7 @@ def test_the_deep_exam_asks_what_no_solving_example_shows():
     assert max(depths) == max(_SHARES) < min(DEEP) and .02 < depths.count(3) / len(depths) < .08
 
 def test_text_survives_the_tokenizer():
-    tokenizer, rng = new_tokenizer(_words()), Random(1)
+    tokenizer, rng = new_tokenizer(_TEXTS), Random(1)
     for example in (_base_example(rng) for _ in range(200)):
         assert (
             tokenizer.decode(tokenizer(example.prompt + example.response)["input_ids"])
@@ -210,8 +219,10 @@ def test_pay_is_shared_over_batches_and_forgotten():
     assert crowding(one) == [.5 * (1 / 2.5 - 1)] and crowding(one) == [0.0]
 
 def test_the_floor_keeps_small_differences_small():
-    tiny_spread = _FlooredAdvantage(.1)(np.array([0.0, .02]), ["a", "a"], [0, 1], np.ones(2))
-    wide = _FlooredAdvantage(.1)(np.array([0.0, 1.0]), ["a", "a"], [0, 1], np.ones(2))
+    advantage = _climb_recipe(Climb()).advantage
+    tiny_spread = advantage(np.array([0.0, .02]), ["a", "a"], [0, 1], np.ones(2))
+    wide = advantage(np.array([0.0, 1.0]), ["a", "a"], [0, 1], np.ones(2))
+    assert np.allclose(trr(np.array([0.0, .02]), ["a", "a"], [0, 1], np.ones(2)), [-1, 1])
     assert np.allclose(tiny_spread, [-.1, .1]) and np.allclose(wide, [-1, 1])
 
 def test_crowding_goes_on_from_its_state():
@@ -227,7 +238,7 @@ def rollout(reward, token, role=Role.SOLVE):
 def replayed(replay, seed=0): return [one.completion.completion_ids for one in replay(2, Random(seed))]
 
 def test_replay_takes_what_was_paid_in_proportion():
-    replay = _Replay(count=400, keep=4)
+    replay = Replay("trace", count=400, keep=4)
     replay.hear([rollout(1.0, n) for n in (0, 1, 2, 3, 4, 4, 9)] + [rollout(-.5, 9), rollout(1.0, 5, Role.PROPOSE)])
     assert replayed(replay) == []        # what a step replays is older than the step
     assert [completion for _, completion in replay.paid] == [(2,), (3,), (4,), (9,)]
@@ -236,7 +247,7 @@ def test_replay_takes_what_was_paid_in_proportion():
     assert {(one.advantage, one.weight, one.slot) for one in drawn} == {(1.0, 1.0, "solve/trace")}
 
 def test_replay_goes_on_from_its_state():
-    replay, again = _Replay(count=5, keep=4), _Replay(count=5, keep=4)
+    replay, again = Replay("trace", count=5, keep=4), Replay("trace", count=5, keep=4)
     replay.hear([rollout(1.0, n) for n in range(6)])
     replayed(replay)
     again.restore(json.loads(json.dumps(replay.state())))
@@ -244,7 +255,7 @@ def test_replay_goes_on_from_its_state():
 
 def test_measures_are_of_valid_proposals():
     def one(edit, status=Status.OK):
-        prompt = Prompt("trace", Role.PROPOSE, context={"program": _source_of(CHAIN)})
+        prompt = Prompt("trace", Role.PROPOSE, context={"program": _program(CHAIN).source})
         return Rollout(prompt, Completion(f"{edit}<in>[1]", (1,), (2,)), Verdict(status))
     rollouts = [one("add 1: x[1:]"), one("add 1: x[1:]"), one("remove 1"), one("replace 9: x", Status.MALFORMED)]
     found = step_metrics(rollouts, kinds=(_Trace(),))
@@ -301,7 +312,7 @@ SMALL = dict(steps=3, batch=4, attempts=2, seeds=6, test_tasks=1, evaluate_tasks
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("climb") / "base"
-    _pretrain(folder, steps=2, batch=4, progress=False)
+    _start(Climb(base_steps=2), folder)
     return folder
 
 def metrics(folder): return Records(folder).metrics.read_bytes()
@@ -320,7 +331,7 @@ def test_a_run_repeats_and_is_not_made_twice(base, whole, tmp_path):
     assert train(settings, whole, say=said.append)["steps"] == 3 and "is done already" in said[0]
     records = read_metrics(whole)
     assert [record["step"] for record in records] == [0, 1, 2, 3]
-    assert all(f"{name}/accuracy" in records[end] for name in SETS for end in (0, -1))
+    assert all(f"{name}/accuracy" in records[end] for name in CLIMB.sets for end in (0, -1))
     with pytest.raises(ValueError, match="run with other parameters .seed: 0 there, 1 now"):
         train(replace(settings, seed=1), whole, say=list().append)
 
@@ -345,13 +356,13 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bytes(base, whole, tmp_pat
 def test_the_command_line_trains_each_arm_and_makes_the_base(tmp_path, capsys):
     folder = tmp_path / "run"
     told = SMALL | {"steps": 2, "control": "frozen_proposer"}
-    _words = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
-    assert main(["train", "--system", "climb", "--run", str(folder), *_words]) == 0
+    words = [word for name, value in told.items() for word in ("--set", f"{name}={value}")]
+    assert main(["train", "--system", "climb", "--run", str(folder), *words]) == 0
     assert "held-out traces, 4 statements" in capsys.readouterr().out
     made = (folder / "start" / "model.safetensors").stat().st_mtime_ns
-    assert main(["train", "--run", str(folder), "--set", "system=climb", *_words]) == 0   # sweeps say it so
+    assert main(["train", "--run", str(folder), "--set", "system=climb", *words]) == 0   # sweeps say it so
     assert (folder / "start" / "model.safetensors").stat().st_mtime_ns == made
-    assert main(["train", "--system", "climb", "--run", str(folder), *_words, "--set", "base_steps=3"]) == 2
+    assert main(["train", "--system", "climb", "--run", str(folder), *words, "--set", "base_steps=3"]) == 2
     assert "base_steps: 2 there, 3 now" in capsys.readouterr().err
 
 def test_the_records_are_of_one_experiment():
@@ -363,8 +374,8 @@ def test_the_records_are_of_one_experiment():
 def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
     before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
     told = ("-p", "measure", "True", "-p", "figures", str(tmp_path))
-    _words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
-    subprocess.run(_words, check=True, capture_output=True, cwd=ROOT)
+    words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
+    subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
     text, drawn = (tmp_path / "out.ipynb").read_text(), (tmp_path / "climb.svg").read_text()
     for arm in ("self-play", "frozen proposer", "shuffled rewards"):
         assert f"{arm} (n = 1)" in text and f"<!-- {arm} (n = 1) -->" in drawn   # the figure has a line for each arm

@@ -17,7 +17,7 @@ from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.executor import Executor
 from azr.measures import (_changed_inputs, _code_measures, examined, program_measures, program_records,
                           _program_shape, _proposal_metrics,
-                          _surprise, _text_distance, _tree_distance, _value_type, triviality)
+                          _surprise, _text_distance, _tree_distance, _triviality, _value_type)
 from azr.metrics import step_metrics
 from azr.tasks import Environment, program_key, program_task
 from azr.values import Unrepresentable, canonical, parse_arguments
@@ -221,7 +221,7 @@ def test_what_ran_nowhere_is_unknown_and_counts_for_no_share(env):
     tasks = [posed("def f(x):\n    return {5: 1}[x]"), posed("def f(x):\n    return 1"),
              posed("def f(x):\n    return 1", "None")]
     assert constant(env, *tasks) == [None, True, None]
-    judged = triviality(tasks, env)
+    judged = _triviality(tasks, env)
     assert judged["constant_rate"] == 1 and judged["unknown_rate"] == 2 / 3
 
 
@@ -237,8 +237,8 @@ def test_an_induction_task_has_its_pairs(env):
         return Task("induction", {"pairs": pairs[:2]}, {"program": "def f(x): return 1", "pairs": pairs[2:]}, "i")
     facts = examined([induced("1", "1", "1"), induced("1", "1", "2")], [None] * 2, env)
     assert facts == [{"trivial": {"constant": True, "copied": False}}, {"trivial": {"constant": False, "copied": False}}]
-    assert triviality([induced("1", "1")], env) == {"constant_rate": 1, "copied_rate": 0, "unknown_rate": 0}
-    assert triviality([induced("0", "1", "2")], env)["copied_rate"] == 1
+    assert _triviality([induced("1", "1")], env) == {"constant_rate": 1, "copied_rate": 0, "unknown_rate": 0}
+    assert _triviality([induced("0", "1", "2")], env)["copied_rate"] == 1
 
 
 HOSTILE_RUNS = ["while x != 5: pass\n    return x", "return [0] * 10**9 if x != 5 else 1",

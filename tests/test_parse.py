@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr.core import Status, Task, Verdict
-from azr.parse import answer_block, blocks, entry_to_f, _field, parse_answer, parse_proposal
+from azr.parse import _blocks, _field, answer_block, entry_to_f, parse_answer, parse_proposal
 from azr.prompts import (
     SPECIAL_TOKENS, STYLES, WRAPS, _TAGS, answer_text, fence, proposal_text, propose_prompt, solve_prompt)
 from azr.sampling import before_stop
@@ -145,7 +145,7 @@ def test_a_completion_that_the_stop_text_ended_is_read_as_the_whole_one():
      ("````python\nx = '```input'\n```input\n````", [("python", "x = '```input'\n```input")])],
 )
 def test_blocks(text, expected):
-    assert blocks(text) == expected
+    assert _blocks(text) == expected
 
 
 def test_an_input_block_is_never_code_wherever_it_stands():

@@ -26,9 +26,10 @@ import azr.rows
 from azr.core import Prompt, Role
 from azr.executor import Call, Executor
 from azr.settings import presets
-from azr.rows import Row, _SharedExecutor, cut_alike, deal
+from azr.rows import Row, _SharedExecutor, cut_alike, deal, room_for
 from azr.sampler import PolicySampler, chunks
 from azr.sampling import converse
+from azr.selfplay import Phase, Recipe
 from azr.trainer import SelfPlayTrainer
 
 ACCELERATE = sorted((Path(azr.__file__).parent / "configs" / "accelerate").glob("*.yaml"))
@@ -37,11 +38,30 @@ ACCELERATE = sorted((Path(azr.__file__).parent / "configs" / "accelerate").glob(
 @given(st.integers(1, 6), st.lists(st.tuples(st.integers(0, 9), st.integers(1, 20)), max_size=40))
 def test_every_row_is_dealt_once_and_answers_stay_beside_their_prompt(ranks, drawn):
     rows = [Row((prompt,), (n,) * length, 1.0) for n, (prompt, length) in enumerate(drawn)]
-    shares = deal(rows, ranks)
+    shares = deal(rows, ranks, room=max(1, len(rows)))
     dealt = sorted(r.completion_ids for share in shares for r in share)
     assert len(shares) == ranks and dealt == sorted(r.completion_ids for r in rows)
     homes = [{r.prompt_ids for r in share} for share in shares]
     assert sum(map(len, homes)) == len({r.prompt_ids for r in rows})
+
+
+@given(st.integers(1, 6), st.lists(st.tuples(st.integers(0, 2), st.integers(1, 20)), min_size=1, max_size=40))
+def test_no_share_has_more_rows_than_room(ranks, drawn):
+    rows = [Row((prompt,), (n,) * length, 1.0) for n, (prompt, length) in enumerate(drawn)]
+    room = math.ceil(len(rows) / ranks)
+    shares = deal(rows, ranks, room)
+    assert sorted(r.completion_ids for share in shares for r in share) == sorted(r.completion_ids for r in rows)
+    assert max(map(len, shares)) <= room
+    if room > 1:
+        with pytest.raises(RuntimeError, match=f"a step has {len(rows)} rows and room for {ranks * (room - 1)}: let"):
+            deal(rows, ranks, room - 1)
+
+def test_proposals_of_one_prompt_are_shared_out():
+    "A curriculum without references asks all its proposals by the same words."
+    phase = Phase("curriculum", proposals=32, samples=4, attempts=10, train=(Role.PROPOSE,))
+    room = room_for([phase], Recipe((SimpleNamespace(name="maths"),), lambda step: phase), ranks=2)
+    shares = deal([Row((1,), (n,), 1.0) for n in range(32 * 4)], 2, room)
+    assert all(share for share in shares) and sum(map(len, shares)) == 128
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(30, 100), st.integers(1, 5))

@@ -14,7 +14,7 @@ from toy import SMALL
 from azr.azr import azr_recipe, opened
 from azr.core import Status, Task, Verdict
 from azr.metrics import read_rollouts
-from azr.rewards import (REWARDS, Crowding, Proposed, RewardSetting, _CURVES, _learnability, propose_rewards,
+from azr.rewards import (REWARDS, Crowding, Proposed, RewardSetting, _CURVES, _learnability, _propose_rewards,
                          reward_setting, solve_rate)
 from azr.run import train
 from azr.settings import config
@@ -27,7 +27,7 @@ REFUSALS = [s for s in Status if s not in (Status.OK, Status.MALFORMED, Status.D
 
 
 def earns(status, setting, p=None, task=None):
-    return propose_rewards([Proposed(Verdict(status), p, task)], setting)[0]
+    return _propose_rewards([Proposed(Verdict(status), p, task)], setting)[0]
 
 
 @pytest.mark.parametrize("status", REFUSALS)
@@ -77,7 +77,7 @@ def test_nothing_to_learn_at_both_ends(name):
 def test_parts_sum_to_the_total(status, p, has_task, name, duplicate):
     setting = reward_setting(name, duplicate=duplicate)
     one = Proposed(Verdict(status), p, TASK if has_task else None)
-    try: reward = propose_rewards([one], setting)[0]
+    try: reward = _propose_rewards([one], setting)[0]
     except ValueError:
         assert p is None and (status is Status.OK or has_task and status is Status.DUPLICATE and duplicate is None)
         return
@@ -99,16 +99,16 @@ def test_terms_see_the_whole_batch_and_keep_their_name():
         def __call__(self, batch): return [1] * len(batch)
     setting = reward_setting("paper", terms=(rank, Constant()))
     batch = [Proposed(VALID, .5, TASK), Proposed(Verdict(Status.MALFORMED))]
-    first, second = propose_rewards(batch, setting)
+    first, second = _propose_rewards(batch, setting)
     assert first.parts == {"learnability": .5, "solve_rate": .5, "rank": 0.0, "Constant": 1.0} and first.total == 1.5
     assert second.total == -1 + 1 + 1
-    assert propose_rewards([], setting) == []
+    assert _propose_rewards([], setting) == []
 
 
 def test_a_term_of_the_wrong_length_is_named():
     def short(batch): return []
     with pytest.raises(ValueError, match="short gave 0 numbers for 1 proposals"):
-        propose_rewards([Proposed(VALID, .5, TASK)], reward_setting(terms=(short,)))
+        _propose_rewards([Proposed(VALID, .5, TASK)], reward_setting(terms=(short,)))
 
 
 def test_bad_names_say_what_there_is():
@@ -134,13 +134,13 @@ def asked(program, output, p=.5, status=Status.OK):
     + [asked("def f(x):\n    return x", "1", 0.5, Status.DUPLICATE), Proposed(Verdict(ProgramStatus.RAISED))],
 )
 def test_a_term_adds_nothing_to_what_learnability_does_not_pay(name, one):
-    (reward,) = propose_rewards([one], reward_setting(name, duplicate=0.0))
+    (reward,) = _propose_rewards([one], reward_setting(name, duplicate=0.0))
     assert reward.parts[name] == 0
 
 
 @pytest.mark.parametrize("weight, paid", [(1.0, 1 / 15), (3.0, 3 / 15), (15.0, .5)])
 def test_a_term_is_weighted_and_capped(weight, paid):
-    (reward,) = propose_rewards(
+    (reward,) = _propose_rewards(
         [asked("def f(x):\n    if x:\n        return 1\n    return 2", "1")],
         RewardSetting(terms=(_intrinsic(_complexity, weight),)),
     )
@@ -180,14 +180,14 @@ def test_a_function_pays_all_proposals_and_answers_earn_what_the_paper_says():
         Proposed(Verdict(Status.DUPLICATE), None, TASK),
         Proposed(VALID, None, TASK),
     ]
-    rewards = propose_rewards(batch, setting)
+    rewards = _propose_rewards(batch, setting)
     assert [r.total for r in rewards] == [4.25, -2, 4, 4] and rewards[0].parts == {"by_size": 4.25, "solve_rate": .25}
     assert (
         setting.solve(Verdict(Status.WRONG)).total == -0.5
         and setting.solve(Verdict(Status.MALFORMED)).total == -1
     )
     assert (
-        propose_rewards(batch, reward_setting(by_size, terms=(one_more,)))[0].total == 5.25
+        _propose_rewards(batch, reward_setting(by_size, terms=(one_more,)))[0].total == 5.25
         and reward_setting(setting) == setting
     )
 
@@ -244,12 +244,12 @@ def test_a_trivial_task_earns_its_price_instead():
     priced = reward_setting("paper", trivial={"constant": -.5, "unread": 0.0}, duplicate=.125)
     batch = [found("constant"), found("unread"), found("renamed"), found("constant", status=Status.DUPLICATE),
              found("constant", status=ProgramStatus.RAISED)]
-    rewards = propose_rewards(batch, priced)
+    rewards = _propose_rewards(batch, priced)
     assert [one.total for one in rewards] == [-.5, 0, .75, .125, -.5]
     assert rewards[0].parts == {"trivial": -.5, "solve_rate": .25}
-    assert propose_rewards(batch[:1], REWARDS["paper"])[0].total == .75   # a price is a setting
+    assert _propose_rewards(batch[:1], REWARDS["paper"])[0].total == .75   # a price is a setting
     both = Task("deduction", {}, {}, "t", info={"trivial": {"constant": True, "unread": True}})
-    assert propose_rewards([Proposed(VALID, .5, both)], priced)[0].total == -.5   # the lower of two
+    assert _propose_rewards([Proposed(VALID, .5, both)], priced)[0].total == -.5   # the lower of two
     with pytest.raises(ValueError, match="trivial pays constant nan: give a finite number"):
         reward_setting("paper", trivial={"constant": float("nan")})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 from sums import ZERO, Sums, recipe
 
-from azr.advantages import grpo, grpo_no_std
+from azr.advantages import _grpo, _grpo_no_std
 from azr.buffers import Buffers
 from azr.core import Completion, Role, Status, Verdict
 from azr.evals import EXAMS, Exam, _judge_batch
@@ -293,7 +293,7 @@ def test_grpo_compares_proposals_that_answer_the_same_words_alone(advantage):
     assert abs(sum(r.advantage for r in same)) < 1e-9 < max(r.advantage for r in same)
 
 
-@pytest.mark.parametrize("advantage", ["grpo", grpo, "grpo_no_std", grpo_no_std])
+@pytest.mark.parametrize("advantage", ["grpo", _grpo, "grpo_no_std", _grpo_no_std])
 def test_grpo_with_groups_of_one_is_refused_by_name_and_as_a_function(advantage):
     with pytest.raises(ValueError, match="its group has one member"): checked(recipe(advantage=advantage))
     with pytest.raises(ValueError, match="its group has one member"):

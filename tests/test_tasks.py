@@ -12,13 +12,13 @@ from azr.executor import Call, Executor, Outcome
 from azr.prompts import SOLVE_EXAMPLES, STYLES, answer_text, facts, proposal_text
 from azr.safety import ProgramStatus, Safety
 from azr.measures import examined, program_measures
-from azr.tasks import (_BANNED_WORDS, HIDDEN, TASK_TYPES, TRIVIAL, Environment, Induction, check_arguments,
-                       check_source, _in_held_out_tenth, induction_task, _leaks, program_key, program_task, task_id,
+from azr.tasks import (_BANNED_WORDS, HIDDEN, _TASK_TYPES, TRIVIAL, Environment, _Induction, _check_arguments,
+                       _check_source, _in_held_out_tenth, induction_task, _leaks, program_key, program_task, task_id,
                        task_types, zero_tasks)
 from azr.values import bucket, equal, parse_literal
 
 DOUBLE = "def f(x):\n    return x * 2"
-KINDS = {name: kind() for name, kind in TASK_TYPES.items()}
+KINDS = {name: kind() for name, kind in _TASK_TYPES.items()}
 
 @pytest.fixture(scope="module")
 def executor():
@@ -61,7 +61,7 @@ def test_realistic_programs_become_tasks_and_their_own_answers_are_right(env):
         for task, (_, _, o) in zip(tasks, PROGRAMS)
     ]
     assert [[v.score for v in row] for row in deduction.verify(groups, env)] == [[1, 0]] * 24
-    mirrored = [program_task("abduction", p, check_arguments(i, env), t.hidden["output"])
+    mirrored = [program_task("abduction", p, _check_arguments(i, env), t.hidden["output"])
                 for t, (p, i, _) in zip(tasks, PROGRAMS)]
     spy = Spy(env.executor)
     groups = [(replace(task, hidden={"input": "None"}), [Attempt(task.id, answer_text("abduction", i))])
@@ -71,7 +71,7 @@ def test_realistic_programs_become_tasks_and_their_own_answers_are_right(env):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_type_in_every_style_there_and_back(env, style):
-    for kind in task_types(TASK_TYPES, style, inputs=4):
+    for kind in task_types(_TASK_TYPES, style, inputs=4):
         claim = {"program": DOUBLE, "input": "21", "inputs": ["1", "'a'", "[2]", "(3,)"], "message": "Twice."}
         task = propose(kind, claim, env, style, context={"program": DOUBLE}, references=("parent",))
         right = {"deduction": "42", "abduction": "21.0", "error": "NoError", "induction": "def g(y): return y + y"}[
@@ -83,7 +83,14 @@ def test_every_type_in_every_style_there_and_back(env, style):
             "def f(x):" in text.split("Rules")[0]) == (kind.name != "induction")
         assert task.parent == ("parent" if kind.name == "induction" else None)
 
-@pytest.mark.parametrize("name", list(TASK_TYPES))
+@pytest.mark.parametrize("field, value, message", [
+    ("style", "r2", "no prompt style 'r2': there are r1, chat, terse, code"),
+    ("reference_choice", "newest", "reference_choice is 'newest': give 'uniform' or 'recent'"),
+    ("references", -1, "references is -1: give 0 or more"), ("inputs", 1, "inputs is 1: an induction task needs")])
+def test_a_task_type_of_which_no_prompt_can_be_made_is_refused(field, value, message):
+    with pytest.raises(ValueError, match=message): task_types(**{field: value})
+
+@pytest.mark.parametrize("name", list(_TASK_TYPES))
 def test_finished_examples_are_true_and_their_gold_is_right(env, name):
     (kind,) = task_types((name,), "code", solve_examples=3)
     assert len(SOLVE_EXAMPLES[name]) == 3
@@ -104,7 +111,7 @@ def test_the_program_of_a_finished_example_is_no_task_where_it_is_shown(env):
     again = {"program": known["program"].replace("found", "seen"), "input": "9, 2"}
     prompt = Prompt("deduction", Role.PROPOSE)
     for number, leaked in ((0, False), (1, False), (2, True)):
-        kind = TASK_TYPES["deduction"]("code", solve_examples=number)
+        kind = _TASK_TYPES["deduction"]("code", solve_examples=number)
         (got,) = kind.validate([Proposal(prompt, proposal_text("deduction", again, "code"))], env)
         assert isinstance(got, Task) is not leaked and (not leaked or got.status is Status.LEAKED)
 
@@ -115,7 +122,7 @@ def test_the_program_of_a_finished_example_is_no_task_where_it_is_shown(env):
     ("induction", {"inputs": ["1", "2", "3", "4"]}, ["2", "4", "6", "8"], ["2", "4", "7", None]),
 ])
 def test_a_claimed_output_is_recorded_and_never_believed(env, name, claim, true, false):
-    kind = TASK_TYPES[name]("code", inputs=4)
+    kind = _TASK_TYPES[name]("code", inputs=4)
     prompt = Prompt(name, Role.PROPOSE, context={"program": DOUBLE, "inputs": 4})
     texts = [proposal_text(name, claim | said, "code") for said in ({}, {"claim": true}, {"claim": false})]
     silent, right, wrong = kind.validate([Proposal(prompt, text) for text in texts], env)
@@ -131,13 +138,13 @@ def test_a_claimed_output_is_recorded_and_never_believed(env, name, claim, true,
 def test_a_hostile_claim_is_a_wrong_one(env, said):
     prompt = Prompt("deduction", Role.PROPOSE)
     text = proposal_text("deduction", {"program": DOUBLE, "input": "21", "claim": said}, "code")
-    (task,) = TASK_TYPES["deduction"]("code").validate([Proposal(prompt, text)], env)
+    (task,) = _TASK_TYPES["deduction"]("code").validate([Proposal(prompt, text)], env)
     assert task.hidden == {"output": "42"} and task.info["claim_accuracy"] == 0
 
 def test_an_answer_that_a_stop_text_would_cut_is_no_task(env):
     claim = {"program": DOUBLE, "input": "') == 1'"}
     for name, style, bad in (("abduction", "code", True), ("deduction", "code", False), ("abduction", "r1", False)):
-        (got,) = TASK_TYPES[name](style).validate(
+        (got,) = _TASK_TYPES[name](style).validate(
             [Proposal(Prompt(name, Role.PROPOSE), proposal_text(name, claim, style))], env)
         assert isinstance(got, Task) is not bad and (not bad or got.status is ProgramStatus.UNREPRESENTABLE)
 
@@ -209,10 +216,10 @@ def test_held_out_programs_are_refused_under_any_name(executor):
      "import datetime", "from datetime import date", "import threading", "import multiprocessing.pool"],
 )
 def test_banned_on_every_import_form(env, line):
-    verdict = check_source(f"{line}\n{DOUBLE}", env)
+    verdict = _check_source(f"{line}\n{DOUBLE}", env)
     assert verdict.status is ProgramStatus.BANNED and "line" in verdict.detail
     inside = "\n".join("    " + part for part in line.split("\n"))
-    if "*" not in line: assert check_source(f"def f(x):\n{inside}\n    return x", env).status is ProgramStatus.BANNED
+    if "*" not in line: assert _check_source(f"def f(x):\n{inside}\n    return x", env).status is ProgramStatus.BANNED
 
 
 @pytest.mark.parametrize(
@@ -221,15 +228,15 @@ def test_banned_on_every_import_form(env, line):
      "from collections import Counter\nx = Counter().time"],
 )
 def test_not_banned(env, source):
-    verdict = check_source(f"{source}\n{DOUBLE}", env)
+    verdict = _check_source(f"{source}\n{DOUBLE}", env)
     assert verdict is None or verdict.status is not ProgramStatus.BANNED or "Counter" in source
 
 def test_banned_words_are_a_setting(executor):
     assert "math" not in _BANNED_WORDS
     of_maths = Environment(executor, banned=("math",))
-    assert check_source(f"import math\n{DOUBLE}", of_maths).status is ProgramStatus.BANNED
+    assert _check_source(f"import math\n{DOUBLE}", of_maths).status is ProgramStatus.BANNED
     assert (
-        check_source(f"import os\n{DOUBLE}", Environment(executor, banned=())).status is ProgramStatus.UNSAFE
+        _check_source(f"import os\n{DOUBLE}", Environment(executor, banned=())).status is ProgramStatus.UNSAFE
     )  # safety is a rule of its own
 
 def test_one_batch_whatever_is_in_it_and_equal_calls_once(env):
@@ -370,7 +377,7 @@ def test_completions_without_the_form_are_malformed(env):
     ["x" + " + 1" * 900, "x" + ".real" * 900, "not " * 900 + "x", "lambda: " * 300 + "x", "1 if x else " * 300 + "2",
      "x" + "[0]" * 900, "-" * 900 + "x"],
 )
-@pytest.mark.parametrize("kind", TASK_TYPES)
+@pytest.mark.parametrize("kind", _TASK_TYPES)
 def test_deep_programs_are_refused_and_break_nothing(env, kind, deep):
     program = f"def f(x): return {deep}"
     result = propose(replace(KINDS[kind], inputs=2),
@@ -394,7 +401,7 @@ def pairs(numbers): return [[str(n), str(2 * n)] for n in numbers]
 
 @pytest.mark.parametrize("n", [2, 5, 6, 10])
 def test_half_of_the_pairs_is_hidden(env, n):
-    kind = Induction(inputs=n)
+    kind = _Induction(inputs=n)
     task = propose(kind, {"inputs": [f" {k}" for k in range(n)], "message": "hm"}, env, context={"program": DOUBLE},
                    references=("p",))
     assert task.given["pairs"] + task.hidden["pairs"] == pairs(range(n)) and len(task.given["pairs"]) == n // 2
@@ -418,7 +425,7 @@ def test_half_of_the_pairs_is_hidden(env, n):
     ],
 )
 def test_induction_proposals(env, change, status):
-    result = propose(Induction(inputs=4), {"inputs": ["1", "2", "3", "4"], "message": "Twice."} | change, env,
+    result = propose(_Induction(inputs=4), {"inputs": ["1", "2", "3", "4"], "message": "Twice."} | change, env,
                      context={"program": DOUBLE})
     assert result.status is status and result.detail if status else isinstance(result, Task)
 
@@ -504,7 +511,7 @@ def test_a_message_may_name_a_key_or_a_part(program, message): assert not _leaks
 
 def test_the_limits_of_the_environment_are_those_of_the_prompts(executor):
     env = Environment(executor, max_program=4_321, max_value=123)
-    for kind in task_types(TASK_TYPES, inputs=4, sizes=env.sizes):
+    for kind in task_types(_TASK_TYPES, inputs=4, sizes=env.sizes):
         buffers = Buffers([kind.name])
         for task in zero_tasks([kind], env): buffers.add(task)
         if kind.name == "induction":
@@ -526,7 +533,7 @@ def test_calls_and_arithmetic_as_inputs(env, text):
 def test_in_expression_mode_a_call_is_a_value():
     with Executor(workers=1, arguments="expression") as executor:
         loose = Environment(executor)
-        assert check_arguments("f(5)", loose) == "f(5)" and check_arguments("2 + 3", loose) == "5"
+        assert _check_arguments("f(5)", loose) == "f(5)" and _check_arguments("2 + 3", loose) == "5"
         assert [v.score for v in answer(program_task("abduction", DOUBLE, "None", "20"), loose, "f(5)", "10",
             "f(10)")] == [1, 1, 0]
 
@@ -629,8 +636,8 @@ def test_propose_prompts_draw_from_the_buffers(env):
 def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):
     env = Environment(executor, held_out=lambda program: True)
     for inputs in (2, 6, 10, 13):
-        tasks = zero_tasks(task_types(TASK_TYPES, style, inputs=inputs), env)
-        assert [task.task_type for task in tasks] == list(TASK_TYPES) and len({task.id for task in tasks}) == 4
+        tasks = zero_tasks(task_types(_TASK_TYPES, style, inputs=inputs), env)
+        assert [task.task_type for task in tasks] == list(_TASK_TYPES) and len({task.id for task in tasks}) == 4
         assert len(tasks[2].given["pairs"] + tasks[2].hidden["pairs"]) == inputs
     crashing = Spy(reply=lambda call, twice: Outcome(ProgramStatus.CRASHED, error="x"))
     with pytest.raises(RuntimeError, match="does the executor work"):

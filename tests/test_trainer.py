@@ -220,7 +220,7 @@ def masked(one, *mask): return replace(one, completion=replace(one.completion, m
 def test_rows_of_different_masks_are_not_merged_and_a_mask_has_the_length_of_its_completion():
     one = Rollout(Prompt("sums", Role.SOLVE, text="?"), Completion("", (5,), (6, 7)), Verdict(Status.OK), advantage=1.0)
     assert len(_merge([_row(one), _row(masked(one, 1, 0)), _row(masked(one, 1, 0))])) == 2
-    with pytest.raises(ValueError, match="2 completion tokens and an action mask of 3"):
+    with pytest.raises(ValueError, match="2 completion tokens and a mask of 3"):
         _row(masked(one, 1, 1, 0))
     assert (
         rows_of([masked(one, 0, 0)], True) == []
