@@ -603,8 +603,8 @@ def _backend_lines(c: Settings, taken: float) -> list[str]: # taken: GiB by vLLM
 def _pack_lines(c: Settings) -> list[str]:
     "What the plan does not know of packs."
     if not c.pack_tokens: return []
-    return [f"counted as if every row stood alone: packs of {c.pack_tokens} tokens compute a prompt once, so the update "
-            "needs less"]
+    packs = f"packs of {c.pack_tokens} tokens compute a prompt once"
+    return [f"counted as if every row stood alone: {packs}, so the update needs less"]
 
 def plan_text(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> str:
     "The whole plan."

@@ -257,8 +257,8 @@ def test_the_packaged_model_writes_python(tmp_path):
     assert torch.equal(again(**ids).logits, model(**ids).logits)
 
 
-LITTLE = {"steps": 2, "batch": 2, "attempts": 2, "save_every": 1, "evaluate_every": 2, "evaluate_tasks": 1, "test_tasks": 1,
-          "max_completion_tokens": 24, "micro_batches": 1}
+LITTLE = {"steps": 2, "batch": 2, "attempts": 2, "save_every": 1, "evaluate_every": 2, "evaluate_tasks": 1,
+          "test_tasks": 1, "max_completion_tokens": 24, "micro_batches": 1}
 
 
 def really(folder, dtype, kill=False):
