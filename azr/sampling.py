@@ -29,9 +29,10 @@ def stop_texts(prompt: Prompt, sampling: Sampling) -> tuple[str, ...]: # without
     "All texts that end the completion of a prompt."
     return tuple(dict.fromkeys((*prompt.stop, *sampling.stop)))
 
-def before_stop(text: str, stop: Sequence[str]) -> str:
-    "A completion up to the first stop text in it."
-    return text[:min((at for one in stop if (at := text.find(one)) >= 0), default=len(text))]
+def before_stop(text: str, stop: Sequence[str], keep: bool = False) -> str:
+    "A completion up to the first stop text in it; with `keep`, up to the end of that text."
+    found = [(at, at + len(one)) for one in stop if (at := text.find(one)) >= 0]
+    return text[:min((end if keep else at for at, end in found), default=len(text))]
 
 class Sampler(Protocol):
     "Where completions come from."
@@ -48,7 +49,8 @@ class Script:
     def __call__(
         self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
     ) -> list[Completion]:
-        return [Completion(before_stop(self.write(prompt), stop_texts(prompt, sampling))) for prompt in prompts]
+        return [Completion(before_stop(self.write(prompt), stop_texts(prompt, sampling), prompt.keep_stop))
+                for prompt in prompts]
 
 # %% ../nbs/01_sampling.ipynb #c012
 def prompt_key(prompt: Prompt) -> str: # 16 hex digits
@@ -130,7 +132,8 @@ def converse(
     "Every conversation to its end, all that are open in one call of the sampler a turn."
     if not prompts: return []
     types = {kind.name: kind for kind in kinds if hasattr(kind, "open")}
-    asked = [replace(one, stop=types[one.task_type].stop) if one.task_type in types else one for one in prompts]
+    def ends(kind): return {"stop": kind.stop, "keep_stop": True}   # what ends a turn is a part of the conversation
+    asked = [replace(one, **ends(types[one.task_type])) if one.task_type in types else one for one in prompts]
     first = sampler(asked, sampling, policy)
     spoken = [(completion, completion.text) for completion in first]
     for name, kind in types.items():
