@@ -88,7 +88,7 @@ def step_metrics(
         proved = [task for task in tasks if task.task_type == kind and role is Role.PROPOSE]
         found = _slot_metrics(members) | (_propose_metrics if role is Role.PROPOSE else _solve_metrics)(members)
         if asked := own.get(kind, measures): found |= asked(members, proved)
-        metrics |= {f"{role}/{kind}/{name}": value for name, value in found.items()}
+        metrics |= {f"{role}/{kind}/{name}": value for name, value in _defined(found).items()}
     return dict(sorted(metrics.items()))
 
 # %% ../nbs/31_metrics.ipynb #c027

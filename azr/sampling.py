@@ -66,6 +66,11 @@ def _continued(prompt: Prompt, said: Completion, observation: str, sampler: Samp
     if said.prompt_ids: ids = (*said.prompt_ids, *said.completion_ids, *sampler.observation_ids(observation))
     return replace(prompt, text=prompt.text + said.text + observation, messages=(), ids=ids)
 
+def _tokenised_again(said: Completion, kind: TaskType, sampler: Sampler) -> Completion:
+    "A turn as it was sampled; for a type that `retokenises`, its text's tokens instead, as some released code has it."
+    if not (said.prompt_ids and getattr(kind, "retokenises", False)): return said
+    return replace(said, completion_ids=tuple(sampler.observation_ids(said.text)), logprobs=None)
+
 def _joined(said: Completion, observation: str, more: Completion) -> Completion:
     "Two turns with an observation between them, as one completion."
     start = len(said.prompt_ids) + len(said.completion_ids)
@@ -106,7 +111,8 @@ def _observe(
 def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Completion, str]]:
     "The turns after the first of one type's conversations."
     states = kind.open(prompts, env)
-    talks = [_Talk(prompt, said, said.text, state) for prompt, said, state in zip(prompts, first, states, strict=True)]
+    begun = [_tokenised_again(said, kind, sampler) for said in first]
+    talks = [_Talk(prompt, said, said.text, state) for prompt, said, state in zip(prompts, begun, states, strict=True)]
     try:
         for turn in range(kind.turns):
             open_ones = [talk for talk in talks if talk.going and talk.said.finished]
@@ -115,7 +121,8 @@ def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Co
             if not going: break
             written = sampler([following for _, _, following in going], sampling, policy)
             for (talk, observation, _), more in zip(going, written, strict=True):
-                talk.said, talk.last = _joined(talk.said, observation, more), more.text
+                talk.said = _joined(talk.said, observation, _tokenised_again(more, kind, sampler))
+                talk.last = more.text
         return [(talk.said, kind.submission(talk.state, talk.last)) for talk in talks]
     finally:
         kind.close(states)

@@ -10,11 +10,11 @@ __all__ = ['WIDTH', 'PHASES', 'TINY', 'Example', 'new_tokenizer', 'new_model', '
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -226,7 +226,7 @@ class Phase:
     name: str          # also the folder that its weights go to
     steps: int
     rate: float        # peak learning rate; falls linearly to a tenth
-    corpus: _Corpus = _Corpus()
+    corpus: Any = _Corpus()   # what an example is drawn from
 
 PHASES = (Phase("tiny_clean", 30000, 3e-3), Phase("tiny", 1500, 1.5e-3, _Corpus(wrong=.6, broken=.25)))
 _BATCH = 32     # examples a step
@@ -249,8 +249,9 @@ class _Training:
     def __init__(
         self, model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, phase: Phase, seed: int = 0,
         before: Sequence[Phase] = (),   # what the model went through already
+        example: Callable = _generate_example,   # (random numbers, corpus) -> Example
     ):
-        self.model, self.tokenizer, self.phase = model, tokenizer, phase
+        self.model, self.tokenizer, self.phase, self.example = model, tokenizer, phase, example
         self.settings = {"phase": asdict(phase), "before": [asdict(one) for one in before],
                          "width": model.config.hidden_size}
         self.rng, self.step_number = Random(f"{phase.name} {seed}"), 0
@@ -259,7 +260,7 @@ class _Training:
     def step(self) -> float: # loss
         "One batch, one update."
         for group in self.optimizer.param_groups: group["lr"] = learning_rate(self.phase, self.step_number)
-        examples = [_generate_example(self.rng, self.phase.corpus) for _ in range(_BATCH)]
+        examples = [self.example(self.rng, self.phase.corpus) for _ in range(_BATCH)]
         loss = token_loss(self.model, pack(examples, self.tokenizer))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -298,13 +299,15 @@ def build(output: str | Path, # folder; one folder a phase goes into it
           seed: int = 0, phases: Sequence[Phase] = PHASES,
           width: int = WIDTH, # of the model
           checkpoint_every: int = 250, # steps
-          progress: bool = True) -> Path: # folder of the last phase
-    "Pre-train the embedded base from nothing, or go on with it."
-    tokenizer, checkpoint = new_tokenizer(), Path(output) / "checkpoint.pt"
+          progress: bool = True,
+          tokenizer: PreTrainedTokenizerFast | None = None, # None: this page's
+          example: Callable = _generate_example) -> Path: # folder of the last phase
+    "Pre-train the embedded base from nothing, or go on with it; or that of another domain, by its own examples."
+    tokenizer, checkpoint = tokenizer or new_tokenizer(), Path(output) / "checkpoint.pt"
     Path(output).mkdir(parents=True, exist_ok=True)
     model = new_model(tokenizer, seed, width)
     for number, phase in enumerate(phases):
-        training = _Training(model, tokenizer, phase, seed, phases[:number])
+        training = _Training(model, tokenizer, phase, seed, phases[:number], example)
         state = checkpoint.with_name(f"{phase.name}.pt")
         if state.exists(): training.load(state, seed)
         with tqdm(total=phase.steps, initial=training.step_number, desc=phase.name, disable=not progress) as bar:
