@@ -111,9 +111,9 @@ PROFILES = {
 # %% ../nbs/42_agent0.ipynb #c017
 _FROM_PROFILE = tuple(PROFILES["paper"])
 _RANGES = {
-    **dict.fromkeys(("batch", "samples", "pool", "pool_steps", "solves", "turns", "workers", "pool_votes", "executor_steps",
-                     "memory"), Range(1)),
-    **dict.fromkeys(("votes", "tries"), Range(2, why="one answer would agree with itself, so ")),
+    **dict.fromkeys(("batch", "samples", "pool", "pool_steps", "solves", "turns", "workers", "executor_steps", "memory"),
+                    Range(1)),
+    **dict.fromkeys(("votes", "pool_votes", "tries"), Range(2, why="one answer would agree with itself, so ")),
     **dict.fromkeys(("curriculum_steps", "uncertainty", "tool_weight", "tool_scale", "tool_cap", "repetition",
                      "clip_bonus", "references"), Range(0)),
     **dict.fromkeys(("low", "high", "similar", "near", "least_weight"), Range(0, 1)),
@@ -123,8 +123,8 @@ _CHOICES = {"profile": PROFILES, "style": NOTATIONS, "answers": ("numbers", "mat
             "exam": ("problems", "school", "gsm8k"), "halt": (None, "closed", "typed"), "tool_of": (None, *TOOL_USE)}
 
 @dataclass(frozen=True)
-class Agent0Settings(Settings):
-    "A run of Agent0, in one value."
+class _Asking(Settings):
+    "Who asks, and what is asked."
     system: str = "agent0"
     profile: str = "paper"               # paper or released: what the settings that are null are
     style: str = "chat"                  # of the prompts: chat, plain, code or terse (the embedded model's)
@@ -138,14 +138,6 @@ class Agent0Settings(Settings):
     pool_tool: bool | None = None        # whether these attempts have the tool; null: the profile's (paper: yes)
     low: float = .3                      # least share of votes for a label that enters the pool ...
     high: float = .8                     # ... and the largest
-    solves: int = 128                    # questions of an executor step
-    tries: int = 16                      # attempts at each
-    executor_steps: int | None = None    # steps that train who answers; null: the profile's (paper 40)
-    tool: bool = True                    # a Python tool; without it, R-Zero
-    turns: int = 4                       # of an answer, the last included
-    halt: str | None = None              # where a turn ends: closed (fence) or typed (```output); null: the profile's
-    retokenises: bool | None = None      # each turn is tokenised again; null: the profile's (paper: no)
-    vote_again: bool = False             # in executor steps each group votes anew, instead of the pool's label
     uncertainty: float = 1.0             # lambda_unc; not published
     tool_weight: float | None = None     # lambda_tool; null: the profile's (paper 0.6)
     tool_scale: float = 1.0              # gamma; not published
@@ -153,20 +145,33 @@ class Agent0Settings(Settings):
     tool_of: str | None = None           # whose tool use pays: executor or proposer; null: the profile's
     repetition: float = 1.0              # lambda_rep; not published
     similar: float = .5                  # tau: BLEU distance below which questions are one cluster; not published
-    gate: bool | None = None             # doubt counts only where the proposer's own answer has the majority; null: profile
+    gate: bool | None = None             # no doubt unless the proposer's own answer has the majority; null: the profile's
     near: float = .2                     # distance below which a question repeats one of an earlier iteration; ours
     memory: int = 8192                   # questions that are remembered for that
+    references: int = 0                  # earlier questions that a proposer is shown (the paper: none)
+    longest: int = 600                   # characters of a question
+
+# %% ../nbs/42_agent0.ipynb #c019
+@dataclass(frozen=True)
+class Agent0Settings(_Asking):
+    "A run of Agent0, in one value."
+    solves: int = 128                    # questions of an executor step
+    tries: int = 16                      # attempts at each
+    executor_steps: int | None = None    # steps that train who answers; null: the profile's (paper 40)
+    tool: bool = True                    # a Python tool; without it, R-Zero
+    turns: int = 4                       # of an answer, the last included
+    halt: str | None = None              # where a turn ends: closed (fence) or typed (```output); null: the profile's
+    retokenises: bool | None = None      # each turn is tokenised again; null: the profile's (paper: no)
+    shown: int = 400                     # characters of a program's output that come back
+    vote_again: bool = False             # in executor steps each group votes anew, instead of the pool's label
     wrong: float | None = None           # what a wrong answer earns; null: the profile's (paper 0)
     adpo: bool = True                    # labels weigh by their share; without it, GRPO
     least_weight: float = .6             # m: weight of the least clear label; the paper says only that it grows
     clip_bonus: float = .1               # what the least clear label adds to the upper clip; likewise
     shared: bool = False                 # an ablation: one set of weights in both roles
-    control: str = "none"                # shuffled_rewards: labels teach nothing
+    control: str = "none"                # or shuffled_rewards: rewards are dealt at random
     answers: str = "numbers"             # which answers are equal: numbers, or math_verify (formulas, in the jail)
     exam: str = "problems"               # held-out questions: problems (of a grammar), school (240 of ours) or gsm8k
-    references: int = 0                  # earlier questions that a proposer is shown (the paper: none)
-    longest: int = 600                   # characters of a question
-    shown: int = 400                     # characters of a program's output that come back
     workers: int = 2                     # executor processes
     timeout: float = 10.0                # CPU seconds of a program
     lora_rank: int = 32                  # of each agent's adapter (the paper trains all weights)
@@ -179,29 +184,38 @@ class Agent0Settings(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.low > self.high:
-            raise ValueError(f"low is {self.low} and high {self.high}: no share lies between, so give a smaller low")
-        if self.halt == "typed" and self.style == "code":
-            raise ValueError("halt is 'typed' and style 'code', whose turns end at a comment: take halt 'closed'")
-        if not self.shared and not self.lora_rank:
-            raise ValueError("lora_rank is 0, and two agents on one base are two adapters: give a lora_rank, for instance "
-                             "32, or shared true")
+        _check_together(self)
 
     def of(self, name: str) -> Any:
         "A setting, the profile's where it is null."
         own = getattr(self, name)
         return PROFILES[self.profile][name] if own is None and name in _FROM_PROFILE else own
 
-    def phase(self, step: int) -> Phase:
-        "Curriculum, pool, executor, and again."
-        lengths = self.curriculum_steps, self.pool_steps, self.of("executor_steps")
-        iteration, place = divmod(step - 1, sum(lengths))
-        if place < lengths[0]:
-            return Phase("curriculum", iteration, self.batch, self.samples, self.votes, train=(Role.PROPOSE,))
-        if place < sum(lengths[:2]): return Phase("pool", iteration, self.pool, 1, self.of("pool_votes"), train=())
-        return Phase("executor", iteration, 0, solves=self.solves, tries=self.tries, train=(Role.SOLVE,))
+    def phase(self, step: int) -> Phase: return _phase(self, step)
 
 # %% ../nbs/42_agent0.ipynb #c020
+def _check_together(settings: Agent0Settings):
+    "Raises ValueError for what no run can do."
+    low, high = settings.low, settings.high
+    if low > high: raise ValueError(f"low is {low} and high {high}: no share lies between, so give a smaller low")
+    if settings.of("halt") == "typed" and settings.style == "code":
+        raise ValueError("a turn ends where ```output is typed, and in style 'code' at a comment: take halt closed")
+    if not settings.shared and not settings.lora_rank:
+        raise ValueError("lora_rank is 0, and two agents on one base are two adapters: give a lora_rank, for instance "
+                         "32, or shared true")
+
+def _phase(settings: Agent0Settings, step: int) -> Phase:
+    "Curriculum, pool, executor, and again."
+    lengths = settings.curriculum_steps, settings.pool_steps, settings.of("executor_steps")
+    iteration, place = divmod(step - 1, sum(lengths))
+    if place < lengths[0]:
+        asked = settings.batch, settings.samples, settings.votes
+        return Phase("curriculum", iteration, *asked, train=(Role.PROPOSE,))
+    if place < sum(lengths[:2]):
+        return Phase("pool", iteration, settings.pool, 1, settings.of("pool_votes"), train=())
+    return Phase("executor", iteration, 0, solves=settings.solves, tries=settings.tries, train=(Role.SOLVE,))
+
+# %% ../nbs/42_agent0.ipynb #c023
 def _group(rollout: Rollout) -> tuple:
     return (*rollout.key, rollout.prompt.context.get("draw")) if rollout.prompt.role is Role.PROPOSE else rollout.key
 
@@ -211,37 +225,40 @@ def maths_of(settings: Agent0Settings) -> Maths:
     if settings.of("halt") == "typed": notation = _ReleasedFences(settings.style)
     pools = _pools(settings)
     def bare(task): return not settings.of("pool_tool") and "label" not in task.hidden and pools(task.step)
-    return Maths(notation, settings.tool, settings.turns, settings.vote_again, bare, Posed(settings.near, settings.memory),
-                 settings.references, settings.longest, settings.shown, settings.of("retokenises"))
+    return Maths(notation, settings.tool, settings.turns, settings.vote_again, bare,
+                 Posed(settings.near, settings.memory), settings.references, settings.longest, settings.shown,
+                 settings.of("retokenises"))
 
 def _pools(settings: Agent0Settings) -> Callable[[int], bool]:
     def fills(step): return step > 0 and settings.phase(step).name == "pool"
     return fills
 
+_AGENTS = {Role.PROPOSE: "curriculum", Role.SOLVE: "executor"}   # each an adapter of its own
+
 def agent0_recipe(settings: Agent0Settings, env: MathsEnvironment) -> Recipe:
     "The loop's slots, filled."
-    kind, shared = maths_of(settings), settings.shared
+    kind = maths_of(settings)
     reward = CurriculumReward(settings.uncertainty, settings.of("tool_weight"), settings.tool_scale, settings.tool_cap,
                               settings.of("tool_of"), settings.repetition, settings.similar,
                               env.classes if settings.of("gate") else None)
     answers = RewardSetting(wrong=settings.of("wrong"), answer_malformed=settings.of("wrong"))
-    extra = {"finish": ADPO(settings.least_weight, settings.clip_high, settings.clip_bonus, settings.low, settings.high)}
+    forms = settings.least_weight, settings.clip_high, settings.clip_bonus, settings.low, settings.high
     return Recipe(
         (kind,),
         settings.phase,
         propose_reward=reward,
         solve_reward=answers.solve,
-        policies={Role.PROPOSE: "default" if shared else "curriculum", Role.SOLVE: "default" if shared else "executor"},
+        policies=dict.fromkeys(Role, "default") if settings.shared else _AGENTS,
         advantage="grpo",
         advantage_key=_group,
         remember=Curate(kind, _pools(settings), settings.low, settings.high),
         memories={"posed": kind.posed},
         shuffle_rewards=settings.control == "shuffled_rewards",
         sampling=Sampling(settings.temperature),
-        **(extra if settings.adpo else {}),
+        **({"finish": ADPO(*forms)} if settings.adpo else {}),
     )
 
-# %% ../nbs/42_agent0.ipynb #c022
+# %% ../nbs/42_agent0.ipynb #c025
 @contextmanager
 def opened(settings: Agent0Settings) -> Iterator[MathsEnvironment]:
     "What questions are judged with; its executor is closed at the end."
@@ -252,7 +269,7 @@ def opened(settings: Agent0Settings) -> Iterator[MathsEnvironment]:
 
 def _held_out(question: str) -> bool: return split_of(question) != "train"
 
-# %% ../nbs/42_agent0.ipynb #c027
+# %% ../nbs/42_agent0.ipynb #c030
 SETS = {"heldout": "held-out questions, greedy accuracy", "shifted": "longer questions (shifted)"}
 
 def _gsm8k() -> list[tuple[str, str]]: # question, answer; none: it is not here
@@ -280,7 +297,7 @@ def _exam(settings: Agent0Settings, name: str, count: int) -> list[Task]:
     return [Task("maths", {"question": question}, {"answer": right}, f"{name}-{i}")
             for i, (question, right) in enumerate(rows[:count])]
 
-# %% ../nbs/42_agent0.ipynb #c030
+# %% ../nbs/42_agent0.ipynb #c033
 def _start(settings: Agent0Settings, folder: str | Path):
     "The embedded base of word problems. Raises ValueError for a style that it cannot read."
     if settings.style != "terse":

@@ -26,7 +26,8 @@ from .buffers import Buffers
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from .executor import Call, Executor, Outcome
 from .metrics import mean
-from .problems import ASK, answer_text, output_text, question_text, truth
+from .problems import ASK, output_text
+from .safety import ProgramStatus
 from .values import parse_literal
 
 # %% ../nbs/41_maths.ipynb #c007
@@ -66,11 +67,10 @@ def f(): return "".join(_printed)
 
 def _shown(outcome: Outcome, most: int) -> str:
     "What a solver is told of its program."
+    def own(found): return f"line {max(1, int(found[1]) - _BEFORE.count(chr(10)))}"   # of the program alone
     if outcome.ok: text = parse_literal(outcome.value).strip() or "(nothing was printed)"
-    else:
-        place = lambda found: f"line {max(1, int(found[1]) - _BEFORE.count(chr(10)))}"
-        text = re.sub(r"^line (\d+)", place, outcome.error or "no message")
-        if outcome.status != "raised": text = f"{outcome.status}: {text}"
+    else: text = re.sub(r"^line (\d+)", own, outcome.error or "no message")
+    if not outcome.ok and outcome.status != ProgramStatus.RAISED: text = f"{outcome.status}: {text}"
     return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
 
 def run_tool(
@@ -85,8 +85,8 @@ def run_tool(
 # %% ../nbs/41_maths.ipynb #c013
 _FENCE = re.compile(r"```(?:python|py)[ \t]*\n(.*?)\n?```", re.S)
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.S)
-_POSE = ("Write one new mathematics problem for a contest. It must have a single short answer, a number or a formula, and "
-         "need several steps. Put the problem between <question> and </question>, and its answer behind it as "
+_POSE = ("Write one new mathematics problem for a contest. It must have a single short answer, a number or a formula, "
+         "and need several steps. Put the problem between <question> and </question>, and its answer behind it as "
          "\\boxed{...}.")
 _SOLVE = "Solve the problem step by step. End with the answer alone, as \\boxed{...}."
 _TOOL = (" You may run Python: write a block that begins with ```python and ends with ```. It runs as soon as it is "
@@ -184,9 +184,10 @@ class MathsStatus(StrEnum):
     UNANSWERABLE = "unanswerable"   # it asks for what no short answer is
     UNDECIDED = "undecided"         # no two answers to it are alike
 
-_OPEN = re.compile(r"\b(prove|proof|show that|demonstrate that|justify|explain|describe|discuss|derive|verify that|sketch|"
-                   r"draw|why|in your own words|do you think|your opinion)\b|证明", re.I)
-_ASKS = re.compile(r"\?|\b(find|compute|calculate|determine|evaluate|solve|simplify|what|how (many|much|long|far|old))\b", re.I)
+_OPEN = re.compile(r"\b(prove|proof|show that|demonstrate that|justify|explain|describe|discuss|derive|verify that|"
+                   r"sketch|draw|why|in your own words|do you think|your opinion)\b|证明", re.I)
+_ASKS = re.compile(r"\?|\b(find|compute|calculate|determine|evaluate|solve|simplify|what|how (many|much|long|far|old))\b",
+                   re.I)
 
 def refusal(question: str | None, longest: int = 600) -> Verdict | None: # None: it can be asked
     "Why a question is none that can be asked."
@@ -364,7 +365,7 @@ class Maths(_Asking):
     def submission(self, state: bool, text: str) -> str: return text
     def close(self, states: list): pass
 
-    def verify(self, groups: list[tuple[Task, list[Attempt]]], env: MathsEnvironment) -> list[list[Verdict]]: # same order
+    def verify(self, groups: list[tuple[Task, list[Attempt]]], env: MathsEnvironment) -> list[list[Verdict]]:
         def label(task): return task.hidden.get("answer") or (None if self.vote_again else task.hidden.get("label"))
         asked = [([self.notation.answer(attempt.text) for attempt in attempts], label(task),
                   env.truth(task.given["question"])) for task, attempts in groups]

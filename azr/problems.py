@@ -85,7 +85,8 @@ def sum_of(rng: Random, terms: int) -> Problem:
     numbers, operations = [rng.randint(2, 40) for _ in range(terms)], [rng.choice("++-*") for _ in range(terms - 1)]
     for i, operation in enumerate(operations):
         if operation == "*": numbers[i + 1] = rng.randint(2, 9)
-    def text(last): return " ".join([str(numbers[0]), *(f"{o} {n}" for o, n in zip(operations[:last], numbers[1:]))])
+    def text(last):
+        return " ".join([str(numbers[0]), *(f"{o} {n}" for o, n in zip(operations[:last], numbers[1:]))])
     return Problem(f"What is {text(terms)}?", text(terms), (text(terms - 2),))
 
 def problem(rng: Random, longest: int = 3) -> Problem:
@@ -95,8 +96,10 @@ def problem(rng: Random, longest: int = 3) -> Problem:
 
 # %% ../nbs/40_problems.ipynb #c017
 _OPENING = re.compile(r"(?P<who>\w+) has (?P<n>\d{1,3}) (?P<thing>\w+)\.")
-_LINES = [(re.compile(rf" (?P<who>\w+){re.escape(words).replace(re.escape('{n}'), r'(?P<n>[0-9]{1,3})')}"), operation)
-          for words, operation in [*((words, own) for words, (own, _) in _EVENTS.items()), (_ASIDE, "")]]
+def _line(words: str) -> re.Pattern:
+    return re.compile(r" (?P<who>\w+)" + re.escape(words).replace(re.escape("{n}"), r"(?P<n>\d{1,3})"))
+
+_LINES = [*((_line(words), own) for words, (own, _) in _EVENTS.items()), (_line(_ASIDE), "")]
 _CLOSING = re.compile(r" How many (?P<thing>\w+) has (?P<who>\w+) now\?")
 _SUM = re.compile(r"What is (?P<sum>\d{1,3}(?: [-+*] \d{1,3}){1,6})\?")
 
@@ -146,33 +149,94 @@ def held_out(name: str, count: int) -> list[tuple[str, str]]: # question, answer
     return [*found.items()]
 
 # %% ../nbs/40_problems.ipynb #c023
-# words, an expression over its numbers, and the numbers' ranges; `d` divides what it must
-_SCHOOL = tuple(tuple(map(str.strip, line.split("|"))) for line in """
-A baker puts {a} rolls into each bag and fills {b} bags. {c} rolls are left over. How many rolls did the baker bake?|{a} * {b} + {c}|a 6 12|b 4 15|c 1 5
-{who} reads {a} pages a day. The book has {p} pages. How many days does {who} need for the whole book?|{p} // {a}|a 8 20|d 4 15|p a*d
-A bus starts with {a} passengers. At the first stop {b} get off and {c} get on. How many passengers are on the bus then?|{a} - {b} + {c}|a 20 50|b 3 15|c 2 20
-{who} buys {a} pens at {b} cents each and pays with {p} cents. How many cents of change does {who} get?|{p} - {a} * {b}|a 2 6|b 15 60|c 5 90|p a*b+c
-A garden is {a} metres long and {b} metres wide. How many metres of fence does it need on all four sides?|2 * ({a} + {b})|a 12 40|b 5 11
-{who} saves {a} euros a week for {b} weeks and then spends {c} euros. How many euros are left?|{a} * {b} - {c}|a 5 20|b 4 12|c 3 18
-A farmer has {a} hens. Each hen lays {b} eggs a week. The farmer sells the eggs in boxes of {b}. How many boxes does the farmer fill in {c} weeks?|{a} * {c}|a 8 30|b 3 6|c 2 6
-Three friends share {p} marbles evenly. How many marbles does each of them get?|{p} // 3|d 7 40|p 3*d
-{who} is {a} years old. {who}'s mother is {b} times as old. How old is she?|{a} * {b}|a 6 14|b 3 5
-A train leaves with {a} cars of {b} seats each. {c} seats are taken. How many seats are free?|{a} * {b} - {c}|a 4 9|b 40 80|c 20 150
-A recipe for {a} people needs {p} grams of flour. How many grams does one person's share need?|{p} // {a}|a 3 8|d 40 120|p a*d
-{who} runs {a} kilometres on Monday, twice as far on Tuesday and {b} kilometres on Wednesday. How many kilometres is that together?|{a} + 2 * {a} + {b}|a 3 12|b 2 9
-A shop sold {a} lamps in May and {b} fewer in June. How many lamps did it sell in both months together?|{a} + {a} - {b}|a 40 90|b 5 30
-In a hall there are {a} rows of {b} chairs. {c} more chairs are carried in. How many chairs are there now?|{a} * {b} + {c}|a 8 20|b 9 16|c 4 25
-{who} has {p} stickers and gives half of them to a friend. Then {who} buys {b} more. How many stickers has {who} now?|{p} // 2 + {b}|d 8 40|b 3 20|p 2*d
-A tank holds {a} litres. It is filled by a pump that gives {b} litres a minute. After {c} minutes, how many litres are still missing?|{a} - {b} * {c}|a 200 400|b 5 12|c 6 15
-A class of {p} children is split into teams of {a}. Each team gets {b} balls. How many balls are needed?|{p} // {a} * {b}|a 3 6|d 4 8|b 2 5|p a*d
-A ticket costs {a} euros for a grown-up and {b} euros for a child. What do {c} grown-ups and {d} children pay together, in euros?|{a} * {c} + {b} * {d}|a 9 16|b 4 8|c 2 4|d 2 6
-{who} plants {a} rows of {b} tulips. {c} tulips do not come up. How many tulips does {who} see in spring?|{a} * {b} - {c}|a 5 12|b 6 14|c 3 20
-A rope of {p} centimetres is cut into {a} equal parts. How many centimetres long are two of these parts together?|2 * ({p} // {a})|a 4 9|d 12 45|p a*d
-{who} works {a} hours a day, {b} days a week, for {c} euros an hour. How many euros does {who} earn in a week?|{a} * {b} * {c}|a 3 8|b 3 6|c 9 20
-There were {a} people at a concert. {b} came by car, {c} by bus, and all others walked. How many walked?|{a} - {b} - {c}|a 300 600|b 60 150|c 50 140
-{who} sleeps {a} hours a night. How many hours is {who} awake in {b} days?|(24 - {a}) * {b}|a 7 10|b 3 9
-A library has {a} shelves with {b} books each. A tenth of the books is lent out. How many books stand on the shelves?|{a} * {b} - {a} * {b} // 10|a 10 30|b 20 20
-""".strip().splitlines())
+_SCHOOL_ONE = """
+A baker puts {a} rolls into each bag and fills {b} bags. {c} rolls are left over. How many rolls did the baker bake?
+= {a} * {b} + {c}; a 6 12; b 4 15; c 2 5
+
+{who} reads {a} pages a day. The book has {p} pages. How many days does {who} need for the whole book?
+= {p} // {a}; a 8 20; d 4 15; p a*d
+
+A bus starts with {a} passengers. At the first stop {b} get off and {c} get on. How many passengers are on the bus
+then?
+= {a} - {b} + {c}; a 20 50; b 3 15; c 2 20
+
+{who} buys {a} pens at {b} cents each and pays with {p} cents. How many cents of change does {who} get?
+= {p} - {a} * {b}; a 2 6; b 15 60; c 5 90; p a*b+c
+
+A garden is {a} metres long and {b} metres wide. How many metres of fence does it need on all four sides?
+= 2 * ({a} + {b}); a 12 40; b 5 11
+
+{who} saves {a} euros a week for {b} weeks and then spends {c} euros. How many euros are left?
+= {a} * {b} - {c}; a 5 20; b 4 12; c 3 18
+
+A farmer has {a} hens. Each hen lays {b} eggs a week. The farmer sells the eggs in boxes of {b}. How many boxes does
+the farmer fill in {c} weeks?
+= {a} * {c}; a 8 30; b 3 6; c 2 6
+
+Three friends share {p} marbles evenly. How many marbles does each of them get?
+= {p} // 3; d 7 40; p 3*d
+
+{who} is {a} years old. {who}'s mother is {b} times as old. How old is she?
+= {a} * {b}; a 6 14; b 3 5
+
+A train leaves with {a} cars of {b} seats each. {c} seats are taken. How many seats are free?
+= {a} * {b} - {c}; a 4 9; b 40 80; c 20 150
+
+A recipe for {a} people needs {p} grams of flour. How many grams does one person's share need?
+= {p} // {a}; a 3 8; d 40 120; p a*d
+
+{who} runs {a} kilometres on Monday, twice as far on Tuesday and {b} kilometres on Wednesday. How many kilometres is
+that together?
+= {a} + 2 * {a} + {b}; a 3 12; b 2 9
+
+A shop sold {a} lamps in May and {b} fewer in June. How many lamps did it sell in both months together?
+= {a} + {a} - {b}; a 40 90; b 5 30
+"""
+
+# %% ../nbs/40_problems.ipynb #c024
+_SCHOOL_TWO = """
+In a hall there are {a} rows of {b} chairs. {c} more chairs are carried in. How many chairs are there now?
+= {a} * {b} + {c}; a 8 20; b 9 16; c 4 25
+
+{who} has {p} stickers and gives half of them to a friend. Then {who} buys {b} more. How many stickers has {who}
+now?
+= {p} // 2 + {b}; d 8 40; b 3 20; p 2*d
+
+A tank holds {a} litres. It is filled by a pump that gives {b} litres a minute. After {c} minutes, how many litres
+are still missing?
+= {a} - {b} * {c}; a 200 400; b 5 12; c 6 15
+
+A class of {p} children is split into teams of {a}. Each team gets {b} balls. How many balls are needed?
+= {p} // {a} * {b}; a 3 6; d 4 8; b 2 5; p a*d
+
+A ticket costs {a} euros for a grown-up and {b} euros for a child. What do {c} grown-ups and {d} children pay
+together, in euros?
+= {a} * {c} + {b} * {d}; a 9 16; b 4 8; c 2 4; d 2 6
+
+{who} plants {a} rows of {b} tulips. {c} tulips do not come up. How many tulips does {who} see in spring?
+= {a} * {b} - {c}; a 5 12; b 6 14; c 3 20
+
+A rope of {p} centimetres is cut into {a} equal parts. How many centimetres long are two of these parts together?
+= 2 * ({p} // {a}); a 4 9; d 12 45; p a*d
+
+{who} works {a} hours a day, {b} days a week, for {c} euros an hour. How many euros does {who} earn in a week?
+= {a} * {b} * {c}; a 3 8; b 3 6; c 9 20
+
+There were {a} people at a concert. {b} came by car, {c} by bus, and all others walked. How many walked?
+= {a} - {b} - {c}; a 300 600; b 60 150; c 50 140
+
+{who} sleeps {a} hours a night. How many hours is {who} awake in {b} days?
+= (24 - {a}) * {b}; a 7 10; b 3 9
+
+A library has {a} shelves with {p} books each. A tenth of the books is lent out. How many books stand on the
+shelves?
+= {a} * {p} - {a} * {p} // 10; a 10 30; d 1 4; p d*10
+"""
+
+# %% ../nbs/40_problems.ipynb #c026
+def _templates() -> list[tuple[str, ...]]: # words, expression, numbers
+    every = [part.partition("\n= ") for part in f"{_SCHOOL_ONE}\n{_SCHOOL_TWO}".strip().split("\n\n")]
+    return [(" ".join(words.split()), *facts.strip().split("; ")) for words, _, facts in every]
 
 def _filled(template: tuple[str, ...], rng: Random) -> tuple[str, str]: # question, answer
     "A template with numbers that fit it."
@@ -187,12 +251,12 @@ def school_problems(count: int = 240) -> list[tuple[str, str]]: # question, answ
     "The first `count` problems; template after template, so that every number of them is a fair sample."
     rng, found = Random("school problems"), {}
     while len(found) < count:
-        for template in _SCHOOL:
+        for template in _templates():
             question, right = _filled(template, rng)
             if len(found) < count: found.setdefault(question, right)
     return [*found.items()]
 
-# %% ../nbs/40_problems.ipynb #c026
+# %% ../nbs/40_problems.ipynb #c029
 ASK = "Pose a question.\n"   # what the embedded proposer is told
 _LOST = "NameError: name 'x' is not defined"
 
@@ -233,7 +297,7 @@ def lesson(rng: Random, corpus: _Corpus) -> Example:
 
 def _value(expression: str) -> str: return str(eval(expression))   # of our own grammar
 
-# %% ../nbs/40_problems.ipynb #c029
+# %% ../nbs/40_problems.ipynb #c032
 def _pieces() -> list[str]: # without repeats
     "The grammar's text between its holes, and the forms around a program and an answer."
     sentences = [part for words in (*_EVENTS, _ASIDE) for part in words.split("{n}")]
@@ -247,7 +311,7 @@ def problem_tokenizer(): # of the embedded model
     "Markers, pieces of the grammar, bytes."
     return new_tokenizer(_pieces())
 
-# %% ../nbs/40_problems.ipynb #c032
+# %% ../nbs/40_problems.ipynb #c035
 PHASES = (Phase("clean", 12000, 3e-3, _Corpus()), Phase("maths", 1000, 1.5e-3, _Corpus(.55, .35, .25)))
 BASE = Path(azr.__file__).parent / "weights" / "maths"
 
@@ -255,7 +319,7 @@ def build_base(output: str | Path, seed: int = 0, phases: Sequence[Phase] = PHAS
     "Pre-train the embedded base of this domain from nothing, or go on with it."
     return build(output, seed, phases, tokenizer=problem_tokenizer(), example=lesson, **more)
 
-# %% ../nbs/40_problems.ipynb #c034
+# %% ../nbs/40_problems.ipynb #c037
 def _main(arguments: Sequence[str] | None = None) -> int: # exit status
     "Rebuild the embedded base of word problems."
     parser = argparse.ArgumentParser(
