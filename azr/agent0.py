@@ -20,7 +20,7 @@ from .core import Role, Rollout, Status, Task
 from .executor import Executor
 from .formulas import Formulas
 from .maths import NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, by_number, clusters
-from .problems import BASE, held_out, school_problems, split_of, truth
+from .problems import BASE, build_base, held_out, school_problems, split_of, truth
 from .rewards import Proposed, Reward, RewardSetting
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
@@ -123,7 +123,7 @@ _CHOICES = {"profile": PROFILES, "style": NOTATIONS, "answers": ("numbers", "mat
             "exam": ("problems", "school", "gsm8k"), "halt": (None, "closed", "typed"), "tool_of": (None, *_TOOL_USE)}
 
 @dataclass(frozen=True)
-class _Asking(Settings):
+class _Questions(Settings):
     "Who asks, and what is asked."
     system: str = "agent0"
     profile: str = "paper"               # paper or released: what the settings that are null are
@@ -153,7 +153,7 @@ class _Asking(Settings):
 
 # %% ../nbs/42_agent0.ipynb #c019
 @dataclass(frozen=True)
-class Agent0Settings(_Asking):
+class Agent0Settings(_Questions):
     "A run of Agent0, in one value."
     solves: int = 128                    # questions of an executor step
     tries: int = 16                      # attempts at each
@@ -303,6 +303,7 @@ def _start(settings: Agent0Settings, folder: str | Path):
     if settings.style != "terse":
         raise ValueError(f"model is '' and style {settings.style!r}, which the embedded base cannot read: name a "
                          "model, or take style terse")
-    shutil.copytree(BASE, folder)
+    if BASE.exists(): shutil.copytree(BASE, folder)
+    else: shutil.copytree(build_base(Path(folder).parent / "base", progress=False), folder)   # minutes, resumable
 
 AGENT0 = System("agent0", Agent0Settings, _opened, _recipe, _exam, _SETS, start=_start)

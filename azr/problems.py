@@ -302,7 +302,8 @@ def _pieces() -> list[str]: # without repeats
     "The grammar's text between its holes, and the forms around a program and an answer."
     sentences = [part for words in (*_EVENTS, _ASIDE) for part in words.split("{n}")]
     forms = (ASK, "<question>", "</question>", "```python\nprint(", ")\n```\n", "```output\n", "\n```\n",
-             "\\boxed{", "}", _LOST, " How many ", " has ", " now?", "What is ", "Prove that ", " is ", " + x", " + ", " - ", " * ", ".")
+             "\\boxed{", "}", _LOST, " How many ", " has ", " now?", "What is ", "Prove that ", " is ", " + x", " + ",
+             " - ", " * ", ".")
     names = [f"{space}{name}" for name in _NAMES for space in ("", " ")]
     things = [f"{space}{thing}" for thing in _THINGS for space in ("", " ")]
     return [one for one in dict.fromkeys((*forms, *sentences, *names, *things)) if len(one) > 1]
@@ -312,7 +313,7 @@ def _problem_tokenizer(): # of the embedded model
     return new_tokenizer(_pieces())
 
 # %% ../nbs/40_problems.ipynb #c035
-_PHASES = (Phase("clean", 12000, 3e-3, _Corpus()), Phase("maths", 1000, 1.5e-3, _Corpus(.55, .35, .25)))
+_PHASES = (Phase("clean", 12000, 3e-3, _Corpus()), Phase("maths", 500, 1e-3, _Corpus(.6, .12, .25)))
 BASE = Path(azr.__file__).parent / "weights" / "maths"
 
 def build_base(output: str | Path, seed: int = 0, phases: Sequence[Phase] = _PHASES, **more) -> Path: # folder
