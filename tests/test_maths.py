@@ -9,8 +9,8 @@ from azr.buffers import Buffers
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Executor
 from azr.maths import (
-    NOTATIONS, Curate, Maths, MathsEnvironment, MathsStatus, Posed, ReleasedFences, _boxed, _grams, _distance, _run_tool,
-    by_number, clusters)
+    NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, _boxed, _distance, _grams, _run_tool, by_number,
+    clusters)
 from azr.metrics import step_metrics
 from azr.problems import answer_text, output_text, program_text, question_text, school_problems, split_of, truth
 from azr.sampling import Script, converse
@@ -34,9 +34,9 @@ def test_an_answer_is_what_the_last_whole_box_holds(text, answer): assert _boxed
 
 
 @pytest.mark.parametrize("group, kinds", [
-    (["7", "7.0", " 7 ", "$7$", "7."], [0] * 5),
-    (["1,200", "1200", "12,00"], [0, 0, 1]), (["1/2", "0.5", r"\frac{2}{4}"], [0] * 3),
-    (["1/0", "0", "1e3", "1000"], [0, 1, 2, 3]), (["Ann", "ann", "Ben"], [0, 0, 1]), ([], []), (["9" * 500, "9" * 500], [0, 0]),
+    (["7", "7.0", " 7 ", "$7$", "7."], [0] * 5), (["1,200", "1200", "12,00"], [0, 0, 1]), ([], []),
+    (["1/2", "0.5", r"\frac{2}{4}"], [0] * 3), (["1/0", "0", "1e3", "1000"], [0, 1, 2, 3]),
+    (["Ann", "ann", "Ben"], [0, 0, 1]), (["9" * 500, "9" * 500], [0, 0]),
     (["__import__('os')", "9**9**9"], [0, 1]), (["\u0663", "3"], [0, 0])])
 def test_equal_numbers_are_equal_answers(group, kinds): assert by_number([group]) == [kinds]
 
@@ -46,8 +46,9 @@ def test_equal_numbers_are_equal_answers(group, kinds): assert by_number([group]
 @pytest.mark.parametrize("program, told", [
     ("print(3 + 4)", "7"), ("print(1, 2, sep='-', end='!')\nprint(3)", "1-2!3"), ("x = 3", "(nothing was printed)"),
     ("print(1)\n1 / 0", "ZeroDivisionError: division by zero"), ("while True: pass", "timeout: over its CPU time"),
-    ("print('x' * 10**9)", "memory: over its memory"), ("open('/etc/passwd')", "unsafe: line 1 uses open: open('/etc/passwd')"),
-    ("x = 1\nimport socket", "unsafe: line 2 imports socket: import socket"), ("def f(): return 3\nprint(f())", "3"),
+    ("print('x' * 10**9)", "memory: over its memory"), ("def f(): return 3\nprint(f())", "3"),
+    ("open('/etc/passwd')", "unsafe: line 1 uses open: open('/etc/passwd')"),
+    ("x = 1\nimport socket", "unsafe: line 2 imports socket: import socket"),
     ("if __name__ == '__main__': print(5)", "5"), ("", "(nothing was printed)"), ("print(print)", "")])
 def test_a_program_says_what_it_prints_or_why_not(executor, program, told):
     assert _run_tool([program], executor)[0].startswith(told)
@@ -78,7 +79,8 @@ def test_a_closed_fence_ends_a_turn_and_its_output_comes_back(executor):
 
 def test_an_answer_of_only_tool_calls_ends_after_the_last_turn(executor):
     said, submitted = play([program_text("print(1)")] * 9, executor)
-    verdict, = Maths().verify([(replace(TASK, hidden={"label": "1"}), [Attempt("q", submitted)])], MathsEnvironment())[0]
+    task = replace(TASK, hidden={"label": "1"})
+    verdict, = Maths().verify([(task, [Attempt("q", submitted)])], MathsEnvironment())[0]
     assert said.turns == 4 and verdict.status == Status.MALFORMED
 
 
@@ -137,7 +139,8 @@ def test_ids_go_on_as_sampled_and_observations_are_masked(executor, retokenises)
     (said, _), = converse(sampler, [kind.solve_prompt(TASK)], [kind], MathsEnvironment(executor))
     assert "".join(map(chr, said.completion_ids)) == said.text
     masked = "".join(chr(token) for token, own in zip(said.completion_ids, said.mask) if not own)
-    assert masked == output_text("7") and sampler.asked[1].ids == said.prompt_ids + said.completion_ids[:-len(answer_text("7"))]
+    so_far = said.prompt_ids + said.completion_ids[:-len(answer_text("7"))]
+    assert masked == output_text("7") and sampler.asked[1].ids == so_far
 
 
 def test_a_conversation_without_room_for_the_output_is_cut_off(executor):
@@ -151,9 +154,10 @@ def test_a_conversation_without_room_for_the_output_is_cut_off(executor):
 
 @pytest.mark.parametrize("text, status", [
     (question_text(QUESTION), "ok"), (QUESTION, "malformed"), ("<question>How many coins?", "malformed"),
-    (question_text(""), "malformed"), (question_text("How?"), "malformed"), (question_text("What is 3? " * 99), "too_large"),
-    (question_text("Prove that 3 + 4 is 7."), "unanswerable"), (question_text("Ann has 3 coins now."), "unanswerable"),
-    (question_text("Explain how many coins Ann has."), "unanswerable"), (question_text("证明 3 + 4 = 7?   ."), "unanswerable"),
+    (question_text(""), "malformed"), (question_text("How?"), "malformed"),
+    (question_text("What is 3? " * 99), "too_large"), (question_text("Prove that 3 + 4 is 7."), "unanswerable"),
+    (question_text("Ann has 3 coins now."), "unanswerable"), (question_text("证明 3 + 4 = 7?   ."), "unanswerable"),
+    (question_text("Explain how many coins Ann has."), "unanswerable"),
     (question_text(r"What is 3 + 4? It is \boxed{7}."), "leaked"), (question_text("Improve 3 + 4: what is it?"), "ok"),
     ("<question>" * 5 + "What is 3 + 4?" + "</question>", "leaked"), ("\ud800" + question_text(QUESTION), "ok")])
 def test_a_question_can_be_asked_or_says_why_not(text, status):
@@ -208,7 +212,8 @@ def boxes(*answers): return [answer_text(answer) for answer in answers]
 
 
 @pytest.mark.parametrize("answers, scores, statuses", [
-    (["7", "7.0", "8"], [1, 1, 0], ["ok", "ok", "wrong"]), (["8", "7", "7", "8"], [1, 0, 0, 1], ["ok", "wrong", "wrong", "ok"]),
+    (["7", "7.0", "8"], [1, 1, 0], ["ok", "ok", "wrong"]),
+    (["8", "7", "7", "8"], [1, 0, 0, 1], ["ok", "wrong", "wrong", "ok"]),
     (["7", "8", "9"], [0, 0, 0], ["undecided"] * 3), (["7"], [0], ["unscored"])])
 def test_a_vote(answers, scores, statuses):
     found = judged(boxes(*answers))
@@ -280,7 +285,8 @@ def test_a_step_of_duplicates_and_nothing_else_goes_on(executor):
 
 def test_an_empty_pool_gives_an_empty_step(executor):
     phase = Phase("executor", proposals=0, solves=3, tries=2, train=(Role.SOLVE,))
-    step = SelfPlay(Recipe((Maths(),), lambda step: phase), MathsEnvironment(executor)).step(Script(lambda prompt: "?"), 1)
+    game = SelfPlay(Recipe((Maths(),), lambda step: phase), MathsEnvironment(executor))
+    step = game.step(Script(lambda prompt: "?"), 1)
     assert not step.rollouts and not step.tasks
 
 
@@ -293,10 +299,12 @@ def test_our_own_exam_is_large_enough_and_its_answers_are_whole():
 
 
 @pytest.mark.parametrize("text, right", [
-    ("What is 2 + 3 * 4 - 1?", "13"), ("What is 2 - 9?", "-7"), ("What is 2 ** 9?", None), ("What is __import__('os')?", None),
+    ("What is 2 + 3 * 4 - 1?", "13"), ("What is 2 - 9?", "-7"), ("What is 2 ** 9?", None),
+    ("What is __import__('os')?", None),
     (QUESTION, "7"), (QUESTION.replace("finds", "loses"), None), (QUESTION.replace("now", "then"), None),
-    ("Ann has 3 coins. Ben finds 4. How many coins has Ann now?", None), ("Ann has 3 coins. Ben has 9 too." * 200, None),
-    ("Ann has 3 coins. Ben has 9 too. How many coins has Ann now?", "3"), ("What is " + "1 + " * 5000 + "1?", None)])
+    ("Ann has 3 coins. Ben finds 4. How many coins has Ann now?", None), ("What is " + "1 + " * 5000 + "1?", None),
+    ("Ann has 3 coins. Ben has 9 too. How many coins has Ann now?", "3"),
+    ("Ann has 3 coins. Ben has 9 too." * 200, None)])
 def test_the_truth_of_a_question(text, right): assert truth(text) == right
 
 
