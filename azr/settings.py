@@ -68,7 +68,8 @@ class _Checked:
         for f in fields(self): _check_field(f, getattr(self, f.name), type(self))
         for name, known in _stated(type(self), "CHOICES").items():
             value = getattr(self, name)
-            if value not in known: raise ValueError(f"{name} is {value!r}: choose one of {', '.join(known)}")
+            names = ", ".join("null" if one is None else one for one in known)
+            if value not in known: raise ValueError(f"{name} is {value!r}: choose one of {names}")
 
 def _check_field(f, value, kind: type):
     "A plain field, and each element of a list, is of its kind and in its range."
