@@ -70,6 +70,8 @@ class Formulas:
     memory_mb: int = 1024
     isolation: str = "auto"    # as `azr.executor.jail` takes it: "auto" warns where there is no jail
 
+    def __post_init__(self): _folders()   # refused before any work where it is not installed
+
     def _ask(self, name: str, items: Sequence) -> list: # the result of each; "lost": its process ended otherwise
         if not items: return []
         folders = _folders()

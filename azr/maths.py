@@ -9,7 +9,7 @@ __all__ = ['NOTATIONS', 'by_number', 'ReleasedFences', 'MathsStatus', 'clusters'
 import hashlib
 import math
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -78,6 +78,7 @@ def _run_tool(
     most: int = 400,         # characters of an output that are shown
 ) -> list[str]: # what comes back
     "What programs print, or why they do not."
+    if not programs: return []   # nobody asked: an executor need not be there
     outcomes = executor.run([Call(f"{_BEFORE}{program}\n{_AFTER}", "") for program in programs])
     return [_shown(outcome, most) for outcome in outcomes]
 
@@ -234,25 +235,27 @@ class Posed:
         near: float = .2,   # a distance below this makes a duplicate; 0: only equal words do
         cap: int = 8192,    # questions that are remembered, the oldest forgotten
     ):
-        self.near, self.texts, self.index = near, deque(maxlen=cap), {}
+        self.near, self.cap, self.grams, self.index = near, cap, {}, {}   # text -> its grams; gram -> texts
 
     def add(self, text: str):
-        if len(self.texts) == self.texts.maxlen: self.restore(list(self.texts)[1:])
-        self.texts.append(text)
-        grams = _grams(text)
-        for gram in grams[3] or grams[0]: self.index.setdefault(gram, []).append((text, grams))
+        if text in self.grams: return
+        self.grams[text] = grams = _grams(text)
+        for gram in grams[3] or grams[0]: self.index.setdefault(gram, {})[text] = True
+        if len(self.grams) <= self.cap: return
+        oldest = next(iter(self.grams))
+        grams = self.grams.pop(oldest)
+        for gram in grams[3] or grams[0]: del self.index[gram][oldest]
 
     def twin(self, text: str) -> str | None:
         "A remembered question that is nearly this one."
         grams = _grams(text)
-        known = {other: own for gram in grams[3] or grams[0] for other, own in self.index.get(gram, ())}
-        return next((other for other, own in known.items() if other == text or _distance(grams, own) < self.near), None)
+        known = dict.fromkeys(other for gram in grams[3] or grams[0] for other in self.index.get(gram, ()))
+        return next((one for one in known if one == text or _distance(grams, self.grams[one]) < self.near), None)
 
-    def state(self) -> list: return list(self.texts)   # JSON
+    def state(self) -> list: return list(self.grams)   # JSON
 
     def restore(self, state: list):
-        self.texts.clear()
-        self.index.clear()
+        self.grams, self.index = {}, {}
         for text in state: self.add(text)
 
 # %% ../nbs/41_maths.ipynb #c031

@@ -275,7 +275,7 @@ def test_answers_had_turns_and_observations_are_masked(run):
     assert talked and all(0 in said.mask and len(said.mask) == len(said.completion_ids) for said in talked)
     spell = toy_tokenizer().decode
     def own(said): return spell([token for token, mine in zip(said.completion_ids, said.mask) if not mine])
-    assert {own(said)[:5] for said in talked} == {" so 3"}
+    assert {own(said).replace(" ", "")[:3] for said in talked} == {"so3"}   # the toy's words have no spaces
 
 
 def test_every_measure_is_told(run):
