@@ -122,6 +122,7 @@ _RANGES = {
 _CHOICES = {"profile": PROFILES, "style": NOTATIONS, "answers": ("numbers", "math_verify"), "control": CONTROLS[:2],
             "exam": ("problems", "school", "gsm8k"), "halt": (None, "closed", "typed"), "tool_of": (None, *_TOOL_USE)}
 
+# %% ../nbs/42_agent0.ipynb #c019
 @dataclass(frozen=True)
 class _Questions(Settings):
     "Who asks, and what is asked."
@@ -151,7 +152,7 @@ class _Questions(Settings):
     references: int = 0                  # earlier questions that a proposer is shown (the paper: none)
     longest: int = 600                   # characters of a question
 
-# %% ../nbs/42_agent0.ipynb #c019
+# %% ../nbs/42_agent0.ipynb #c021
 @dataclass(frozen=True)
 class Agent0Settings(_Questions):
     "A run of Agent0, in one value."
@@ -193,7 +194,7 @@ class Agent0Settings(_Questions):
 
     def phase(self, step: int) -> Phase: return _phase(self, step)
 
-# %% ../nbs/42_agent0.ipynb #c020
+# %% ../nbs/42_agent0.ipynb #c022
 def _check_together(settings: Agent0Settings):
     "Raises ValueError for what no run can do."
     low, high = settings.low, settings.high
@@ -215,7 +216,7 @@ def _phase(settings: Agent0Settings, step: int) -> Phase:
         return Phase("pool", iteration, settings.pool, 1, settings.of("pool_votes"), train=())
     return Phase("executor", iteration, 0, solves=settings.solves, tries=settings.tries, train=(Role.SOLVE,))
 
-# %% ../nbs/42_agent0.ipynb #c023
+# %% ../nbs/42_agent0.ipynb #c025
 def _group(rollout: Rollout) -> tuple:
     return (*rollout.key, rollout.prompt.context.get("draw")) if rollout.prompt.role is Role.PROPOSE else rollout.key
 
@@ -258,7 +259,7 @@ def _recipe(settings: Agent0Settings, env: MathsEnvironment) -> Recipe:
         **({"finish": ADPO(*forms)} if settings.adpo else {}),
     )
 
-# %% ../nbs/42_agent0.ipynb #c025
+# %% ../nbs/42_agent0.ipynb #c027
 @contextmanager
 def _opened(settings: Agent0Settings) -> Iterator[MathsEnvironment]:
     "What questions are judged with; its executor is closed at the end."
@@ -269,7 +270,7 @@ def _opened(settings: Agent0Settings) -> Iterator[MathsEnvironment]:
 
 def _held_out(question: str) -> bool: return split_of(question) != "train"
 
-# %% ../nbs/42_agent0.ipynb #c030
+# %% ../nbs/42_agent0.ipynb #c032
 _SETS = {"heldout": "held-out questions, greedy accuracy", "shifted": "longer questions (shifted)"}
 
 def _gsm8k() -> list[tuple[str, str]]: # question, answer; none: it is not here
@@ -297,7 +298,7 @@ def _exam(settings: Agent0Settings, name: str, count: int) -> list[Task]:
     return [Task("maths", {"question": question}, {"answer": right}, f"{name}-{i}")
             for i, (question, right) in enumerate(rows[:count])]
 
-# %% ../nbs/42_agent0.ipynb #c033
+# %% ../nbs/42_agent0.ipynb #c035
 def _start(settings: Agent0Settings, folder: str | Path):
     "The embedded base of word problems. Raises ValueError for a style that it cannot read."
     if settings.style != "terse":
