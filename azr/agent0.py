@@ -38,6 +38,7 @@ def _typed_calls(one: Proposed, most: int) -> float:
 
 _TOOL_USE = {"executor": _executor_calls, "proposer": _typed_calls}
 
+# %% ../nbs/42_agent0.ipynb #c007
 @dataclass(frozen=True)
 class CurriculumReward:
     "What questions earn, over the whole batch."
@@ -79,7 +80,7 @@ def _majority(one: Proposed) -> str | None:
     "The answer that the attempts agreed on, as one of them wrote it."
     return next((NOTATIONS["terse"].answer(a.completion.text) for a in one.attempts if a.verdict.ok), None)
 
-# %% ../nbs/42_agent0.ipynb #c011
+# %% ../nbs/42_agent0.ipynb #c013
 @dataclass(frozen=True)
 class ADPO:
     "The last word on a step's rollouts: answers weigh by the share that their label had."
@@ -100,7 +101,7 @@ class ADPO:
             return replace(one, weight=weight, clip_high=self.clip + self.bonus * (1 - clear))
         return [weighed(one) for one in rollouts]
 
-# %% ../nbs/42_agent0.ipynb #c014
+# %% ../nbs/42_agent0.ipynb #c016
 PROFILES = {
     "paper": {"executor_steps": 40, "wrong": 0.0, "gate": False, "tool_of": "executor", "tool_weight": .6,
               "halt": "closed", "pool_tool": True, "pool_votes": 10, "retokenises": False},
@@ -108,7 +109,7 @@ PROFILES = {
                  "halt": "typed", "pool_tool": False, "pool_votes": 9, "retokenises": True},
 }
 
-# %% ../nbs/42_agent0.ipynb #c017
+# %% ../nbs/42_agent0.ipynb #c019
 _FROM_PROFILE = tuple(PROFILES["paper"])
 _RANGES = {
     **dict.fromkeys(("batch", "samples", "pool", "pool_steps", "solves", "turns", "workers", "executor_steps",
@@ -122,7 +123,7 @@ _RANGES = {
 _CHOICES = {"profile": PROFILES, "style": NOTATIONS, "answers": ("numbers", "math_verify"), "control": CONTROLS[:2],
             "exam": ("problems", "school", "gsm8k"), "halt": (None, "closed", "typed"), "tool_of": (None, *_TOOL_USE)}
 
-# %% ../nbs/42_agent0.ipynb #c019
+# %% ../nbs/42_agent0.ipynb #c021
 @dataclass(frozen=True)
 class _Questions(Settings):
     "Who asks, and what is asked."
@@ -152,7 +153,7 @@ class _Questions(Settings):
     references: int = 0                  # earlier questions that a proposer is shown (the paper: none)
     longest: int = 600                   # characters of a question
 
-# %% ../nbs/42_agent0.ipynb #c021
+# %% ../nbs/42_agent0.ipynb #c023
 @dataclass(frozen=True)
 class Agent0Settings(_Questions):
     "A run of Agent0, in one value."
@@ -194,7 +195,7 @@ class Agent0Settings(_Questions):
 
     def phase(self, step: int) -> Phase: return _phase(self, step)
 
-# %% ../nbs/42_agent0.ipynb #c022
+# %% ../nbs/42_agent0.ipynb #c024
 def _check_together(settings: Agent0Settings):
     "Raises ValueError for what no run can do."
     low, high = settings.low, settings.high
@@ -216,7 +217,7 @@ def _phase(settings: Agent0Settings, step: int) -> Phase:
         return Phase("pool", iteration, settings.pool, 1, settings.of("pool_votes"), train=())
     return Phase("executor", iteration, 0, solves=settings.solves, tries=settings.tries, train=(Role.SOLVE,))
 
-# %% ../nbs/42_agent0.ipynb #c025
+# %% ../nbs/42_agent0.ipynb #c027
 def _group(rollout: Rollout) -> tuple:
     return (*rollout.key, rollout.prompt.context.get("draw")) if rollout.prompt.role is Role.PROPOSE else rollout.key
 
@@ -259,7 +260,7 @@ def _recipe(settings: Agent0Settings, env: MathsEnvironment) -> Recipe:
         **({"finish": ADPO(*forms)} if settings.adpo else {}),
     )
 
-# %% ../nbs/42_agent0.ipynb #c027
+# %% ../nbs/42_agent0.ipynb #c029
 @contextmanager
 def _opened(settings: Agent0Settings) -> Iterator[MathsEnvironment]:
     "What questions are judged with; its executor is closed at the end."
@@ -270,7 +271,7 @@ def _opened(settings: Agent0Settings) -> Iterator[MathsEnvironment]:
 
 def _held_out(question: str) -> bool: return split_of(question) != "train"
 
-# %% ../nbs/42_agent0.ipynb #c032
+# %% ../nbs/42_agent0.ipynb #c034
 _SETS = {"heldout": "held-out questions, greedy accuracy", "shifted": "longer questions (shifted)"}
 
 def _gsm8k() -> list[tuple[str, str]]: # question, answer; none: it is not here
@@ -298,7 +299,7 @@ def _exam(settings: Agent0Settings, name: str, count: int) -> list[Task]:
     return [Task("maths", {"question": question}, {"answer": right}, f"{name}-{i}")
             for i, (question, right) in enumerate(rows[:count])]
 
-# %% ../nbs/42_agent0.ipynb #c035
+# %% ../nbs/42_agent0.ipynb #c037
 def _start(settings: Agent0Settings, folder: str | Path):
     "The embedded base of word problems. Raises ValueError for a style that it cannot read."
     if settings.style != "terse":
