@@ -28,6 +28,7 @@ import numpy as np
 
 from .core import Attempt, Prompt, Role, Status, Task, Verdict
 from .executor import Call, Executor, Outcome
+from .formulas import Formulas
 from .safety import ProgramStatus, Safety
 from .parse import answer_block, bound_names, code_parts, refuse, syntax_tree
 from .prompts import WRAPS, fence
@@ -712,18 +713,22 @@ def _ask_maths(row: dict, style: str) -> Prompt:
     return _wrap_body(_MATHS_TEXT.format(problem=str(row["problem"]).strip()), style, "maths", row)
 
 def _judge_maths(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor | None = None) -> list[Verdict]:
-    "By math-verify; the executor has nothing to do."
-    tool = optional("math_verify")
+    "By math-verify, which reads formulas in the jail."
+    optional("math_verify")
     def read(text): return _cut(text, _MATHS_STOP) if style == "plain" else answer_block(text, style)
-    return [_maths_verdict(row, read(text), tool) for row, text in pairs]
+    answers = [read(text) for _, text in pairs]
+    asked = [(_golds(row), said) for (row, _), said in zip(pairs, answers) if isinstance(said, str)]
+    found = iter(Formulas(isolation=executor.isolation if executor else "auto").judge(asked))
+    return [said if isinstance(said, Verdict) else _maths_verdict(_golds(row), said, next(found))
+            for (row, _), said in zip(pairs, answers)]
 
-def _maths_verdict(row: dict, answer: str | Verdict, tool) -> Verdict:
-    "One answer against one gold, or against any of several."
-    if isinstance(answer, Verdict): return answer
-    golds = row["answer"] if isinstance(row["answer"], list) else [row["answer"]]
-    found = tool.parse(answer)
-    if not found: return Verdict(Status.MALFORMED, detail="no formula or number in the answer")
-    right = any(tool.verify(tool.parse(f"\\boxed{{{str(gold).strip().strip('$')}}}"), found) for gold in golds)
+def _golds(row: dict) -> list[str]:
+    "The right answer to a row, or each of several."
+    return [str(gold) for gold in (row["answer"] if isinstance(row["answer"], list) else [row["answer"]])]
+
+def _maths_verdict(golds: list[str], answer: str, right: bool | None) -> Verdict:
+    "What math-verify said, as a verdict."
+    if right is None: return Verdict(Status.MALFORMED, detail="no formula or number in the answer")
     if right: return Verdict(Status.OK, 1.0, True)
     return Verdict(Status.WRONG, truth=False, detail=f"expected {golds[0]}, got {answer.strip()[-80:]}")
 

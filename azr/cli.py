@@ -21,7 +21,7 @@ import yaml
 
 from .core import alone_in, checkout, default_of, tell
 from .settings import (
-    SYSTEMS, Training, Watching, config, field_help, presets, read_preset, system_named)
+    SYSTEMS, Settings, Training, Watching, config, field_help, presets, read_preset, system_named)
 
 # %% ../nbs/3c_cli.ipynb #c004
 def _setting(text: str) -> tuple[str, object]: # ("batch", 16)
@@ -148,8 +148,9 @@ def _settings_text(name: str) -> str:
     kind = system_named(name).settings
     defaults = {f.name: repr(default_of(f)) for f in fields(kind)}   # a system may have another than training
     told, blocks = set(), []
-    for title, owner in ((f"system {name}", kind), ("training", Training), ("watching", Watching)):
-        rows = [(field, words) for field, _, words in field_help(owner) if field not in told]
+    own = [one for one in reversed(kind.__mro__) if one is kind or issubclass(one, Settings) and one is not Settings]
+    for title, owners in ((f"system {name}", own), ("training", [Training]), ("watching", [Watching])):
+        rows = [(field, words) for one in owners for field, _, words in field_help(one) if field not in told]
         told |= {field for field, _ in rows}
         lines = [f"  {field:<24} {defaults[field]:<46} {words}".rstrip() for field, words in rows]
         blocks.append("\n".join([f"settings of {title}:", *lines]))

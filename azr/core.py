@@ -61,6 +61,7 @@ class Prompt:
     messages: tuple[dict, ...] = ()      # {"role": ..., "content": ...}, rendered by the tokenizer's chat template
     references: tuple[str, ...] = ()     # ids of the buffer tasks that it shows
     stop: tuple[str, ...] = ()           # texts that end the completion: it is cut before the first of them
+    keep_stop: bool = False              # or behind it: another turn may go on from there
     max_tokens: int | None = None        # longest completion; None: the sampler's own limit
     task_id: str | None = None           # the task to be solved (role solve)
     context: dict = field(default_factory=dict)  # for the task type alone

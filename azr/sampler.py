@@ -247,14 +247,18 @@ class _Chunked:
             for part in chunks(order, longest, self.chunk_tokens, self.ranks):
                 yield replace(sampling, stop=stop, max_tokens=most), part
 
-    def _completion(self, asked: list, tokens: list, logprobs: Sequence | None, stop: Sequence[str]) -> Completion:
-        "What a backend wrote, up to its end. Tokens stay as they were sampled, the text is cut before a stop text."
+    def _completion(
+        self, asked: list, tokens: list, logprobs: Sequence | None, stop: Sequence[str], keep: bool
+    ) -> Completion:
+        """What a backend wrote, up to its end. Tokens stay as they were sampled; without `keep` the text is cut before
+        a stop text."""
         ends = self.ends or getattr(self.generate, "ends", (self.tokenizer.eos_token_id,))
         decode = partial(self.tokenizer.decode, skip_special_tokens=False)
         size, finished = until(tokens, ends, stop, decode)
         text = decode(tokens[:size - 1] if size and tokens[size - 1] in ends else tokens[:size])
         told = tuple(logprobs[:size]) if logprobs else None
-        return Completion(before_stop(text, stop), tuple(asked), tuple(tokens[:size]), told, finished)
+        text = text if keep else before_stop(text, stop)
+        return Completion(text, tuple(asked), tuple(tokens[:size]), told, finished)
 
 # %% ../nbs/21_sampler.ipynb #c037
 @dataclass(frozen=True)
@@ -291,6 +295,7 @@ class PolicySampler(_Chunked):
             filled = share + part[:1] * (math.ceil(len(part) / self.ranks) - len(share))
             written, logprobs = self.generate([asked[i] for i in filled], drawing, policy)
             for row, i in enumerate(share):
-                own[i] = self._completion(asked[i], written[row], logprobs[row] if logprobs else None, drawing.stop)
+                told = logprobs[row] if logprobs else None
+                own[i] = self._completion(asked[i], written[row], told, drawing.stop, prompts[i].keep_stop)
         completions = dict(self.gather(list(own.items())))
         return [completions[i] for i in range(len(prompts))]

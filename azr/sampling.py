@@ -29,9 +29,10 @@ def stop_texts(prompt: Prompt, sampling: Sampling) -> tuple[str, ...]: # without
     "All texts that end the completion of a prompt."
     return tuple(dict.fromkeys((*prompt.stop, *sampling.stop)))
 
-def before_stop(text: str, stop: Sequence[str]) -> str:
-    "A completion up to the first stop text in it."
-    return text[:min((at for one in stop if (at := text.find(one)) >= 0), default=len(text))]
+def before_stop(text: str, stop: Sequence[str], keep: bool = False) -> str:
+    "A completion up to the first stop text in it; with `keep`, up to the end of that text."
+    found = [(at, at + len(one)) for one in stop if (at := text.find(one)) >= 0]
+    return text[:min((end if keep else at for at, end in found), default=len(text))]
 
 class Sampler(Protocol):
     "Where completions come from."
@@ -48,7 +49,8 @@ class Script:
     def __call__(
         self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"
     ) -> list[Completion]:
-        return [Completion(before_stop(self.write(prompt), stop_texts(prompt, sampling))) for prompt in prompts]
+        return [Completion(before_stop(self.write(prompt), stop_texts(prompt, sampling), prompt.keep_stop))
+                for prompt in prompts]
 
 # %% ../nbs/01_sampling.ipynb #c012
 def prompt_key(prompt: Prompt) -> str: # 16 hex digits
@@ -63,6 +65,11 @@ def _continued(prompt: Prompt, said: Completion, observation: str, sampler: Samp
     ids = ()
     if said.prompt_ids: ids = (*said.prompt_ids, *said.completion_ids, *sampler.observation_ids(observation))
     return replace(prompt, text=prompt.text + said.text + observation, messages=(), ids=ids)
+
+def _tokenised_again(said: Completion, kind: TaskType, sampler: Sampler) -> Completion:
+    "A turn as it was sampled; for a type that `retokenises`, its text's tokens instead, as some released code has it."
+    if not (said.prompt_ids and getattr(kind, "retokenises", False)): return said
+    return replace(said, completion_ids=tuple(sampler.observation_ids(said.text)), logprobs=None)
 
 def _joined(said: Completion, observation: str, more: Completion) -> Completion:
     "Two turns with an observation between them, as one completion."
@@ -104,7 +111,8 @@ def _observe(
 def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Completion, str]]:
     "The turns after the first of one type's conversations."
     states = kind.open(prompts, env)
-    talks = [_Talk(prompt, said, said.text, state) for prompt, said, state in zip(prompts, first, states, strict=True)]
+    begun = [_tokenised_again(said, kind, sampler) for said in first]
+    talks = [_Talk(prompt, said, said.text, state) for prompt, said, state in zip(prompts, begun, states, strict=True)]
     try:
         for turn in range(kind.turns):
             open_ones = [talk for talk in talks if talk.going and talk.said.finished]
@@ -113,7 +121,8 @@ def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Co
             if not going: break
             written = sampler([following for _, _, following in going], sampling, policy)
             for (talk, observation, _), more in zip(going, written, strict=True):
-                talk.said, talk.last = _joined(talk.said, observation, more), more.text
+                talk.said = _joined(talk.said, observation, _tokenised_again(more, kind, sampler))
+                talk.last = more.text
         return [(talk.said, kind.submission(talk.state, talk.last)) for talk in talks]
     finally:
         kind.close(states)
@@ -130,7 +139,8 @@ def converse(
     "Every conversation to its end, all that are open in one call of the sampler a turn."
     if not prompts: return []
     types = {kind.name: kind for kind in kinds if hasattr(kind, "open")}
-    asked = [replace(one, stop=types[one.task_type].stop) if one.task_type in types else one for one in prompts]
+    def ends(kind): return {"stop": kind.stop, "keep_stop": True}   # what ends a turn is a part of the conversation
+    asked = [replace(one, **ends(types[one.task_type])) if one.task_type in types else one for one in prompts]
     first = sampler(asked, sampling, policy)
     spoken = [(completion, completion.text) for completion in first]
     for name, kind in types.items():

@@ -68,7 +68,8 @@ class _Checked:
         for f in fields(self): _check_field(f, getattr(self, f.name), type(self))
         for name, known in _stated(type(self), "CHOICES").items():
             value = getattr(self, name)
-            if value not in known: raise ValueError(f"{name} is {value!r}: choose one of {', '.join(known)}")
+            names = ", ".join("null" if one is None else one for one in known)
+            if value not in known: raise ValueError(f"{name} is {value!r}: choose one of {names}")
 
 def _check_field(f, value, kind: type):
     "A plain field, and each element of a list, is of its kind and in its range."
@@ -264,7 +265,7 @@ class System:
             raise ValueError(f"system {self.name!r} has settings {self.settings!r}: give a dataclass over Settings")
 
 # shipped systems: name -> where each stands, imported when it is asked for
-SYSTEMS = {"azr": "azr.azr:AZR", "climb": "azr.climb:CLIMB"}
+SYSTEMS = {"azr": "azr.azr:AZR", "climb": "azr.climb:CLIMB", "agent0": "azr.agent0:AGENT0"}
 
 def system_named(
     name: str,   # a key of SYSTEMS, or module:NAME

@@ -110,7 +110,7 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
     assert {name: found[name] for name in changed} == {name: wanted[name] for name in changed}
 
 def test_every_run_page_with_parameters_reads_them():
-    assert len(RUN_PAGES) == 17
+    assert len(RUN_PAGES) == 18
 
 
 # target of the Makefile -> page
@@ -123,6 +123,7 @@ TARGETS = {
     "ablations": "ablations",
     "scaling": "scaling",
     "real": "real",
+    "agent0": "agent0",
 }
 OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH"}   # of the others: their names
 

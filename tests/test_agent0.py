@@ -1,0 +1,325 @@
+"Agent0: its formulas by hand in both profiles, its settings, and runs of two adapters on a toy model."
+
+import json
+import signal
+from dataclasses import dataclass, replace
+from random import Random
+
+import pytest
+import torch
+from test_trainer import ending_model
+from toy import toy_tokenizer
+from transformers import set_seed
+
+from azr.agent0 import (
+    ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, _exam, _group, _maths_of, _opened, _recipe)
+from azr.buffers import Buffers
+from azr.checkpoints import saved_adapters
+from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
+from azr.maths import Maths, MathsEnvironment, _Fences, by_number
+from azr.metrics import read_rollouts
+from azr.problems import answer_text, program_text, question_text
+from azr.records import Records
+from azr.rewards import Proposed
+from azr.run import train
+from azr.sampling import Script
+from azr.selfplay import SelfPlay
+from azr.settings import SYSTEMS, config, system_named
+
+ANN, SUM = "Ann has 3 coins. Ann finds 4. How many coins has Ann now?", "What is 3 + 4 * 5 - 6?"
+
+
+def asked(question, scores, turns=(1,), text="", claimed=None):
+    "A proposal whose attempts said 7 where they agreed."
+    task = Task("maths", {"question": question}, {}, question, info={"claimed": claimed})
+    tries = []
+    for i, score in enumerate(scores):
+        verdict = Verdict(Status.OK, 1.0) if score else Verdict(Status.WRONG)
+        said = Completion(answer_text("7" if score else "8"), turns=turns[i % len(turns)])
+        tries.append(Rollout(Prompt("maths", Role.SOLVE, "?"), said, verdict))
+    return Proposed(Verdict(Status.OK, 1.0), sum(scores) / len(scores), task, tuple(tries), Completion(text))
+
+
+NONE = Proposed(Verdict(Status.MALFORMED), completion=Completion("```output" * 9))
+
+
+def reward_of(profile, env=MathsEnvironment(), **changes):
+    return _recipe(Agent0Settings(profile=profile, **changes), env).propose_reward
+
+
+def totals(reward, batch): return [pytest.approx(one.total) for one in reward(batch)]
+
+
+# ---- the formulas
+
+BATCH = [asked(ANN, [1, 1, 0, 0], turns=(3, 1)),                       # p .5, tool calls 2 and 0
+         asked(ANN.replace("3", "5"), [1, 1, 1, 0], turns=(9,)),       # p .75, eight calls count as four
+         asked(SUM, [1, 1, 1, 1], text="```output" * 9, claimed="7"),  # p 1, typed nine marks
+         NONE]
+
+
+def test_the_papers_reward_by_hand():
+    "Half of the batch is the first two's cluster, a quarter the third's."
+    assert totals(reward_of("paper"), BATCH) == [1 + .6 * 1 - 2 / 4, .5 + .6 * 4 - 2 / 4, max(0, 0 + 0 - 1 / 4), 0]
+
+
+def test_the_released_reward_by_hand():
+    "The tool term counts what the proposer typed, .05 each, at most four; without its own answer there is no doubt."
+    gated = [asked(SUM, [1, 1, 0, 0], claimed="7.0", text="```output" * 9), asked(SUM, [1, 1, 0, 0], claimed="8"),
+             asked(SUM, [1, 1, 0, 0], turns=(5,))]
+    free = totals(reward_of("released", repetition=0), gated)
+    assert free == [1 + .05 * 4, 0, 0]
+
+
+@pytest.mark.parametrize("changes, expected", [
+    ({"uncertainty": 0}, .6 * 1 - .5), ({"tool_weight": 0}, 1 - .5), ({"repetition": 0}, 1 + .6),
+    ({"tool_scale": .25}, 1 + .15 - .5), ({"tool_cap": 1}, 1 + .6 * .5 - .5), ({"tool_of": "proposer"}, 1 - .5),
+    ({"similar": 0}, 1 + .6 - .25), ({"gate": True}, .1)])
+def test_each_term_can_be_switched(changes, expected):
+    assert reward_of("paper", **changes)(BATCH)[0].total == pytest.approx(expected)
+
+
+def test_what_is_no_question_or_was_never_judged_earns_nothing():
+    unjudged = replace(BATCH[0], solve_rate=None, attempts=())
+    assert [one.total for one in CurriculumReward()([NONE, unjudged])] == [0, 0] and CurriculumReward()([]) == []
+
+
+def test_typing_the_mark_pays_only_who_believes_it():
+    honest, typed = (asked(SUM, [1] * 4, text=text, claimed="7") for text in ("", "```output" * 4))
+    assert totals(reward_of("released", repetition=0), [honest, typed]) == [0, .2]
+    assert totals(reward_of("paper", repetition=0), [honest, typed]) == [0, 0]
+    used = asked(SUM, [1] * 4, turns=(2,))
+    assert totals(reward_of("paper", repetition=0), [used]) == [.6]
+
+
+def answered(share, weight=1.0, role=Role.SOLVE):
+    prompt = Prompt("maths", role, "?", context={"share": share})
+    return Rollout(prompt, Completion("7"), Verdict(Status.OK), weight=weight)
+
+
+@pytest.mark.parametrize("share, weight, clip", [
+    (.3, .6, .3), (.1, .6, .3), (.55, .8, .25), (.8, 1.0, .2), (1.0, 1.0, .2)])
+def test_adpo_by_hand(share, weight, clip):
+    one, = ADPO()([answered(share)])
+    assert (one.weight, one.clip_high) == (pytest.approx(weight), pytest.approx(clip))
+
+
+def test_adpo_leaves_the_rest_alone():
+    rows = [answered(None), answered(.5, role=Role.PROPOSE)]
+    assert ADPO()(rows) == rows and ADPO()([answered(.3, weight=0)])[0].weight == 0
+
+
+@pytest.mark.parametrize("profile, right, wrong", [("paper", 1, 0), ("released", 1, -1)])
+def test_what_an_answer_earns(profile, right, wrong):
+    pay = _recipe(Agent0Settings(profile=profile), MathsEnvironment()).solve_reward
+    statuses = (Status.OK, Status.WRONG, Status.MALFORMED)
+    assert [pay(Verdict(one, float(one == Status.OK))).total for one in statuses] == [right, wrong, wrong]
+
+
+# ---- profiles and settings
+
+def test_the_profiles_differ_in_the_table_and_nowhere_else():
+    paper, released = (Agent0Settings(profile=name) for name in ("paper", "released"))
+    assert PROFILES["paper"].keys() == PROFILES["released"].keys()
+    assert all(PROFILES["paper"][name] != PROFILES["released"][name] for name in PROFILES["paper"])
+    differing = {name for name in vars(paper) if getattr(paper, name) != getattr(released, name)}
+    assert differing == {"profile"}
+    kinds = [_maths_of(one) for one in (paper, released)]
+    assert [one.stop for one in kinds] == [("\n```\n",), ("```output",)]
+    assert [one.retokenises for one in kinds] == [False, True]
+    assert [one.phase(55).name for one in (paper, released)] == ["curriculum", "executor"]
+    assert [one.phase(6).attempts for one in (paper, released)] == [10, 9]
+
+
+def test_each_place_of_a_profile_can_be_set_apart():
+    for name, value in PROFILES["released"].items():
+        own = Agent0Settings(**{name: value})
+        assert {one: own.of(one) for one in PROFILES["paper"]} == PROFILES["paper"] | {name: value}
+
+
+def test_the_released_code_curates_without_the_tool():
+    kind = _maths_of(Agent0Settings(profile="released", curriculum_steps=1, pool_steps=1))
+    task = Task("maths", {"question": ANN}, {}, "q")
+    tools = [kind.solve_prompt(replace(task, step=step)).context["tool"] for step in (1, 2)]
+    assert tools == [True, False]
+    assert kind.solve_prompt(replace(task, step=2, hidden={"label": "7"})).context["tool"]
+
+
+@pytest.mark.parametrize("changes, sentence", [
+    ({"votes": 1}, "votes is 1: one answer would agree with itself, so give 2 or more"),
+    ({"pool_votes": 1}, "pool_votes is 1: one answer"), ({"low": .9}, "low is 0.9 and high 0.8: no share lies between"),
+    ({"high": 1.5}, "high is 1.5: give 0 or more and at most 1"), ({"lora_rank": 0}, "lora_rank is 0, and two agents"),
+    ({"profile": "released", "style": "code"}, "in style 'code' at a comment"),
+    ({"style": "poem"}, "style is 'poem': choose one"), ({"tool_of": "judge"}, "tool_of is 'judge'"),
+    ({"profile": "code"}, "profile is 'code': choose one of paper, released"),
+    ({"wrong": float("nan")}, "wrong is nan"), ({"turns": 0}, "turns is 0: give 1 or more")])
+def test_what_no_run_can_do_is_refused_in_a_sentence(changes, sentence):
+    with pytest.raises(ValueError) as refused: Agent0Settings(**changes)
+    assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_it_is_a_shipped_system_with_presets():
+    assert system_named("agent0") is AGENT0 and "agent0" in SYSTEMS
+    for name in ("agent0", "r-zero", "qwen3-4b-agent0", "qwen3-8b-agent0"): assert config(name).system == "agent0"
+    paper = config("qwen3-4b-agent0")
+    assert (paper.batch, paper.samples, paper.votes, paper.tries, paper.of("executor_steps")) == (128, 4, 10, 16, 40)
+    r_zero = config("r-zero")
+    assert not r_zero.tool and not r_zero.adpo and r_zero.of("tool_weight") == 0
+
+
+def test_samples_of_one_draw_are_a_group():
+    prompts = [Maths().propose_prompt(Buffers(("maths",)), rng) for rng in (Random(1), Random(1), Random(2))]
+    keys = [_group(Rollout(prompt, Completion("?"), Verdict(Status.OK))) for prompt in prompts]
+    assert prompts[0].text == prompts[2].text and keys[0] == keys[1] != keys[2]
+
+
+# ---- the exam
+
+def test_the_loop_never_asks_a_question_of_the_exam():
+    settings = Agent0Settings(workers=1)
+    tasks = _exam(settings, "heldout", 30) + _exam(settings, "validation", 30)
+    with _opened(settings) as env:
+        found = [_maths_of(settings).proved(question_text(task.given["question"]), env) for task in tasks]
+    assert {one.status for one in found if isinstance(one, Verdict)} == {Status.HELD_OUT} and len(found) == 60
+
+
+def test_gsm8k_is_read_from_a_file_and_left_out_aloud(tmp_path, monkeypatch):
+    monkeypatch.setenv("AZR_DATA", str(tmp_path))
+    settings = Agent0Settings(exam="gsm8k")
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.warns(UserWarning, match="exam gsm8k is left out"): assert _exam(settings, "heldout", 5) == []
+    row = {"question": "How many?", "answer": "3 and 4\n#### 1,007"}
+    (tmp_path / "gsm8k.jsonl").write_text("".join(json.dumps(row) + "\n" for _ in range(12)))
+    assert [task.hidden for task in _exam(settings, "heldout", 50)] == [{"answer": "1,007"}] * 10
+    assert len(_exam(settings, "validation", 50)) == 2 and _exam(settings, "shifted", 5) == []
+
+
+def test_exams_do_not_overlap():
+    for exam in ("problems", "school"):
+        settings = Agent0Settings(exam=exam)
+        asked = [{task.given["question"] for task in _exam(settings, name, 200)} for name in ("validation", "heldout")]
+        assert not asked[0] & asked[1] and len(asked[1]) == 200
+
+
+# ---- a run on a toy model
+
+@dataclass(frozen=True)
+class Letters(_Fences):
+    "Whatever a model of random letters writes is a question, an answer, and now and then a program."
+    stop: tuple = ("5", "6")
+    def question(self, text): return f"What is {len(text)} and {sum(map(ord, text)) % 50}?"
+    def program(self, text): return "print(3)" if text.endswith("5") else None
+    def observation(self, text, output): return f" so {output} "
+    def answer(self, text): return str(len(text) % 3)
+    def pose(self, references): return {"text": "ask"}
+
+
+TOY = dict(style="terse", curriculum_steps=1, pool_steps=1, executor_steps=2, batch=2, samples=2, votes=4, pool=8,
+           pool_votes=4, solves=3, tries=4, low=.2, high=1.0, near=0.0, turns=3, steps=8, workers=1, lora_rank=4,
+           learning_rate=1e-2, dtype="float32", micro_batches=1, gradient_checkpointing=False, max_prompt_tokens=60,
+           max_completion_tokens=12, chunk_tokens=512, score_tokens=512, save_every=1, keep_checkpoints=9,
+           evaluate_every=8, evaluate_tasks=3, test_tasks=3, rollouts_every=1)
+
+
+def system(stops=()):
+    left = list(stops)
+    def stopping(step, rng):
+        if left and step == left[0]: signal.raise_signal(signal.SIGTERM) if left.pop(0) else None
+        return []
+    def recipe(settings, env):
+        own = _recipe(settings, env)
+        kind = replace(own.task_types[0], notation=Letters("terse"))
+        remember = replace(own.remember, kind=kind)
+        return replace(own, task_types=(kind,), remember=remember, replay=stopping)
+    return replace(AGENT0, recipe=recipe, exam=short)
+
+
+def short(settings, name, count):
+    "Questions that the toy model has room for."
+    asked = [f"{name[0]} {n} + 1?" for n in range(count)] if name != "shifted" else []
+    return [Task("maths", {"question": text}, {"answer": str(n % 3)}, text) for n, text in enumerate(asked)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    set_seed(0)
+    ending_model(0, [1, *range(2, 7)]).save_pretrained(folder)   # digits 0 to 4 end a completion
+    toy_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(base, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("agent0") / "run"
+    train(Agent0Settings(model=str(base), **TOY), folder, say=list().append, system=system())
+    return folder
+
+
+def adapters(run, step): return saved_adapters(run / "checkpoints" / f"checkpoint-{step}")
+
+
+def test_only_the_phases_agent_moves(run):
+    at = {step: adapters(run, step) for step in range(1, 9)}
+    def moved(step):
+        before, after = at[step - 1], at[step]
+        return {name for name in after if any(not torch.equal(after[name][k], before[name][k]) for k in after[name])}
+    assert set(at[1]) == {"curriculum", "executor"}
+    assert [moved(step) for step in range(2, 9)] == [set(), {"executor"}, {"executor"}, {"curriculum"}, set(),
+                                                     {"executor"}, {"executor"}]
+
+
+def test_answers_had_turns_and_observations_are_masked(run):
+    found = [one for rows in read_rollouts(run).values() for one in rows if one.prompt.role is Role.SOLVE]
+    talked = [one.completion for one in found if one.completion.turns > 1]
+    assert talked and all(0 in said.mask and len(said.mask) == len(said.completion_ids) for said in talked)
+    spell = toy_tokenizer().decode
+    def own(said): return spell([token for token, mine in zip(said.completion_ids, said.mask) if not mine])
+    assert {own(said).replace(" ", "")[:3] for said in talked} == {"so3"}   # the toy's words have no spaces
+
+
+def test_every_measure_is_told(run):
+    lines = {line["step"]: line for line in map(json.loads, Records(run).metrics.open())}
+    asking, pool, answering = lines[1], lines[2], lines[3]
+    assert {"propose/maths/uncertainty", "propose/maths/tool", "propose/maths/repetition", "solve/maths/agreement",
+            "solve/maths/tool_calls", "propose/maths/effective_rate"} <= asking.keys()
+    assert pool["propose/maths/pool"] > 0 and 0 < pool["propose/maths/label_share"] <= 1
+    assert answering["solve/maths/count"] == 12 and "propose/maths/count" not in answering
+
+
+def test_labels_weigh_by_their_share(run):
+    rows = [one for step in (3, 4, 7, 8) for one in read_rollouts(run)[step]]
+    adpo = ADPO(low=.2, high=1.0)
+    def clip(one): return .2 + .1 * (1 - adpo.clear(one.prompt.context["share"]))
+    assert rows and all(one.clip_high == pytest.approx(clip(one)) for one in rows)
+
+
+def test_it_goes_on_in_any_phase_with_the_same_bytes(run, base, tmp_path):
+    again, stops = system(stops=(1, 2, 3, 4, 6)), 0
+    while True:
+        try:
+            train(Agent0Settings(model=str(base), **TOY), tmp_path / "stopped", say=list().append, system=again)
+            break
+        except KeyboardInterrupt: stops += 1
+    assert stops == 5 and Records(run).metrics.read_bytes() == Records(tmp_path / "stopped").metrics.read_bytes()
+
+
+ARMS = {
+    "one set of weights": {"shared": True},
+    "r-zero": {"tool": False, "turns": 1, "adpo": False, "tool_weight": 0},
+    "random labels": {"control": "shuffled_rewards"},
+    "an empty pool": {"low": .99},
+    "a frozen curriculum": {"curriculum_steps": 0},
+}
+
+
+@pytest.mark.parametrize("changes", ARMS.values(), ids=ARMS)
+def test_arms_run_to_their_end(base, tmp_path, changes):
+    settings = Agent0Settings(model=str(base), **TOY | {"steps": 4} | changes)
+    assert train(settings, tmp_path / "run", say=list().append, system=system())["steps"] == 4
+
+
+def test_the_embedded_base_wants_its_style(tmp_path):
+    with pytest.raises(ValueError, match="which the embedded base cannot read: name a model, or take style terse"):
+        train(Agent0Settings(), tmp_path / "run", say=list().append)
+    assert not (tmp_path / "run" / "params.yaml").exists()
