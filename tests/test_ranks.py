@@ -23,10 +23,10 @@ from ranks_script import told_run
 from toy import toy_tokenizer
 
 import azr.rows
-from azr.core import Prompt, Role
+from azr.core import Completion, Prompt, Role, Rollout, Verdict
 from azr.executor import Call, Executor
 from azr.settings import presets
-from azr.rows import Row, _SharedExecutor, cut_alike, deal, room_for
+from azr.rows import Row, _SharedExecutor, cut_alike, deal, room_for, rows_of
 from azr.sampler import PolicySampler, chunks
 from azr.sampling import converse
 from azr.selfplay import Phase, Recipe
@@ -44,6 +44,15 @@ def test_every_row_is_dealt_once_and_answers_stay_beside_their_prompt(ranks, dra
     homes = [{r.prompt_ids for r in share} for share in shares]
     assert sum(map(len, homes)) == len({r.prompt_ids for r in rows})
 
+
+@given(st.permutations([(0.5, 1.0), (0.5, 1.0), 1.0, 2.0]))
+def test_rows_with_an_advantage_for_each_token_stay_apart(advantages):
+    "Beside replayed rows, which have one number for all tokens: those are added, the others are not."
+    said = Completion("", (1,), (2, 3))
+    told = [Rollout(Prompt("sums", Role.SOLVE), said, Verdict("ok"), advantage=one) for one in advantages]
+    rows = rows_of(told, merging=True)
+    assert sorted((one.advantage, one.copies) for one in rows if not isinstance(one.advantage, tuple)) == [(3.0, 2)]
+    assert [one.advantage for one in rows if isinstance(one.advantage, tuple)] == [(0.5, 1.0)] * 2
 
 @given(st.integers(1, 6), st.lists(st.tuples(st.integers(0, 2), st.integers(1, 20)), min_size=1, max_size=40))
 def test_no_share_has_more_rows_than_room(ranks, drawn):
