@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['Files', 'HELD_OUT', 'RepositoryStatus', 'Refused', 'refusal', 'Repository', 'module_name', 'read_repository',
            'pytest_words', 'shipped', 'difference', 'check_path', 'applied', 'touched', 'reversed_diff', 'powers',
-           'check_change', 'Run', 'Report', 'Suites', 'replaced_block', 'edited', 'Workspace']
+           'check_change', 'Run', 'Report', 'interpreter', 'readable', 'Suites', 'replaced_block', 'edited',
+           'Workspace']
 
 # %% ../nbs/51_workspace.ipynb #c002
 import ast
@@ -476,7 +477,6 @@ class Report:
         return Verdict(RepositoryStatus.CRASHED, detail="the test run ended without a result")
 
 # %% ../nbs/51_workspace.ipynb #c036
-_PYTHON = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
 _ROOT = Path(azr.__file__).parents[1]
 _SERVER = "import sys; sys.path += sys.argv[1:]; from azr.suite import serve; serve()"
 
@@ -487,14 +487,16 @@ def _packages() -> str:
     if found is None: raise ValueError("pytest is not installed here, and it is what judges: pip install pytest")
     return str(Path(found.origin).parents[1])
 
-def _readable() -> list[str]:
+def interpreter() -> str: return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)   # path
+
+def readable() -> list[str]:
     "What a test run may read beside its checkout: Python, the installed packages, and the suite server."
     prefix = os.path.realpath(sys.base_prefix)
     own = [str(_ROOT / "azr" / name) for name in ("__init__.py", "suite.py")]
     return [*([] if prefix == "/usr" else [prefix]), _packages(), *own]
 
 def _variables(home: str, seed: int = 0) -> dict[str, str]:
-    path = f"{os.path.dirname(_PYTHON)}:/usr/local/bin:/usr/bin:/bin"
+    path = f"{os.path.dirname(interpreter())}:/usr/local/bin:/usr/bin:/bin"
     return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": home, "TMPDIR": home, "PYTHONHASHSEED": str(seed),
             "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
@@ -561,11 +563,11 @@ def _serve(limits: _Limits, runs: Mapping[int, Run]) -> dict[int, Report]: # tho
     "One start of the server, in one jail; all of one hash seed."
     with _checkouts(limits.folder, [one.files for one in runs.values()]) as (read, trees, written, scratch):
         jobs = [_job(str(i), runs[i], *own, limits) for i, *own in zip(runs, trees, scratch)]
-        command = [_PYTHON, "-P", "-s", "-S", "-c", _SERVER, str(_ROOT), _packages()]
+        command = [interpreter(), "-P", "-s", "-S", "-c", _SERVER, str(_ROOT), _packages()]
         asked = json.dumps({"jobs": jobs, "jailed": limits.isolation != "process"})
         told = _variables(str(written), next(iter(runs.values())).seed)
         seconds = limits.wall * len(runs) + 30
-        return _reports(jail(command, [*_readable(), read], [written], str(read), told, asked, seconds,
+        return _reports(jail(command, [*readable(), read], [written], str(read), told, asked, seconds,
                              limits.memory_mb, 1 << 26, limits.isolation), runs)
 
 def _reports(ended: Ended, runs: Mapping[int, Run]) -> dict[int, Report]:
@@ -591,6 +593,7 @@ class Suites:
         isolation: str = "auto",   # "auto", "jail" or "process", as of the executor
     ):
         self.settings, self.workers, self._open = (seconds, memory_mb, isolation), workers, ExitStack()
+        self.isolation = isolation
 
     def __enter__(self):
         self.limits = _Limits(self._open.enter_context(_own_folder()), *self.settings)
@@ -615,7 +618,7 @@ class Suites:
         "A shell script in a fresh checkout, which it may read."
         with _checkouts(self.limits.folder, [files]) as (_, (tree,), _, (scratch,)):
             told = _variables(str(scratch)) | {"PYTHONPATH": f"{tree}:{_packages()}"}
-            return jail(["/bin/sh", "-c", script], [*_readable(), tree], [scratch], str(tree), told, b"",
+            return jail(["/bin/sh", "-c", script], [*readable(), tree], [scratch], str(tree), told, b"",
                         self.limits.wall, self.limits.memory_mb, 100_000, self.limits.isolation)
 
 _LOST = Report({}, {}, {}, "", 0.0, "crash")
