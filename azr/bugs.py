@@ -129,7 +129,8 @@ class Case:
 
 def _comments(text: str) -> list[str]:
     "The comments of a source."
-    try: return [one.string for one in tokenize.generate_tokens(StringIO(text).readline) if one.type == tokenize.COMMENT]
+    tokens = tokenize.generate_tokens(StringIO(text).readline)
+    try: return [one.string for one in tokens if one.type == tokenize.COMMENT]
     except (tokenize.TokenError, SyntaxError): return []
 
 def _refuse_comments(old: Files, new: Files, paths: Sequence[str], status: str, why: str):
@@ -431,16 +432,18 @@ def scripted_bugs(
     changes: Sequence[Files],       # the repository's files with a bug in them
 ) -> list[tuple[Case, Found] | Verdict]: # same order
     "Bugs with the environment's own weakening, validated."
-    runs = [Run(repository, files) for files in changes]
     (before, _), = checker.originals([(repository, repository.command)])
-    asked, results = [], []
-    for files, report in zip(changes, checker.suites.run(runs)):
-        failing = sorted(before.passed - report.passed)
-        known = [name for name in failing if _function_of(name)[0] in repository.files]
-        results.append(_tried(artifact_for, repository, files, known))
-        if isinstance(results[-1], Artifact): asked.append((repository, results[-1]))
+    reports = checker.suites.run([Run(repository, files) for files in changes])
+    results = [_tried(_wrapped, repository, *one, before) for one in zip(changes, reports)]
+    asked = [(repository, one) for one in results if isinstance(one, Artifact)]
     valid = iter(checker.check(asked))
     return [next(valid) if isinstance(one, Artifact) else one for one in results]
+
+def _wrapped(repository: Repository, files: Files, report: Report, before: Report) -> Artifact:
+    "An artifact around a bug whose tests have been run. Raises Refused."
+    if trouble := report.trouble: raise Refused(trouble.status, f"with the bug: {trouble.detail}")
+    if failing := sorted(before.passed - report.passed): return artifact_for(repository, files, failing)
+    raise Refused(BugStatus.TOO_FEW_FAILING, "no test fails with the bug")
 
 # %% ../nbs/52_bugs.ipynb #c033
 def grade(

@@ -75,6 +75,7 @@ def _play(job: dict, sink: int, output: int, secret: bytes):
         failures, recorder = _imported(job["modules"]), Recorder()
         words = [*_ARGUMENTS, "--rootdir", job["folder"], *job["arguments"]]
         code = int(pytest.main(words, plugins=[recorder])) if job["arguments"] is not None else 0
+        sys.stdout.flush()
         data = packed((secret, code, recorder.outcomes, recorder.broken, failures))
         while data: data = data[send(sink, data):]
         leave(0)

@@ -587,7 +587,7 @@ def _reports(ended: Ended, runs: Mapping[int, Run]) -> dict[int, Report]:
 class Suites:
     "Runs test suites in the jail. A context manager: its folder goes when it is left."
     def __init__(self,
-        seconds: int = 20,         # CPU seconds of one suite
+        seconds: int = 10,         # CPU seconds of one suite
         memory_mb: int = 1024,
         workers: int = 1,          # jails at the same time
         isolation: str = "auto",   # "auto", "jail" or "process", as of the executor
