@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARSER', 'BugStatus', 'Artifact', 'Thresholds', 'artifact_of', 'Case', 'case_of', 'check_baseline', 'check_parser',
            'Found', 'check_bug', 'check_hidden', 'check_parts', 'Checker', 'without_tests', 'artifact_for', 'Mutation',
-           'mutations', 'scripted_bugs', 'grade', 'options', 'command']
+           'mutations', 'bugs_of', 'grade', 'options', 'command']
 
 # %% ../nbs/52_bugs.ipynb #c002
 import argparse
@@ -26,7 +26,7 @@ from .core import Status, Verdict, tell
 from .executor import jail
 from .workspace import (
     Files, Refused, Report, Repository, RepositoryStatus, Run, Suites, applied, check_change, check_path, difference,
-    interpreter, module_name, pytest_words, read_repository, readable, shipped, touched)
+    interpreter, module_name, pytest_words, read_repository, readable, refusal, shipped, touched)
 
 # %% ../nbs/52_bugs.ipynb #c007
 class BugStatus(StrEnum):
@@ -44,6 +44,7 @@ class BugStatus(StrEnum):
     NOT_HIDDEN = "not_hidden"                  # check 6: after the weakening as many tests fail
     BREAKS_TESTS = "breaks_tests"              # the weakened tests cannot be collected, or break others
     PADDED = "padded"                          # check 7: a changed file has no part in the failures
+    NOTHING_REMOVED = "nothing_removed"        # a removal was asked for, and the program is no smaller
     HINT = "hint"                              # the bug's lines bring a comment with them
     COMMENTED_OUT = "commented_out"            # the weakening leaves tests as comments
 
@@ -70,8 +71,8 @@ class Thresholds:
 
 # What the prompts call the parts, and what the paper's text calls them.
 _NAMES = {"test_script": ("test_script.sh",), "test_files": ("test_files.txt",),
-          "test_parser": ("parse_test_output.py", "test_parser.py"), "bug_inject": ("bug_patch.diff", "bug_inject.diff"),
-          "test_weaken": ("test_patch.diff", "test_weaken.diff")}
+          "test_parser": ("parse_test_output.py", "test_parser.py"),
+          "bug_inject": ("bug_patch.diff", "bug_inject.diff"), "test_weaken": ("test_patch.diff", "test_weaken.diff")}
 
 def artifact_of(files: Mapping[str, str]) -> Artifact:
     "The artifact in five files, by the names of the paper's text or of its prompts. Raises Refused."
@@ -204,8 +205,8 @@ def check_parser(artifact: Artifact, report: Report, isolation: str = "auto"):
     differing = sorted(name for name in {*told, *said} if told.get(name) != said.get(name))
     if differing:
         words = {True: "passed", False: "failed", None: "nothing"}
-        why = f"of {differing[0]} the parser says {words[said.get(differing[0])]}, pytest {words[told.get(differing[0])]}"
-        raise Refused(BugStatus.BAD_PARSER, why)
+        theirs, ours = (words[own.get(differing[0])] for own in (said, told))
+        raise Refused(BugStatus.BAD_PARSER, f"of {differing[0]} the parser says {theirs}, pytest {ours}")
 
 # %% ../nbs/52_bugs.ipynb #c017
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ def check_bug(case: Case, passing: frozenset[str], first: Report, second: Report
         raise Refused(BugStatus.BREAKS_EVERYTHING, f"all {len(passing)} tests fail with the bug: break less")
     return Found(tuple(sorted(failing)), tuple(sorted(passing - failing)))
 
+# %% ../nbs/52_bugs.ipynb #c018
 def check_hidden(found: Found, weakened: Report):
     "Check 6: with weaker tests fewer fail, and no other breaks. Raises Refused."
     if trouble := weakened.trouble: raise Refused(trouble.status, f"with weaker tests: {trouble.detail}")
@@ -253,7 +255,7 @@ def check_parts(case: Case, found: Found, restored: Mapping[str, Report]):
         if len(case.changed) > 1 and report.passed.isdisjoint(found.fail_to_pass):
             raise Refused(BugStatus.PADDED, f"putting {path} back mends nothing: it has no part in the bug")
 
-# %% ../nbs/52_bugs.ipynb #c019
+# %% ../nbs/52_bugs.ipynb #c020
 @dataclass
 class Checker:
     "Validates artifacts; keeps what the original repositories' tests say."
@@ -309,7 +311,7 @@ def _judged(case, original, said, thresholds, isolation) -> tuple[Case, Found]:
     check_parts(case, found, dict(zip(case.changed, back)))
     return case, found
 
-# %% ../nbs/52_bugs.ipynb #c021
+# %% ../nbs/52_bugs.ipynb #c022
 def _function_of(test: str) -> tuple[str, tuple[str, ...]]: # path, names down to the function
     path, *names = test.split("[")[0].split("::")
     return path, tuple(names)
@@ -345,7 +347,7 @@ def artifact_for(repository: Repository, buggy: Files, failing: Sequence[str]) -
     return Artifact(script, "\n".join(paths) + "\n", PARSER, difference(repository.files, buggy),
                     difference(repository.files, weakened))
 
-# %% ../nbs/52_bugs.ipynb #c026
+# %% ../nbs/52_bugs.ipynb #c027
 @dataclass(frozen=True)
 class Mutation:
     "One change of a source text."
@@ -381,7 +383,7 @@ def _operators(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, ast.BoolOp):
         yield "operator", _between(text, node.values[0], node.values[1], _SWAPS[type(node.op)])
 
-# %% ../nbs/52_bugs.ipynb #c027
+# %% ../nbs/52_bugs.ipynb #c028
 def _branches(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, (ast.If, ast.While, ast.IfExp)):
         start, end = _at(text, node.test)
@@ -425,19 +427,22 @@ def _owners(tree: ast.AST, name: str = "") -> Iterator[tuple[str, ast.AST]]:
         yield own, child
         yield from _owners(child, own)
 
-# %% ../nbs/52_bugs.ipynb #c030
-def scripted_bugs(
+# %% ../nbs/52_bugs.ipynb #c031
+def bugs_of(
     checker: Checker,
-    repository: Repository,
-    changes: Sequence[Files],       # the repository's files with a bug in them
+    changes: Sequence[tuple[Repository, Files]],   # each with its files with a bug in them
 ) -> list[tuple[Case, Found] | Verdict]: # same order
-    "Bugs with the environment's own weakening, validated."
-    (before, _), = checker.originals([(repository, repository.command)])
-    reports = checker.suites.run([Run(repository, files) for files in changes])
-    results = [_tried(_wrapped, repository, *one, before) for one in zip(changes, reports)]
-    asked = [(repository, one) for one in results if isinstance(one, Artifact)]
-    valid = iter(checker.check(asked))
-    return [next(valid) if isinstance(one, Artifact) else one for one in results]
+    "Changes of source as bugs, with the environment's own weakening, validated."
+    results: list = [refusal(check_change, repository, repository.files, files) for repository, files in changes]
+    places = [i for i, refused in enumerate(results) if refused is None]
+    originals = checker.originals([(changes[i][0], changes[i][0].command) for i in places])
+    reports = checker.suites.run([Run(*changes[i]) for i in places])
+    for i, (before, _), report in zip(places, originals, reports):
+        results[i] = _tried(_wrapped, *changes[i], report, before)
+    wrapped = [i for i in places if isinstance(results[i], Artifact)]
+    checked = checker.check([(changes[i][0], results[i]) for i in wrapped])
+    for i, result in zip(wrapped, checked): results[i] = result
+    return results
 
 def _wrapped(repository: Repository, files: Files, report: Report, before: Report) -> Artifact:
     "An artifact around a bug whose tests have been run. Raises Refused."
@@ -445,7 +450,7 @@ def _wrapped(repository: Repository, files: Files, report: Report, before: Repor
     if failing := sorted(before.passed - report.passed): return artifact_for(repository, files, failing)
     raise Refused(BugStatus.TOO_FEW_FAILING, "no test fails with the bug")
 
-# %% ../nbs/52_bugs.ipynb #c033
+# %% ../nbs/52_bugs.ipynb #c034
 def grade(
     suites: Suites,
     asked: Sequence[tuple[Case, Found, Files]],   # the files of an attempt
@@ -481,7 +486,7 @@ def _verdict(found: Found, report: Report) -> Verdict:
     why = f"{len(failing)} of {len(wanted)} tests fail, the first {failing[0]}"
     return Verdict(Status.WRONG, detail=why, seconds=report.seconds)
 
-# %% ../nbs/52_bugs.ipynb #c036
+# %% ../nbs/52_bugs.ipynb #c037
 def options(parser: argparse.ArgumentParser):
     "What `azr check-bug` can be told."
     own = ", ".join(shipped())
@@ -496,11 +501,12 @@ def options(parser: argparse.ArgumentParser):
         default = getattr(defaults, name)
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N",
                             help=f"{words}, at least (default: {default}; the paper gives no values)")
-    parser.add_argument("--seconds", type=int, default=20, metavar="N", help="CPU seconds of one test run (default: 20)")
+    parser.add_argument("--seconds", type=int, default=20, metavar="N",
+                        help="CPU seconds of one test run (default: 20)")
     parser.add_argument("--mutations", type=int, default=0, metavar="N",
                         help="try so many scripted bugs, and say how many the tests find")
 
-# %% ../nbs/52_bugs.ipynb #c037
+# %% ../nbs/52_bugs.ipynb #c038
 def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifact:
     "The artifact in a folder, or around a diff. Raises ValueError."
     path = Path(place)
@@ -518,7 +524,7 @@ def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifa
 def _mutated(checker: Checker, repository: Repository, count: int) -> str:
     every = [one for path in repository.modules for one in mutations(path, repository.files[path])]
     chosen = Random(0).sample(every, min(count, len(every)))
-    results = scripted_bugs(checker, repository, [{**repository.files, one.path: one.source} for one in chosen])
+    results = bugs_of(checker, [(repository, {**repository.files, one.path: one.source}) for one in chosen])
     lines = [f"{one.path}:{one.line} {one.kind}: {result.status}: {result.detail}"
              for one, result in zip(chosen, results) if isinstance(result, Verdict)]
     return "\n".join([*lines, f"{len(chosen) - len(lines)} of {len(chosen)} scripted bugs are valid"])

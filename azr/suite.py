@@ -106,7 +106,7 @@ def _ended(child: int) -> bool:
     return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 # %% ../nbs/50_suite.ipynb #c014
-def _end(child: int, jailed: bool) -> int: # status, as of `os.waitpid`
+def _end(child: int, jailed: bool) -> tuple[int, float]: # status, as of `os.waitpid`; CPU seconds
     "End a suite with all that it has started."
     try: os.killpg(child, signal.SIGKILL)
     except ProcessLookupError: pass
@@ -115,8 +115,8 @@ def _end(child: int, jailed: bool) -> int: # status, as of `os.waitpid`
     if jailed and os.getppid() == 1 and not os.path.exists("/proc/self"):   # a namespace of our own
         try: os.kill(-1, signal.SIGKILL)
         except ProcessLookupError: pass
-    _, status = os.waitpid(child, 0)
-    return status
+    _, status, used = os.wait4(child, 0)
+    return status, used.ru_utime + used.ru_stime
 
 def _read(data: bytes, secret: bytes) -> tuple | None:
     "Exit code of pytest, outcomes, broken files and failed imports, as `_play` sent them; None: something else came."
@@ -127,21 +127,21 @@ def _read(data: bytes, secret: bytes) -> tuple | None:
     return found[1:] if fine else None
 
 def run_suite(job: dict, jailed: bool, most: int = 200_000) -> dict:
-    "What one suite says: exit code, outcomes, broken files, failed imports, output, how it ended, seconds."
-    began, secret = time.monotonic(), os.urandom(16)
+    "What one suite says: exit code, outcomes, broken files, failed imports, output, how it ended, CPU seconds."
+    secret = os.urandom(16)
     results, sink = os.pipe()
     printed, output = os.pipe()
     child = os.fork()
     if not child: _play(job, sink, output, secret)
     os.close(sink), os.close(output)
     texts, in_time = _listen(child, {results: 1 << 24, printed: most}, job["wall"])
-    status = _end(child, jailed)
+    status, seconds = _end(child, jailed)
     os.close(results), os.close(printed)
     found, killed = _read(texts[results], secret), os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     slow = not in_time or killed == signal.SIGXCPU
     code, outcomes, broken, failures = found or (None, {}, {}, {})
     return {"code": code, "outcomes": outcomes, "broken": broken, "imports": failures,
-            "output": texts[printed].decode(errors="replace"), "seconds": time.monotonic() - began,
+            "output": texts[printed].decode(errors="replace"), "seconds": seconds,
             "reason": "exit" if found else "time" if slow else "crash"}
 
 # %% ../nbs/50_suite.ipynb #c018

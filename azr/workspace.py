@@ -274,7 +274,7 @@ def check_path(path: str) -> str:
 
 def _header(line: str, sign: str, prefix: str) -> str | None: # None: there is no such file
     found = re.fullmatch(rf"{re.escape(sign)} (\S+)(\t.*)?", line)
-    if not found: raise Refused(RepositoryStatus.BAD_DIFF, f"{line[:60]!r} is no header '{sign} {prefix}path' of a diff")
+    if not found: raise Refused(RepositoryStatus.BAD_DIFF, f"{line[:60]!r} is no line '{sign} {prefix}path' of a diff")
     return None if found[1] == "/dev/null" else check_path(found[1].removeprefix(prefix))
 
 def _hunk(lines: list[str], at: int) -> tuple[_Hunk, int]: # with the line after it
@@ -313,7 +313,7 @@ def _changes(text: str) -> list[tuple[str | None, str | None, list[_Hunk]]]: # o
             hunk, at = _hunk(lines, at)
             hunks.append(hunk)
         if not hunks or old is new: raise Refused(RepositoryStatus.BAD_DIFF, f"the diff of {new or old} has no hunk")
-        if old and new and old != new: raise Refused(RepositoryStatus.BAD_DIFF, f"the diff renames {old}: keep its name")
+        if old and new and old != new: raise Refused(RepositoryStatus.BAD_DIFF, f"the diff renames {old}: keep it")
         found.append((old, new, hunks))
     if not found: raise Refused(RepositoryStatus.BAD_DIFF, "there is no diff: begin with '--- a/path' and '+++ b/path'")
     return found
@@ -362,8 +362,8 @@ def reversed_diff(files: Files, diff: str) -> str:
 _COMPARING = frozenset("""__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __bool__ __contains__ __getattr__ __getattribute__
     __new__ __instancecheck__ __subclasscheck__ __class__ __hash__ __len__ __index__ __float__ __int__""".split())
 _LEADING = frozenset("""sys os builtins bltns gc inspect importlib subprocess ctypes io posix marshal pickle socket
-    signal threading multiprocessing shutil pathlib tempfile atexit linecache codecs types weakref attrgetter methodcaller
-    ForwardRef evaluate_forward_ref get_type_hints make_dataclass Formatter modules""".split())
+    signal threading multiprocessing shutil pathlib tempfile atexit linecache codecs types weakref attrgetter
+    methodcaller ForwardRef evaluate_forward_ref get_type_hints make_dataclass Formatter modules""".split())
 _READING = re.compile(r"(imports|uses) (hashlib|inspect|linecache|zlib|open|__file__|__loader__|__spec__|ast|dis)\b")
 
 def _module_names(tree: ast.AST) -> set[str]:
@@ -461,7 +461,7 @@ class Report:
     broken: Mapping[str, str]                   # test file -> why it cannot be collected
     imports: Mapping[str, str]                  # module -> why it cannot be imported
     output: str                                 # what pytest printed; anybody may have printed it
-    seconds: float                              # by the wall clock
+    seconds: float                              # of CPU
     reason: str                                 # exit; or time, or crash
 
     @property
@@ -525,7 +525,8 @@ def _own_folder() -> Iterator[Path]:
         folder.chmod(0o700)
         try: yield folder
         finally:
-            for one in [path for path in folder.iterdir() if path.name != "lock"]: shutil.rmtree(one, ignore_errors=True)
+            others = [path for path in folder.iterdir() if path.name != "lock"]
+            for one in others: shutil.rmtree(one, ignore_errors=True)
 
 @dataclass(frozen=True)
 class _Limits:
@@ -712,7 +713,7 @@ class Workspace(_Edited):
         return ""
 
     def call(self, text: str) -> str:
-        calls = _TOOL.findall(text)
+        calls = _TOOL.findall(text if "</tool>" in text else f"{text}</tool>")   # a stop text may have cut it there
         if len(calls) != 1:
             form = "write '<tool: edit>', a new line, what it is told, and '</tool>'"
             raise Refused(Status.MALFORMED, f"a turn has one tool, and this has {len(calls)}: {form}")
