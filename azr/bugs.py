@@ -256,6 +256,33 @@ def check_parts(case: Case, found: Found, restored: Mapping[str, Report]):
             raise Refused(BugStatus.PADDED, f"putting {path} back mends nothing: it has no part in the bug")
 
 # %% ../nbs/52_bugs.ipynb #c020
+def _tried(function, *arguments):
+    "The value, or the verdict of a refusal."
+    try: return function(*arguments)
+    except Refused as error: return error.verdict
+
+def _key(repository: Repository) -> str:
+    text = json.dumps([[path, str(text)] for path, text in sorted(repository.files.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+def _runs(case: Case) -> list[Run]:
+    "The bug twice, weaker tests, each file put back."
+    repository, command = case.repository, case.command
+    bug = Run(repository, case.buggy, case.modules, command)
+    back = [Run(repository, case.without(path), (), command) for path in case.changed if len(case.changed) > 1]
+    return [bug, replace(bug, seed=1), Run(repository, case.weakened, (), command), *back]
+
+def _judged(case, original, said, thresholds, isolation) -> tuple[Case, Found]:
+    "All checks of one artifact in their order. Raises Refused."
+    passing = check_baseline(*original)
+    check_parser(case.artifact, original[0], isolation)
+    first, second, weakened, *back = said
+    found = check_bug(case, passing, first, second, thresholds)
+    check_hidden(found, weakened)
+    check_parts(case, found, dict(zip(case.changed, back)))
+    return case, found
+
+# %% ../nbs/52_bugs.ipynb #c021
 @dataclass
 class Checker:
     "Validates artifacts; keeps what the original repositories' tests say."
@@ -285,33 +312,7 @@ class Checker:
             results[i] = _tried(_judged, case, original, said, self.thresholds, self.suites.isolation)
         return results
 
-def _tried(function, *arguments):
-    "The value, or the verdict of a refusal."
-    try: return function(*arguments)
-    except Refused as error: return error.verdict
-
-def _key(repository: Repository) -> str:
-    text = json.dumps([[path, str(text)] for path, text in sorted(repository.files.items())])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-def _runs(case: Case) -> list[Run]:
-    "The bug twice, weaker tests, each file put back."
-    repository, command = case.repository, case.command
-    bug = Run(repository, case.buggy, case.modules, command)
-    back = [Run(repository, case.without(path), (), command) for path in case.changed if len(case.changed) > 1]
-    return [bug, replace(bug, seed=1), Run(repository, case.weakened, (), command), *back]
-
-def _judged(case, original, said, thresholds, isolation) -> tuple[Case, Found]:
-    "All checks of one artifact in their order. Raises Refused."
-    passing = check_baseline(*original)
-    check_parser(case.artifact, original[0], isolation)
-    first, second, weakened, *back = said
-    found = check_bug(case, passing, first, second, thresholds)
-    check_hidden(found, weakened)
-    check_parts(case, found, dict(zip(case.changed, back)))
-    return case, found
-
-# %% ../nbs/52_bugs.ipynb #c022
+# %% ../nbs/52_bugs.ipynb #c023
 def _function_of(test: str) -> tuple[str, tuple[str, ...]]: # path, names down to the function
     path, *names = test.split("[")[0].split("::")
     return path, tuple(names)
@@ -334,7 +335,8 @@ def without_tests(files: Files, tests: Sequence[str]) -> dict[str, str | bytes]:
         for node, alone in sorted(_spans(ast.parse(files[path]).body, wanted), key=lambda one: -one[0].lineno):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
             last = node.end_lineno
-            while last < len(lines) and first and not lines[last].strip() and not lines[first - 1].strip(): last += 1
+            above = lines[first - 1].strip() if first else "x"
+            while last < len(lines) and not lines[last].strip() and (not above or above[-1] == ":"): last += 1
             lines[first:last] = [f"{' ' * node.col_offset}pass\n"] if alone else []
         after[path] = "".join(lines).rstrip("\n") + "\n"
     return after
@@ -347,7 +349,7 @@ def artifact_for(repository: Repository, buggy: Files, failing: Sequence[str]) -
     return Artifact(script, "\n".join(paths) + "\n", PARSER, difference(repository.files, buggy),
                     difference(repository.files, weakened))
 
-# %% ../nbs/52_bugs.ipynb #c027
+# %% ../nbs/52_bugs.ipynb #c028
 @dataclass(frozen=True)
 class Mutation:
     "One change of a source text."
@@ -383,7 +385,7 @@ def _operators(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, ast.BoolOp):
         yield "operator", _between(text, node.values[0], node.values[1], _SWAPS[type(node.op)])
 
-# %% ../nbs/52_bugs.ipynb #c028
+# %% ../nbs/52_bugs.ipynb #c029
 def _branches(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, (ast.If, ast.While, ast.IfExp)):
         start, end = _at(text, node.test)
@@ -427,7 +429,7 @@ def _owners(tree: ast.AST, name: str = "") -> Iterator[tuple[str, ast.AST]]:
         yield own, child
         yield from _owners(child, own)
 
-# %% ../nbs/52_bugs.ipynb #c031
+# %% ../nbs/52_bugs.ipynb #c032
 def bugs_of(
     checker: Checker,
     changes: Sequence[tuple[Repository, Files]],   # each with its files with a bug in them
@@ -450,7 +452,7 @@ def _wrapped(repository: Repository, files: Files, report: Report, before: Repor
     if failing := sorted(before.passed - report.passed): return artifact_for(repository, files, failing)
     raise Refused(BugStatus.TOO_FEW_FAILING, "no test fails with the bug")
 
-# %% ../nbs/52_bugs.ipynb #c034
+# %% ../nbs/52_bugs.ipynb #c035
 def grade(
     suites: Suites,
     asked: Sequence[tuple[Case, Found, Files]],   # the files of an attempt
@@ -486,7 +488,7 @@ def _verdict(found: Found, report: Report) -> Verdict:
     why = f"{len(failing)} of {len(wanted)} tests fail, the first {failing[0]}"
     return Verdict(Status.WRONG, detail=why, seconds=report.seconds)
 
-# %% ../nbs/52_bugs.ipynb #c037
+# %% ../nbs/52_bugs.ipynb #c038
 def options(parser: argparse.ArgumentParser):
     "What `azr check-bug` can be told."
     own = ", ".join(shipped())
@@ -506,7 +508,7 @@ def options(parser: argparse.ArgumentParser):
     parser.add_argument("--mutations", type=int, default=0, metavar="N",
                         help="try so many scripted bugs, and say how many the tests find")
 
-# %% ../nbs/52_bugs.ipynb #c038
+# %% ../nbs/52_bugs.ipynb #c039
 def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifact:
     "The artifact in a folder, or around a diff. Raises ValueError."
     path = Path(place)

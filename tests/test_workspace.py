@@ -7,8 +7,8 @@ import pytest
 from azr.core import Status
 from azr.executor import _jail_trouble
 from azr.workspace import (
-    Refused, Repository, RepositoryStatus as S, Run, Suites, Workspace, applied, check_change, difference, edited, powers,
-    pytest_words, read_repository, refusal, replaced_block, reversed_diff, shipped, touched)
+    Refused, Repository, RepositoryStatus as S, Run, Suites, Workspace, applied, check_change, difference, edited,
+    powers, pytest_words, read_repository, refusal, replaced_block, reversed_diff, shipped, touched)
 
 NO_JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=_jail_trouble() or "the jail works")
 
@@ -37,7 +37,6 @@ def test_a_diff_makes_one_set_of_files_the_other():
         if not diff:
             assert old == new
             continue
-        if any((path in old) != (path in new) and not (old.get(path) or new.get(path)) for path in {*old, *new}): continue
         assert applied(old, diff) == new and applied(new, reversed_diff(old, diff)) == old
         assert set(touched(diff)) == {path for path in {*old, *new} if old.get(path) != new.get(path)}
 
@@ -105,7 +104,8 @@ def tool(name, body): return f"<tool: {name}>\n{body}\n</tool>"
 
 def test_tools_answer_every_wrong_call_with_a_sentence_and_what_is_left():
     work = Workspace(ONE, ONE.files, None, turns=9)
-    for turn, said in (("I think", "one tool"), (tool("edit", "x") * 2, "one tool"), (tool("bash", "ls"), "no tool 'bash'"),
+    for turn, said in (("I think", "one tool"), (tool("edit", "x") * 2, "one tool"),
+                       (tool("bash", "ls"), "no tool 'bash'"),
                        (tool("edit", block("tests/test_half.py", "def test_odd():", "x")), "not source"),
                        (tool("create", "one/half.py\nx = 1"), "there already"),
                        (tool("create", "conftest.py\nx = 1"), "not source"),
@@ -146,7 +146,8 @@ HOSTILE = {
     "side door by from": "from dataclasses import sys\ndef half(n): return sys\n",
     "pytest": "import pytest\npytest.skip('later', allow_module_level=True)\ndef half(n): return n // 2\n",
     "_pytest": "from _pytest import runner\ndef half(n): return n // 2\n",
-    "frames": "def half(n):\n    try: raise ValueError\n    except ValueError as e: return e.__traceback__.tb_frame.f_back\n",
+    "frames": "def half(n):\n    try: raise ValueError\n"
+              "    except ValueError as e: return e.__traceback__.tb_frame.f_back\n",
     "globals": "def half(n): return half.__globals__\n",
     "eval": "def half(n): return eval('n // 2')\n",
     "import by name": "def half(n): return __import__('os')\n",
@@ -178,7 +179,8 @@ def test_code_that_reads_itself_is_named(source):
 @pytest.mark.parametrize("source", [
     "import math\n\ndef half(n):\n    return math.ceil(n / 2)\n",
     "from math import floor\nfrom . import __name__ as own\n\ndef half(n): return floor(n / 2)\n",
-    "import itertools, functools\n\n@functools.cache\ndef half(n): return sum(1 for _ in itertools.islice(range(n), 0, n, 2))\n",
+    "import itertools, functools\n\n@functools.cache\n"
+    "def half(n): return sum(1 for _ in itertools.islice(range(n), 0, n, 2))\n",
     "class Half:\n    def __init__(self, n): self._n = n\n    def value(self): return self._n // 2\n"
     "def half(n): return Half(n).value()\n",
     "def half(n):\n    raise ValueError(f'{n!r} is odd') if n % 2 else n\n".replace(" if n % 2 else n", ""),
@@ -189,8 +191,8 @@ def test_ordinary_edits_pass(source):
 def test_no_shipped_repository_needs_a_power_that_others_would_be_refused():
     for repository in shipped().values():
         for path in repository.modules:
-            own = powers(repository.files[path], repository.packages)
-            assert all("__" in what or "its own" in what for what in own), (path, own)   # own comparisons; no os, no eval
+            own = powers(repository.files[path], repository.packages)   # comparisons of its classes; no os, no eval
+            assert all("__" in what or "its own" in what for what in own), (path, own)
 
 def test_a_power_of_the_file_stays_and_a_repair_may_bring_back_the_originals():
     eq = "class V:\n    def __eq__(self, other): return True\n"
@@ -202,8 +204,9 @@ def test_a_power_of_the_file_stays_and_a_repair_may_bring_back_the_originals():
 @pytest.mark.parametrize("path, status", [
     ("conftest.py", S.NOT_SOURCE), ("one/conftest.py", S.NOT_SOURCE), ("sitecustomize.py", S.NOT_SOURCE),
     ("one/sitecustomize.py", S.NOT_SOURCE), ("tests/test_half.py", S.NOT_SOURCE), ("one/test_more.py", S.NOT_SOURCE),
-    ("pytest.ini", S.NOT_SOURCE), ("pyproject.toml", S.NOT_SOURCE), ("pytest.py", S.NOT_SOURCE), ("one/x.so", S.NOT_SOURCE),
-    ("one/x.pth", S.NOT_SOURCE), (".git/hooks/pre-commit", S.OUTSIDE), ("/tmp/x.py", S.OUTSIDE), ("one/../x.py", S.OUTSIDE),
+    ("pytest.ini", S.NOT_SOURCE), ("pyproject.toml", S.NOT_SOURCE), ("pytest.py", S.NOT_SOURCE),
+    ("one/x.so", S.NOT_SOURCE), ("one/x.pth", S.NOT_SOURCE), (".git/hooks/pre-commit", S.OUTSIDE),
+    ("/tmp/x.py", S.OUTSIDE), ("one/../x.py", S.OUTSIDE),
 ])
 def test_only_source_is_changed(path, status):
     assert refusal(check_change, ONE, ONE.files, {**ONE.files, path: "x = 1\n"}).status == status
@@ -247,9 +250,10 @@ def test_an_address_that_cannot_be_cloned_is_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="cannot be cloned"): read_repository(f"file://{tmp_path}/gone.git")
     assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("azr-clone-*"))
 
-@pytest.mark.parametrize("script", ["", "#", "pytest; ls", "pytest | tail", "pytest > log", "pytest -p x", "pytest -c x.ini",
-                                    "pytest --rootdir /", "pytest 'unclosed", "sh -c pytest", "pytest\npytest", "pytest /etc",
-                                    "python -c 'import pytest'", "pytest -o addopts=x", "pytest $HOME"])
+@pytest.mark.parametrize("script", [
+    "", "#", "pytest; ls", "pytest | tail", "pytest > log", "pytest -p x", "pytest -c x.ini", "pytest --rootdir /",
+    "pytest 'unclosed", "sh -c pytest", "pytest\npytest", "pytest /etc", "python -c 'import pytest'",
+    "pytest -o addopts=x", "pytest $HOME"])
 def test_a_script_is_one_pytest_command(script):
     with pytest.raises(ValueError, match="test command"): pytest_words(script, ONE.files)
 
@@ -260,11 +264,13 @@ RUNNING = {
     "exit at a call": "import os\ndef half(n): os._exit(0)\n",
     "kills the server": "import os\nos.kill(os.getppid(), 9)\n",
     "kills all": "import os\nos.kill(-1, 9)\n",
-    "forges on every pipe": "import os, marshal\nfor fd in range(1, 64):\n    try: os.write(fd, marshal.dumps((b'x' * 16, 0, "
-                            "{'tests/test_half.py::test_half': 'passed', 'tests/test_half.py::test_odd': 'passed'}, {}, {})))\n"
+    "forges on every pipe": "import os, marshal\nnames = ['half', 'odd']\n"
+                            "passed = {f'tests/test_half.py::test_{name}': 'passed' for name in names}\n"
+                            "for fd in range(1, 64):\n"
+                            "    try: os.write(fd, marshal.dumps((b'x' * 16, 0, passed, {}, {})))\n"
                             "    except OSError: pass\nos._exit(0)\n",
-    "prints results": "import json\nprint(json.dumps(['0', {'outcomes': {'tests/test_half.py::test_half': 'passed'}}]))\n"
-                      "def half(n): return 0\n",
+    "prints results": "import json\npassed = {'outcomes': {'tests/test_half.py::test_half': 'passed'}}\n"
+                      "print(json.dumps(['0', passed]))\ndef half(n): return 0\n",
     "loops": "while True: pass\n",
     "sleeps": "import time\ntime.sleep(1e6)\n",
     "rewrites the tests": "from pathlib import Path\nfor p in Path('tests').glob('*'): p.write_text('')\n"
@@ -292,7 +298,7 @@ def test_hostile_code_passes_nothing_and_harms_no_other_run():
 def test_nothing_outside_is_seen_or_reached():
     source = """import os, socket
 def half(n):
-    assert not os.path.exists("/etc/passwd") and not os.path.exists("/proc/self") and not os.path.exists("/root/.ssh")
+    assert not any(map(os.path.exists, ("/etc/passwd", "/proc/self", "/root/.ssh")))
     try: socket.create_connection(("1.1.1.1", 53), .2)
     except OSError: pass
     else: raise AssertionError("the network")
@@ -308,20 +314,22 @@ def half(n):
 @NO_JAIL
 def test_a_shell_sees_the_files_and_changes_none():
     with Suites(seconds=2, isolation="jail") as suites:
-        ended = suites.shell("cat one/half.py; echo x > one/half.py; cat /etc/passwd; python3 -m pytest -q 2>&1 | tail -1",
-                             ONE.files)
+        ended = suites.shell("cat one/half.py; echo x > one/half.py; cat /etc/passwd", ONE.files)
     assert "math.floor" in ended.output and "Read-only" in ended.errors and "root:" not in ended.output
 
 @NO_JAIL
 def test_a_killed_process_leaves_no_process_and_the_next_one_removes_its_folder(tmp_path):
     import psutil
     script = ("from azr.workspace import *\nfrom azr.workspace import Run\n"
-              "r = Repository('l', {'l.py': 'x = 1\\n', 'test_l.py': 'def test_x():\\n    while True: pass\\n'}, ('l.py',))\n"
+              "test = 'def test_x():\\n    while True: pass\\n'\n"
+              "r = Repository('l', {'l.py': 'x = 1\\n', 'test_l.py': test}, ('l.py',))\n"
               "with Suites(seconds=100) as s:\n    print(s.limits.folder, flush=True)\n    s.run([Run(r, r.files)])\n")
     told = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=told)
     folder = process.stdout.readline().strip()
-    def inside(): return [p.pid for p in psutil.process_iter(["cmdline"]) if folder in " ".join(p.info["cmdline"] or ())]
+    def inside():
+        every = psutil.process_iter(["cmdline"])
+        return [process.pid for process in every if folder in " ".join(process.info["cmdline"] or ())]
     for _ in range(600):
         if inside(): break
         time.sleep(.05)
