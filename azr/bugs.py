@@ -515,8 +515,8 @@ def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifa
     try:
         if path.is_dir():
             names = [name for own in _NAMES.values() for name in own if (path / name).is_file()]
-            return artifact_of({name: (path / name).read_text(encoding="utf-8", newline="") for name in names})
-        with path.open(encoding="utf-8", newline="") as file: buggy = applied(repository.files, file.read())
+            return artifact_of({name: (path / name).read_bytes().decode() for name in names})   # line ends as they are
+        buggy = applied(repository.files, path.read_bytes().decode())
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{place} cannot be read ({error}): name a folder of five parts, or a diff") from error
     (before, _), = checker.originals([(repository, repository.command)])

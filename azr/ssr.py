@@ -340,6 +340,8 @@ class SSRSettings(Settings):
     isolation: str = "auto"           # auto, jail or process
     max_prompt_tokens: int = 2048
     max_completion_tokens: int = 512
+    evaluate_tasks: int = 10          # each is made by running mutants
+    test_tasks: int = 40
 
     RANGES: ClassVar[dict] = {
         **dict.fromkeys(("batch", "passing", "failing", "seconds", "workers"), Range(1)),

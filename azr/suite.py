@@ -6,6 +6,7 @@
 __all__ = ['Recorder', 'run_suite', 'serve']
 
 # %% ../nbs/50_suite.ipynb #c002
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -82,8 +83,19 @@ def _play(job: dict, sink: int, output: int, secret: bytes):
     finally: leave(1)
 
 # %% ../nbs/50_suite.ipynb #c012
+class _Child:
+    "A forked process, and how it ended."
+    def __init__(self, number: int): self.number, self.status, self.seconds = number, None, 0.0   # CPU seconds
+
+    def ended(self, wait: bool = False) -> bool:
+        "Whether it has ended; with `wait`, not before it has."
+        if self.status is None:
+            number, status, used = os.wait4(self.number, 0 if wait else os.WNOHANG)
+            if number: self.status, self.seconds = status, used.ru_utime + used.ru_stime
+        return self.status is not None
+
 def _listen(
-    child: int,                  # process id
+    child: _Child,
     pipes: dict[int, int],       # file descriptor -> bytes that are kept of it
     seconds: float,              # by the wall clock
 ) -> tuple[dict[int, bytes], bool]: # what came; whether the child ended in time
@@ -95,28 +107,20 @@ def _listen(
             piece = os.read(fd, 1 << 16)
             texts[fd] = (texts[fd] + piece)[:pipes[fd]]
             if not piece: still.discard(fd)
-        if not ready and _ended(child): return texts, True   # a child of its own may hold the pipes
-    while time.monotonic() < end:
-        if _ended(child): return texts, True
-        time.sleep(.001)
-    return texts, False
-
-def _ended(child: int) -> bool:
-    "Whether a child has ended; it can still be waited for."
-    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        if not ready and child.ended(): return texts, True   # a child of its own may hold the pipes
+    while not child.ended() and time.monotonic() < end: time.sleep(.001)
+    return texts, child.ended()
 
 # %% ../nbs/50_suite.ipynb #c014
-def _end(child: int, jailed: bool) -> tuple[int, float]: # status, as of `os.waitpid`; CPU seconds
+def _end(child: _Child, jailed: bool):
     "End a suite with all that it has started."
-    try: os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError: pass
-    try: os.kill(child, signal.SIGKILL)   # it may have left its own group, or not made it yet
-    except ProcessLookupError: pass
-    if jailed and os.getppid() == 1 and not os.path.exists("/proc/self"):   # a namespace of our own
-        try: os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError: pass
-    _, status, used = os.wait4(child, 0)
-    return status, used.ru_utime + used.ru_stime
+    with contextlib.suppress(ProcessLookupError, PermissionError): os.killpg(child.number, signal.SIGKILL)
+    if child.status is None:   # it may have left its own group, or not made it yet
+        with contextlib.suppress(ProcessLookupError): os.kill(child.number, signal.SIGKILL)
+    own = sys.platform == "linux" and os.getppid() == 1 and not os.path.exists("/proc/self")   # processes of our own
+    if jailed and own:
+        with contextlib.suppress(ProcessLookupError): os.kill(-1, signal.SIGKILL)
+    child.ended(wait=True)
 
 def _read(data: bytes, secret: bytes) -> tuple | None:
     "Exit code of pytest, outcomes, broken files and failed imports, as `_play` sent them; None: something else came."
@@ -131,17 +135,17 @@ def run_suite(job: dict, jailed: bool, most: int = 200_000) -> dict:
     secret = os.urandom(16)
     results, sink = os.pipe()
     printed, output = os.pipe()
-    child = os.fork()
-    if not child: _play(job, sink, output, secret)
+    child = _Child(os.fork())
+    if not child.number: _play(job, sink, output, secret)
     os.close(sink), os.close(output)
     texts, in_time = _listen(child, {results: 1 << 24, printed: most}, job["wall"])
-    status, seconds = _end(child, jailed)
+    _end(child, jailed)
     os.close(results), os.close(printed)
-    found, killed = _read(texts[results], secret), os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    found, killed = _read(texts[results], secret), os.WTERMSIG(child.status) if os.WIFSIGNALED(child.status) else 0
     slow = not in_time or killed == signal.SIGXCPU
     code, outcomes, broken, failures = found or (None, {}, {}, {})
     return {"code": code, "outcomes": outcomes, "broken": broken, "imports": failures,
-            "output": texts[printed].decode(errors="replace"), "seconds": seconds,
+            "output": texts[printed].decode(errors="replace"), "seconds": child.seconds,
             "reason": "exit" if found else "time" if slow else "crash"}
 
 # %% ../nbs/50_suite.ipynb #c018

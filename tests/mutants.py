@@ -1,10 +1,12 @@
 """Mutants of the shipped repositories by Cosmic Ray's operators: which tests find each, by its runner and by ours.
 
-`python tests/mutants.py [NUMBER]` writes the record that test_mutants.py reads; it needs `pip install cosmic-ray`."""
-import json, os, random, sys, tempfile
+`python tests/mutants.py [NUMBER]` writes the record that test_mutants.py reads; it needs `pip install cosmic-ray`.
+`python tests/mutants.py cost` writes what checking a bug and grading repairs cost in CPU seconds."""
+import json, os, random, resource, statistics, sys, tempfile
 from importlib import metadata
 from pathlib import Path
 
+from azr.bugs import Checker, bugs_of, grade, mutations
 from azr.workspace import Repository, Run, Suites, shipped
 
 RECORD = Path(__file__).resolve().parents[1] / "data" / "ssr" / "mutants.json"
@@ -67,4 +69,43 @@ def main(count: int):
                                      ",\n".join(map(json.dumps, rows)), "]}"]) + "\n")
         print(repository.name, len(rows), "mutants,", sum(row["same"] for row in rows), "alike", flush=True)
 
-if __name__ == "__main__": main(int(sys.argv[1]) // 10 if len(sys.argv) > 1 else 20)
+def cpu(work) -> tuple[float, object]: # seconds of ours and of all that was started; what it gave
+    "Processes are counted when they are waited for, so this wants isolation 'process'."
+    def used():
+        both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(one.ru_utime + one.ru_stime for one in both)
+    began = used()
+    value = work()
+    return round(used() - began, 3), value
+
+def cost():
+    "One valid bug of each repository: its suite, its whole validation, one repair graded alone, and eight together."
+    rows = []
+    with Suites(seconds=2, isolation="process") as suites:
+        for repository in shipped().values():
+            every = [one for path in repository.modules for one in mutations(path, repository.files[path])]
+            random.Random(0).shuffle(every)
+            for one in every:
+                changed = {**repository.files, one.path: one.source}
+                found, = bugs_of(checker := Checker(suites), [(repository, changed)])
+                if isinstance(found, tuple): break
+            case, lists = found
+            right = {**case.weakened, one.path: repository.files[one.path]}
+            row = {"repository": repository.name}
+            row["one_suite_with_its_start"], (report,) = cpu(lambda: suites.run([Run(repository, repository.files)]))
+            row["suite"] = round(report.seconds, 3)
+            row["validation"], _ = cpu(lambda: Checker(suites).check([(repository, case.artifact)]))
+            row["validation_of_a_known_repository"], _ = cpu(lambda: checker.check([(repository, case.artifact)]))
+            row["repair"], _ = cpu(lambda: grade(suites, [(case, lists, right)]))
+            row["eight_repairs"], verdicts = cpu(lambda: grade(suites, [(case, lists, right)] * 8))
+            assert all(verdict.ok for verdict in verdicts)
+            rows.append(row)
+            print(row, flush=True)
+    means = {key: round(statistics.fmean(row[key] for row in rows), 3) for key in rows[0] if key != "repository"}
+    text = ",\n".join(map(json.dumps, rows))
+    head = f'{{"unit": "CPU seconds", "mean": {json.dumps(means)}, "rows": ['
+    RECORD.with_name("cost.json").write_text(f"{head}\n{text}\n]}}\n")
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["cost"]: cost()
+    else: main(int(sys.argv[1]) // 10 if len(sys.argv) > 1 else 20)

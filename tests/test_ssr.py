@@ -179,7 +179,8 @@ def test_names_of_the_prompts_and_of_the_paper_are_read():
 
 def test_exactly_the_named_tests_are_taken_out():
     files = {"t.py": "import x\n\nclass TestA:\n    @x.mark\n    def test_a(self):\n        pass\n\n"
-                     "    def test_b(self): pass\n\n\nclass TestB:\n    def test_a(self):\n        assert 1\n\n\ndef test_a():\n    pass\n"}
+                     "    def test_b(self): pass\n\n\nclass TestB:\n    def test_a(self):\n        assert 1\n\n\n"
+                     "def test_a():\n    pass\n"}
     after = without_tests(files, ["t.py::TestA::test_a[1-2]", "t.py::TestB::test_a"])["t.py"]
     assert after.count("def test_") == 2 and "class TestA:\n    def test_b(self): pass" in after
     assert "class TestB:\n    pass\n" in after and after.endswith("def test_a():\n    pass\n") and "x.mark" not in after
@@ -220,8 +221,8 @@ CHEATS = {   # name -> (files beside those of the task, statuses that it may get
     "the environment asked": (more("x = environ.get('PYTEST_CURRENT_TEST')", "from os import environ\n"),
                               {S.UNSAFE}),
     "its source read": (more("x = open(__file__).read()"), {S.READS_ITSELF}),
-    "equal to all": (more("class Any:\n    def __eq__(self, other): return True\n\n\ndef calculate(text): return Any()"),
-                     {S.UNSAFE}),
+    "equal to all": (more("class Any:\n    def __eq__(self, other): return True\n\n\n"
+                          "def calculate(text): return Any()"), {S.UNSAFE}),
     "a float of its own": (more("class Any(float):\n    pass"), {S.UNSAFE}),
     "a comparison replaced": (more("math.isclose = max", "import math\n"), {S.UNSAFE}),
     "the caller's frame": (more("try: raise ValueError\nexcept ValueError as e: x = e.__traceback__.tb_frame"),
@@ -258,7 +259,7 @@ def test_the_reward_is_azrs_moved_and_stretched(alpha, G):
     rewards, azr = ssr_rewards(alpha), curve_function("azr")
     for k in range(G + 1):
         assert rewards.curve(k / G) == pytest.approx((1 + alpha) * azr(k / G) - alpha)
-        if alpha == .8: assert rewards.curve(k / G) == pytest.approx(1.8 * azr(k / G) - .8) == curve_function("ssr")(k / G)
+        if alpha == .8: assert rewards.curve(k / G) == pytest.approx(1.8 * azr(k / G) - .8)
 
 def test_invalid_bugs_and_wrong_repairs_cost_one():
     rewards = ssr_rewards(invalid=-.25)
@@ -385,11 +386,38 @@ def test_the_system_is_shipped():
     assert phases["repair_only"].proposals == 0 and phases["repair_only"].solves == 16
     assert phases["injection_only"].train == (Role.PROPOSE,)
 
+@pytest.mark.slow
 def test_the_exam_is_of_held_out_repositories_and_the_two_sets_share_nothing():
     system, settings = system_named("ssr"), SSRSettings(seconds=1, workers=1)
     exam, curve = (system.exam(settings, name, 4) for name in ("heldout", "validation"))
     assert exam and {task.given["repository"] for task in (*exam, *curve)} <= set(HELD_OUT)
     assert not {task.id for task in exam} & {task.id for task in curve}
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    "A model of random weights that has room for these prompts."
+    from azr.tiny import new_model, new_tokenizer, save_pretrained
+    tokenizer, folder = new_tokenizer(), tmp_path_factory.mktemp("model")
+    untrained = new_model(tokenizer, 0, width=16)
+    untrained.config.max_position_embeddings = 8192
+    save_pretrained(untrained, tokenizer, folder)
+    return folder
+
+@pytest.mark.slow
+@pytest.mark.parametrize("control", ["none", "repair_only"])
+def test_a_run_goes_through_the_trainer_and_leaves_no_checkout(model, tmp_path, monkeypatch, control):
+    import tempfile
+    from azr.run import train
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    settings = SSRSettings(
+        model=str(model), control=control, steps=1, batch=1, attempts=4, first_bugs=1, references=0, seconds=1,
+        workers=1, test_tasks=2, evaluate_tasks=1, max_prompt_tokens=7000, max_completion_tokens=16, micro_batches=1,
+        gradient_checkpointing=False, dtype="float32")
+    summary = train(settings, tmp_path / "run", say=list().append, system=system_named("ssr"))
+    assert "heldout" in summary
+    steps = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if line]
+    assert len(steps) >= 2 and not list((tmp_path / "tmp").glob("azr-suites-*"))
 
 # ---- the command
 
@@ -409,5 +437,5 @@ def test_check_bug_says_what_a_bug_does(capsys, tmp_path, good):
     (tmp_path / "bug_inject.diff").write_text("mend it")
     with pytest.raises(ValueError, match="bad_diff: "): told_command(capsys, "rpn", "--bug", str(tmp_path))
     (tmp_path / "test_script.sh").unlink()
-    with pytest.raises(ValueError, match="test_script.sh is missing"): told_command(capsys, "rpn", "--bug", str(tmp_path))
-    with pytest.raises(ValueError, match="cannot be read"): told_command(capsys, "rpn", "--bug", str(tmp_path / "gone"))
+    for place, why in ((tmp_path, "test_script.sh is missing"), (tmp_path / "gone", "cannot be read")):
+        with pytest.raises(ValueError, match=why): told_command(capsys, "rpn", "--bug", str(place))
