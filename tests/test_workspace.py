@@ -1,4 +1,4 @@
-"Repositories as values: diffs, edits, tools, the rule on edits; suites in the jail, against code that does not play fair."
+"Repositories as values: diffs, edits, tools, the rule on edits; suites in the jail, against hostile code."
 import os, random, signal, subprocess, sys, time
 from pathlib import Path
 
@@ -87,7 +87,8 @@ def test_a_block_must_stand_there_once_as_whole_lines():
     text = "a\n  b\nc\na\n"
     assert replaced_block(text, "  b\nc\n", "d\n") == "a\nd\na\n"
     assert refusal(replaced_block, text, "a\n", "x\n").status == S.NOT_UNIQUE
-    for search in ("b\n", "  b\nd\n", "", "\n"): assert refusal(replaced_block, text, search, "x\n").status == S.NOT_FOUND
+    for search in ("b\n", "  b\nd\n", "", "\n"):
+        assert refusal(replaced_block, text, search, "x\n").status == S.NOT_FOUND
 
 def block(path, old, new): return f"{path}\n<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n"
 
@@ -216,8 +217,8 @@ def test_only_source_is_changed(path, status):
 @pytest.fixture
 def package(tmp_path) -> Path:
     "A package with a source folder, written out."
-    for path, text in {"src/thing/__init__.py": "x = 1\n", "src/thing/core.py": "y = 2\n", "setup.py": "", "README.md": "",
-                       "tests/test_x.py": "from thing import x\ndef test_x(): assert x == 1\n"}.items():
+    for path, text in {"src/thing/__init__.py": "x = 1\n", "src/thing/core.py": "y = 2\n", "setup.py": "",
+                       "README.md": "", "tests/test_x.py": "from thing import x\ndef test_x(): assert x == 1\n"}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     (tmp_path / "data.bin").write_bytes(b"\xff\x00")
@@ -340,5 +341,6 @@ def test_a_killed_process_leaves_no_process_and_the_next_one_removes_its_folder(
         if not inside(): break
         time.sleep(.05)
     assert not inside() and Path(folder).exists()
-    subprocess.run([sys.executable, "-c", "from azr.workspace import Suites\nwith Suites(): pass"], env=told, check=True)
+    script = "from azr.workspace import Suites\nwith Suites(): pass"
+    subprocess.run([sys.executable, "-c", script], env=told, check=True)
     assert not list(tmp_path.iterdir())
