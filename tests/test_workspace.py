@@ -218,7 +218,8 @@ def test_only_source_is_changed(path, status):
 def package(tmp_path) -> Path:
     "A package with a source folder, written out."
     for path, text in {"src/thing/__init__.py": "x = 1\n", "src/thing/core.py": "y = 2\n", "setup.py": "",
-                       "README.md": "", "tests/test_x.py": "from thing import x\ndef test_x(): assert x == 1\n"}.items():
+                       "README.md": "",
+                       "tests/test_x.py": "from thing import x\ndef test_x(): assert x == 1\n"}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     (tmp_path / "data.bin").write_bytes(b"\xff\x00")
