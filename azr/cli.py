@@ -8,6 +8,7 @@ __all__ = ['parameters', 'page_settings', 'main']
 # %% ../nbs/3c_cli.ipynb #c002
 import argparse
 import errno
+import importlib
 import os
 import signal
 import sys
@@ -162,7 +163,10 @@ _COMMANDS = {   # name -> what it does
     "demo": "the same through nbs/runs/train.ipynb: the executed notebook lies in the run folder",
     "plan": "memory, time and what to change, for a preset on a GPU, before anything is downloaded",
     "evaluate": "models on held-out tasks and benchmarks, compared with the first",
+    "check-bug": "whether a change of a small pytest package is a bug that its tests find, by SSR's checks",
 }
+# commands of later pages: name -> module with `options(parser)` and `command(arguments)`, imported on use
+_ELSEWHERE = {"check-bug": "azr.bugs"}
 
 def _parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
     "`azr --help`, and the rest. Given a command line, only the command that it names gets its options: they take time."
@@ -174,7 +178,8 @@ def _parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=about, description=about,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
         if argv is not None and name != asked: continue
-        if name == "evaluate": _evaluate_options(one)
+        if name in _ELSEWHERE: importlib.import_module(_ELSEWHERE[name]).options(one)
+        elif name == "evaluate": _evaluate_options(one)
         else: _run_options(one, name, argv or ())
     return top
 
@@ -322,7 +327,9 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
     commands = {"train": _train_command, "demo": _demo_command, "plan": _plan_command, "evaluate": _evaluate_command}
     try:
         with hearing(_stop):
-            commands[arguments.command](arguments)
+            elsewhere = _ELSEWHERE.get(arguments.command)
+            asked = importlib.import_module(elsewhere).command if elsewhere else commands[arguments.command]
+            asked(arguments)
             if sys.stdout: sys.stdout.flush()   # a reader that went away is noticed here, not at the interpreter's end
         return 0
     except BrokenPipeError: return _unread()

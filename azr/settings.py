@@ -265,7 +265,7 @@ class System:
             raise ValueError(f"system {self.name!r} has settings {self.settings!r}: give a dataclass over Settings")
 
 # shipped systems: name -> where each stands, imported when it is asked for
-SYSTEMS = {"azr": "azr.azr:AZR", "climb": "azr.climb:CLIMB", "agent0": "azr.agent0:AGENT0"}
+SYSTEMS = {"azr": "azr.azr:AZR", "climb": "azr.climb:CLIMB", "agent0": "azr.agent0:AGENT0", "ssr": "azr.ssr:SSR"}
 
 def system_named(
     name: str,   # a key of SYSTEMS, or module:NAME

@@ -1,0 +1,441 @@
+"Bugs and repairs: every malformed artifact has its status, no cheat pays, and the loop plays with a script."
+import argparse, itertools, random
+from collections import Counter
+from dataclasses import asdict, replace
+
+import pytest
+
+from azr.bugs import (
+    PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of, command,
+    grade, mutations, options, without_tests)
+from azr.core import Prompt, Proposal, Role, Status, Verdict
+from azr.rewards import curve_function
+from azr.sampling import Script, Sampling
+from azr.selfplay import Phase, Recipe, SelfPlay
+from azr.settings import system_named
+from azr.ssr import (
+    Bugs, SSRSettings, Workshop, functions, place_named, scripted_policy, scripted_tasks, shown_tests, ssr_curve,
+    ssr_rewards, with_function, written_function)
+from azr.workspace import HELD_OUT, Refused, RepositoryStatus as S, Run, Suites, applied, difference, refusal, shipped
+
+RPN = shipped()["rpn"]
+OLD, NEW = "right, left = stack.pop(), stack.pop()", "left, right = stack.pop(), stack.pop()"
+
+def changed(*pairs, path="rpn/evaluate.py", files=RPN.files) -> dict:
+    text = files[path]
+    for old, new in pairs:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return {**files, path: text}
+
+SWAPPED = changed((OLD, NEW))
+VALUES, MISSING = "tests/test_evaluate.py", "tests/test_tokens.py"
+FAILING = [f"{VALUES}::{name}" for name in ("test_values[x]", "test_division_by_zero",
+                                            "test_whole_values_are_whole_numbers")]
+GOOD = artifact_for(RPN, SWAPPED, FAILING)
+
+def diff(*pairs, **where) -> str: return difference(RPN.files, changed(*pairs, **where))
+def weakened(text: str, path: str = VALUES) -> str: return difference(RPN.files, {**RPN.files, path: text})
+def part(**parts) -> Artifact: return replace(GOOD, **parts)
+def bug(files: dict) -> Artifact: return part(bug_inject=difference(RPN.files, files))
+
+TESTS = RPN.files[VALUES]
+OTHER = {**SWAPPED, "rpn/tokens.py": RPN.files["rpn/tokens.py"].replace("end, dots = start, 0", "dots, end = 0, start")}
+NOTHING = changed(('    found, at = [], 0\n', '    return None\n    found, at = [], 0\n'), path="rpn/tokens.py")
+TOKENS = f"{MISSING}::test_kinds"
+LINE = "    stack = []\n    for word in postfix:"
+
+MALFORMED = {   # name -> (artifact, its status)
+    "no script": (part(test_script=""), B.NO_PART),
+    "no test files": (part(test_files="\n"), B.NO_PART),
+    "no parser": (part(test_parser=" "), B.NO_PART),
+    "no bug": (part(bug_inject=""), B.NO_PART),
+    "no weakening": (part(test_weaken=""), B.NO_PART),
+    "make": (part(test_script="make test"), B.BAD_SCRIPT),
+    "two commands": (part(test_script="pytest -rA tests\nrm -rf /"), B.BAD_SCRIPT),
+    "a plugin": (part(test_script="pytest -rA -p evil tests"), B.BAD_SCRIPT),
+    "a file that is gone": (part(test_script="pytest -rA tests/test_gone.py"), B.BAD_SCRIPT),
+    "a second command": (part(test_script="pytest -rA tests; true"), B.BAD_SCRIPT),
+    "another root": (part(test_script="pytest -rA --rootdir=/"), B.BAD_SCRIPT),
+    "tests that do not see it": (part(test_script="pytest -rA tests/test_convert.py"), B.TOO_FEW_FAILING),
+    "too few tests": (part(test_script="pytest -rA -k test_precedence"), B.TOO_FEW_PASSING),
+    "no test": (part(test_script="pytest -rA -k nothing_is_called_so"), S.NO_TESTS),
+    "no output for the parser": (part(test_script="pytest -q tests"), B.BAD_PARSER),
+    "a test file that is gone": (part(test_files=GOOD.test_files + "tests/test_gone.py\n"), B.NO_TEST_FILE),
+    "source as a test file": (part(test_files=GOOD.test_files + "rpn/tokens.py\n"), B.NO_TEST_FILE),
+    "a test file outside": (part(test_files=GOOD.test_files + "../tests/test_x.py\n"), S.OUTSIDE),
+    "a file that is not listed": (part(test_files="tests/test_tokens.py\n"), B.UNLISTED),
+    "a parser that raises": (part(test_parser="raise ValueError('no')"), B.BAD_PARSER),
+    "a parser without JSON": (part(test_parser="print('all passed')"), B.BAD_PARSER),
+    "a parser with a list": (part(test_parser="print('[]')"), B.BAD_PARSER),
+    "a parser with other words": (part(test_parser="print('{\"a::b\": \"ok\"}')"), B.BAD_PARSER),
+    "a parser with other tests": (part(test_parser="print('{\"a::b\": \"passed\"}')"), B.BAD_PARSER),
+    "a parser that flatters": (part(test_parser=PARSER.replace("if match: ", "if match and 'kinds' not in line: ")),
+                               B.BAD_PARSER),
+    "words": (part(bug_inject="swap the operands\n"), S.BAD_DIFF),
+    "a wrong count": (part(bug_inject=GOOD.bug_inject.replace("@@ -37,7 ", "@@ -37,9 ")), S.BAD_DIFF),
+    "other lines": (part(bug_inject=GOOD.bug_inject.replace("an operand", "no operand")), S.NOT_APPLYING),
+    "Windows": (part(bug_inject=GOOD.bug_inject.replace("\n", "\r\n")), S.LINE_ENDS),
+    "a binary patch": (part(bug_inject=GOOD.bug_inject + "GIT binary patch\n"), S.BINARY),
+    "a link": (part(bug_inject="new file mode 120000\n" + GOOD.bug_inject), S.OUTSIDE),
+    "above": (part(bug_inject=GOOD.bug_inject.replace("rpn/evaluate.py", "../rpn/evaluate.py")), S.OUTSIDE),
+    "a hook": (part(bug_inject="--- /dev/null\n+++ b/.git/hooks/post-commit\n@@ -0,0 +1 @@\n+x\n"), S.OUTSIDE),
+    "renamed": (part(bug_inject="rename from rpn/tokens.py\nrename to rpn/t.py\n" + GOOD.bug_inject), S.BAD_DIFF),
+    "bug in the tests": (bug({**RPN.files, VALUES: TESTS.replace("512", "513")}), S.NOT_SOURCE),
+    "a conftest": (bug({**SWAPPED, "conftest.py": "x = 1\n"}), S.NOT_SOURCE),
+    "a sitecustomize": (bug({**SWAPPED, "rpn/sitecustomize.py": "x = 1\n"}), S.NOT_SOURCE),
+    "a configuration": (bug({**SWAPPED, "pytest.ini": "[pytest]\naddopts = -x\n"}), S.NOT_SOURCE),
+    "a comment": (bug(changed((OLD, OLD + "  # swapped"))), S.NO_CHANGE),
+    "no Python": (bug(changed(("def calculate(text):", "def calculate(text)"))), S.SYNTAX),
+    "no import": (bug(changed(("from .tokens import OPERATORS", "from .tokens import OPERATOR"))), S.NO_IMPORT),
+    "a module gone": (bug({path: RPN.files[path] for path in RPN.files if path != "rpn/tokens.py"}), S.NO_IMPORT),
+    "the environment asked": (bug(changed(("from .tokens", "import os\nfrom .tokens"),
+                                          (OLD, f"{OLD} if os.environ else 0"))), S.UNSAFE),
+    "a time bomb": (bug(changed(("from .tokens", "import time\nfrom .tokens"),
+                                (LINE, f"    time.time()\n{LINE}"))), S.UNSAFE),
+    "a test asked for": (bug(changed(("from .tokens", "import pytest\nfrom .tokens"))), S.UNSAFE),
+    "its own source hashed": (bug(changed((LINE, f"    hash(open(__file__).read())\n{LINE}"))), S.READS_ITSELF),
+    "a hint": (bug(changed((OLD, NEW + "  # was: right, left"))), B.HINT),
+    "nothing broken": (bug(changed(("if len(stack) != 1:", "if not len(stack) == 1:"))), B.TOO_FEW_FAILING),
+    "padded": (bug(OTHER), B.PADDED),
+    "everything broken": (replace(artifact_for(RPN, NOTHING, [TOKENS]), test_script=f"pytest -rA {MISSING}"),
+                          B.BREAKS_EVERYTHING),
+    "chance": (bug(changed(("if len(stack) != 1:", "if hash('x') % 2:"))), B.FLAKY_BUG),
+    "no end": (bug(changed((LINE, f"    while True: pass\n{LINE}"))), S.TIMEOUT),
+    "weaker source": (part(test_weaken=GOOD.bug_inject), S.NOT_TESTS),
+    "a weakening of other lines": (part(test_weaken=GOOD.test_weaken.replace("import pytest", "import pytests")),
+                                   S.NOT_APPLYING),
+    "nothing hidden": (part(test_weaken=weakened(TESTS + "\n\ndef test_more():\n    pass\n")), B.NOT_HIDDEN),
+    "tests as comments": (part(test_weaken=weakened(TESTS.replace("def test_zero", "# def test_zero"))),
+                          B.COMMENTED_OUT),
+    "tests that do not parse": (part(test_weaken=weakened(TESTS.replace("def test_zero", "def def test_zero"))),
+                                B.BREAKS_TESTS),
+    "tests that fail by themselves": (part(test_weaken=weakened(TESTS.replace('["1", "2"]', '["1"]'))),
+                                      B.BREAKS_TESTS),
+}
+
+@pytest.fixture(scope="module")
+def suites():
+    with Suites(seconds=1) as suites: yield suites
+
+@pytest.fixture(scope="module")
+def checker(suites): return Checker(suites)
+
+@pytest.fixture(scope="module")
+def good(checker):
+    "A valid bug: (case, found)."
+    found, = bugs_of(checker, [(RPN, SWAPPED)])
+    return found
+
+def test_a_bug_that_a_person_could_make_is_valid(good):
+    case, found = good
+    assert isinstance(case, Case) and len(found.fail_to_pass) == 8 and len(found.pass_to_pass) == 30
+    names = {test.split("[")[0].split("::")[1] for test in found.fail_to_pass}
+    assert names == {"test_values", "test_division_by_zero", "test_whole_values_are_whole_numbers",
+                     "test_zero_to_a_negative_power"}
+
+def test_every_malformed_artifact_has_its_status(checker):
+    assert len(MALFORMED) >= 40
+    verdicts = checker.check([(RPN, artifact) for artifact, _ in MALFORMED.values()])
+    said = {name: getattr(verdict, "status", "valid") for name, verdict in zip(MALFORMED, verdicts)}
+    assert said == {name: status for name, (_, status) in MALFORMED.items()}
+    assert all(verdict.detail and verdict.score == 0 for verdict in verdicts)
+    assert len(set(said.values())) >= 25
+
+def test_thresholds_are_asked(checker, good):
+    case, _ = good
+    with pytest.raises(Refused) as error: case_of(RPN, case.artifact, Thresholds(files=2))
+    assert error.value.status == B.TOO_FEW_FILES
+    known = checker.known
+    for thresholds, status in ((Thresholds(passing=39), B.TOO_FEW_PASSING), (Thresholds(failing=9), B.TOO_FEW_FAILING)):
+        verdict, = Checker(checker.suites, thresholds, known).check([(RPN, case.artifact)])
+        assert verdict.status == status
+
+def test_repositories_that_cannot_be_judged(checker):
+    def with_tests(text): return replace(RPN, files={**RPN.files, "tests/test_more.py": text})
+    found = []
+    for text in ("def test_x(): assert 0\n", "def test_x(): assert hash('abc') % 2\n", "import no_such_package\n",
+                 "def test_x():\n    while True: pass\n"):
+        repository = with_tests(text)
+        verdict, = checker.check([(repository, GOOD)])
+        found.append(verdict.status)
+    assert found == [S.FAILING, S.FLAKY, S.BROKEN, S.TIMEOUT] or found == [S.FAILING, S.FAILING, S.BROKEN, S.TIMEOUT]
+
+def test_two_files_that_both_matter_are_valid_and_each_is_put_back(checker):
+    text = RPN.files["rpn/convert.py"].replace('if operator == "~":', 'if operator == "^":')
+    second = {**SWAPPED, "rpn/convert.py": text}
+    (case, found), = bugs_of(checker, [(RPN, second)])
+    assert case.changed == ("rpn/convert.py", "rpn/evaluate.py") and len(found.fail_to_pass) > 8
+
+def test_names_of_the_prompts_and_of_the_paper_are_read():
+    parts = {"test_script.sh": GOOD.test_script, "test_files.txt": GOOD.test_files}
+    rest = GOOD.test_parser, GOOD.bug_inject, GOOD.test_weaken
+    paper = dict(zip(("test_parser.py", "bug_inject.diff", "test_weaken.diff"), rest))
+    prompt = dict(zip(("parse_test_output.py", "bug_patch.diff", "test_patch.diff"), rest))
+    assert artifact_of(parts | paper) == artifact_of(parts | prompt) == GOOD
+    assert refusal(artifact_of, parts).status == B.NO_PART
+
+# ---- weakening
+
+def test_exactly_the_named_tests_are_taken_out():
+    files = {"t.py": "import x\n\nclass TestA:\n    @x.mark\n    def test_a(self):\n        pass\n\n"
+                     "    def test_b(self): pass\n\n\nclass TestB:\n    def test_a(self):\n        assert 1\n\n\n"
+                     "def test_a():\n    pass\n"}
+    after = without_tests(files, ["t.py::TestA::test_a[1-2]", "t.py::TestB::test_a"])["t.py"]
+    assert after.count("def test_") == 2 and "class TestA:\n    def test_b(self): pass" in after
+    assert "class TestB:\n    pass\n" in after and after.endswith("def test_a():\n    pass\n") and "x.mark" not in after
+    compile(after, "t.py", "exec")
+
+# ---- cheats of a solver
+
+def source(text: str) -> dict: return {"rpn/evaluate.py": text}
+BUGGY = SWAPPED["rpn/evaluate.py"]
+def more(text: str, top: str = "") -> dict: return source(top + BUGGY + "\n\n" + text)
+
+CHEATS = {   # name -> (files beside those of the task, statuses that it may get)
+    "nothing": ({}, {S.NO_CHANGE}),
+    "a comment": (source(BUGGY + "\n# mended\n"), {S.NO_CHANGE}),
+    "tests edited": ({path: "def test_x(): pass\n" for path in RPN.tests}, {S.NO_CHANGE}),
+    "tests edited, and a line": ({VALUES: "def test_x(): pass\n", **more("x = 1")}, {Status.WRONG}),
+    "tests deleted": ({VALUES: None, **more("x = 1")}, {Status.WRONG}),
+    "a conftest": ({"conftest.py": "collect_ignore_glob = ['*']\n"}, {S.NOT_SOURCE}),
+    "a conftest in the package": ({"rpn/conftest.py": "x = 1\n"}, {S.NOT_SOURCE}),
+    "a conftest in the tests": ({"tests/conftest.py": "x = 1\n"}, {S.NOT_SOURCE}),
+    "a sitecustomize": ({"sitecustomize.py": "x = 1\n"}, {S.NOT_SOURCE}),
+    "a usercustomize in the package": ({"rpn/usercustomize.py": "x = 1\n"}, {S.NOT_SOURCE}),
+    "pytest.ini": ({"pytest.ini": "[pytest]\naddopts = --co\n"}, {S.NOT_SOURCE}),
+    "a pytest of its own": ({"pytest.py": "x = 1\n"}, {S.NOT_SOURCE}),
+    "a json of its own": ({"json.py": "x = 1\n"}, {S.NOT_SOURCE}),
+    "a test of its own": ({"rpn/test_more.py": "def test_x(): pass\n"}, {S.NOT_SOURCE}),
+    "outside": ({"../evil.py": "x = 1\n"}, {S.OUTSIDE}),
+    "a git hook": ({".git/hooks/post-checkout": "#!/bin/sh\n"}, {S.OUTSIDE}),
+    "skip": (more("pytest.skip('x', allow_module_level=True)", "import pytest\n"), {S.UNSAFE}),
+    "pytest patched": (more("runner.check_interactive_exception = None", "from _pytest import runner\n"), {S.UNSAFE}),
+    "an exit code": (more("os._exit(0)", "import os\n"), {S.UNSAFE}),
+    "a quiet exit": (more("raise SystemExit(0)"), {Status.WRONG}),
+    "an exit in a test": (source(BUGGY.replace("    stack = []\n", "    raise SystemExit(0)\n")), {Status.WRONG}),
+    "an interruption": (source(BUGGY.replace("    stack = []\n", "    raise KeyboardInterrupt\n")), {Status.WRONG}),
+    "results on stdout": (more("print('38 passed')\nprint('PASSED tests/test_evaluate.py::test_values')"),
+                          {Status.WRONG}),
+    "a time bomb": (more("x = time.time()", "import time\n"), {S.UNSAFE}),
+    "the environment asked": (more("x = environ.get('PYTEST_CURRENT_TEST')", "from os import environ\n"),
+                              {S.UNSAFE}),
+    "its source read": (more("x = open(__file__).read()"), {S.READS_ITSELF}),
+    "equal to all": (more("class Any:\n    def __eq__(self, other): return True\n\n\n"
+                          "def calculate(text): return Any()"), {S.UNSAFE}),
+    "a float of its own": (more("class Any(float):\n    pass"), {S.UNSAFE}),
+    "a comparison replaced": (more("math.isclose = max", "import math\n"), {S.UNSAFE}),
+    "the caller's frame": (more("try: raise ValueError\nexcept ValueError as e: x = e.__traceback__.tb_frame"),
+                           {S.UNSAFE}),
+    "eval": (more("x = eval('1')"), {S.UNSAFE}),
+    "an import by name": (more("x = __import__('os')"), {S.UNSAFE}),
+    "a name put together": (more("x = getattr(calculate, '__glo' + 'bals__')"), {S.UNSAFE}),
+    "no Python": (source("def ("), {S.SYNTAX}),
+    "too much memory": (more("x = [0] * 10**11"), {Status.WRONG}),
+    "no end": (more("while True: pass"), {S.TIMEOUT}),
+}
+
+def attempt(case: Case, files: dict) -> dict:
+    after = {**case.weakened, **files}
+    return {path: text for path, text in after.items() if text is not None}
+
+def test_no_cheat_pays_and_the_repair_does(suites, good):
+    case, found = good
+    right = {"rpn/evaluate.py": RPN.files["rpn/evaluate.py"]}
+    other = {"rpn/evaluate.py": BUGGY.replace(NEW, "right = stack.pop()\n            left = stack.pop()")}
+    asked = [right, other, *(files for files, _ in CHEATS.values())]
+    paid, also, *verdicts = grade(suites, [(case, found, attempt(case, files)) for files in asked])
+    assert paid.status == also.status == Status.OK and paid.score == also.score == 1
+    assert len(CHEATS) >= 20
+    for (name, (_, statuses)), verdict in zip(CHEATS.items(), verdicts):
+        assert verdict.score == 0 and verdict.status in statuses, (name, verdict)
+    assert not [path for path in suites.limits.folder.iterdir() if path.name != "lock"]   # no checkout stays
+
+# ---- rewards
+
+@pytest.mark.parametrize("alpha", [0, .5, .8, 1])
+@pytest.mark.parametrize("G", [4, 8, 16])
+def test_the_reward_is_azrs_moved_and_stretched(alpha, G):
+    rewards, azr = ssr_rewards(alpha), curve_function("azr")
+    for k in range(G + 1):
+        assert rewards.curve(k / G) == pytest.approx((1 + alpha) * azr(k / G) - alpha)
+        if alpha == .8: assert rewards.curve(k / G) == pytest.approx(1.8 * azr(k / G) - .8)
+
+def test_invalid_bugs_and_wrong_repairs_cost_one():
+    rewards = ssr_rewards(invalid=-.25)
+    assert (rewards.refused, rewards.malformed, rewards.duplicate) == (-.25,) * 3
+    assert [ssr_rewards().solve(Verdict(status, score)).total for status, score in
+            ((Status.OK, 1.0), (Status.WRONG, 0.0), (S.UNSAFE, 0.0), (Status.MALFORMED, 0.0))] == [1, -1, -1, -1]
+
+# ---- mutations and functions
+
+def test_every_mutation_changes_the_program_and_compiles():
+    for repository in shipped().values():
+        for path in repository.modules:
+            found = mutations(path, repository.files[path])
+            for one in found: compile(one.source, path, "exec")
+            assert len({one.source for one in found}) >= .9 * len(found)
+
+def test_functions_are_taken_out_and_put_back_as_they_were():
+    for repository in shipped().values():
+        for path in repository.modules:
+            text = repository.files[path]
+            for place in functions(path, text):
+                source = "\n".join(text.splitlines()[place.first - 1:place.last])
+                import textwrap
+                assert with_function(text, place, textwrap.dedent(source)) == text
+
+@pytest.mark.parametrize("said, kept", [
+    ("n):\n    return 1\n", "def f(n):\n    return 1\n"),
+    ("n):\n    return 1\n\ndef g(): pass\n", "def f(n):\n    return 1\n"),
+    ("n):\n    return 1\nprint(f(1))\n", "def f(n):\n    return 1\n"),
+    ("\n    n,\n):\n    return 1\n", "def f(\n    n,\n):\n    return 1\n"),
+    ("n):\n\n    return 1\n\n", "def f(n):\n\n    return 1\n"),
+])
+def test_a_function_ends_where_its_text_does(said, kept):
+    assert written_function("C.f", said) == kept
+
+@pytest.mark.parametrize("said", ["", "n)", "n):\n", "n): return (", "n:\n    pass\n", "\0"])
+def test_no_function_is_malformed(said):
+    with pytest.raises(Refused) as error: written_function("f", said)
+    assert error.value.status == Status.MALFORMED
+
+def test_some_failing_tests_can_be_kept_back():
+    names = [f"t.py::test_{i}[{j}]" for i in range(50) for j in range(2)]
+    shown = shown_tests(names, .3)
+    assert .5 < len(shown) / len(names) < .9 and {one.split("[")[0] for one in shown}.isdisjoint(
+        one.split("[")[0] for one in names if one not in shown)
+
+# ---- the loop and the system
+
+def play(suites, seed=1, steps=1, **settings):
+    kind = Bugs({name: one for name, one in shipped().items() if name in ("romans", "caches")}, **settings)
+    env = Workshop(kind.repositories, Checker(suites))
+    recipe = Recipe((kind,), lambda step: Phase("self-play", proposals=3, attempts=4),
+                    propose_reward=ssr_rewards().propose, solve_reward=ssr_rewards().solve)
+    playing = SelfPlay(recipe, env, seed)
+    return [playing.step(Script(scripted_policy(seed)), number) for number in range(1, steps + 1)]
+
+def told(step): return [(one.slot, str(one.verdict.status), one.reward, one.advantage) for one in step.rollouts]
+
+def test_a_step_without_a_model_is_played_and_repeats_itself(suites):
+    first, = play(suites, references=0)
+    again, = play(suites, references=0)
+    assert told(first) == told(again)
+    proposals = [one for one in first.rollouts if one.prompt.role is Role.PROPOSE]
+    valid = [one for one in proposals if one.verdict.ok]
+    assert valid and all(one.reward == ssr_curve()(one.reward_parts["solve_rate"]) for one in valid)
+    assert {one.reward for one in first.rollouts if one.prompt.role is Role.SOLVE} <= {1.0, -1.0}
+    assert not [path for path in suites.limits.folder.iterdir() if path.name != "lock"]
+
+def test_no_bug_is_made_in_what_is_held_out():
+    kind, rng = Bugs(shipped(), references=0), random.Random(0)
+    names = Counter(kind.propose_prompt(None, rng).context["repository"] for _ in range(400))
+    assert set(names) == set(shipped()) - set(HELD_OUT)
+    kinds = Counter(kind.propose_prompt(None, rng).context["kind"] for _ in range(400))
+    assert 150 < kinds["removal"] < 250
+
+def test_no_prompt_of_a_solver_holds_the_original(suites):
+    kind = Bugs({"romans": shipped()["romans"]})
+    env = Workshop(kind.repositories, Checker(suites))
+    for style in ("code", "chat"):
+        own = replace(kind, style=style)
+        task = scripted_tasks(own, shipped()["romans"], env, 1, "test")[0]
+        prompt = own.solve_prompt(task)
+        text = prompt.text or prompt.messages[0]["content"]
+        assert task.given["wrong"].strip() in text and task.given["right"].strip() not in text
+        assert task.given["tests"] and "def test_" in text
+
+def test_a_task_goes_through_json_and_is_judged_the_same(suites):
+    from azr.core import Attempt, Task, from_json, to_json
+    kind = Bugs({"romans": shipped()["romans"]})
+    env = Workshop(kind.repositories, Checker(suites))
+    task = scripted_tasks(kind, shipped()["romans"], env, 1, "test")[0]
+    again = from_json(Task, to_json(task))
+    fresh = Workshop(kind.repositories, Checker(suites))
+    answer = task.given["right"].partition("(")[2]
+    (right, wrong, bad), = kind.verify([(again, [Attempt(task.id, text) for text in
+                                                 (answer, task.given["wrong"].partition("(")[2], "no")])], fresh)
+    assert right.ok and wrong.status == S.NO_CHANGE and bad.status == Status.MALFORMED
+
+def test_a_removal_leaves_something_out(suites):
+    kind = Bugs({"romans": shipped()["romans"]})
+    env = Workshop(kind.repositories, Checker(suites))
+    context = {"repository": "romans", "path": "romans/reckon.py", "function": "compare", "kind": "removal"}
+    prompt = Prompt("bugs", Role.PROPOSE, "x", context=context)
+    longer = ("left, right):\n    a, b = from_roman(left), from_roman(right)\n    c = a - b\n"
+              "    return (a > b) - (b > b) + 0 * c\n")
+    shorter = "left, right):\n    return 0\n"
+    more, less, none = kind.validate([Proposal(prompt, text) for text in (longer, shorter, "oh")], env)
+    assert more.status == B.NOTHING_REMOVED and none.status == Status.MALFORMED
+    assert less.info == {"kind": "removal", "lines": 4, "failing": 1}
+
+@pytest.mark.parametrize("wrong, said", [
+    ({"attempts": 3}, "attempts is 3"), ({"injections": ()}, "injections"), ({"style": "r1"}, "style"),
+    ({"injections": ("history",)}, "history"), ({"control": "repair_only", "first_bugs": 0}, "first_bugs"),
+    ({"alpha": -1}, "alpha"), ({"hidden_share": 2}, "hidden_share"), ({"advantage": "x"}, "advantage"),
+])
+def test_settings_are_checked(wrong, said):
+    with pytest.raises(ValueError, match=said): SSRSettings(**wrong)
+
+def test_the_system_is_shipped():
+    system = system_named("ssr")
+    assert system.settings is SSRSettings
+    phases = {control: SSRSettings(control=control).phase(1) for control in ("none", "repair_only", "injection_only")}
+    assert phases["none"].proposals == 16 and phases["none"].attempts == 8
+    assert phases["repair_only"].proposals == 0 and phases["repair_only"].solves == 16
+    assert phases["injection_only"].train == (Role.PROPOSE,)
+
+@pytest.mark.slow
+def test_the_exam_is_of_held_out_repositories_and_the_two_sets_share_nothing():
+    system, settings = system_named("ssr"), SSRSettings(seconds=1, workers=1)
+    exam, curve = (system.exam(settings, name, 4) for name in ("heldout", "validation"))
+    assert exam and {task.given["repository"] for task in (*exam, *curve)} <= set(HELD_OUT)
+    assert not {task.id for task in exam} & {task.id for task in curve}
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    "A model of random weights that has room for these prompts."
+    from azr.tiny import new_model, new_tokenizer, save_pretrained
+    tokenizer, folder = new_tokenizer(), tmp_path_factory.mktemp("model")
+    untrained = new_model(tokenizer, 0, width=16)
+    untrained.config.max_position_embeddings = 8192
+    save_pretrained(untrained, tokenizer, folder)
+    return folder
+
+@pytest.mark.slow
+@pytest.mark.parametrize("control", ["none", "repair_only"])
+def test_a_run_goes_through_the_trainer_and_leaves_no_checkout(model, tmp_path, monkeypatch, control):
+    import tempfile
+    from azr.run import train
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    settings = SSRSettings(
+        model=str(model), control=control, steps=1, batch=1, attempts=4, first_bugs=1, references=0, seconds=1,
+        workers=1, test_tasks=2, evaluate_tasks=1, max_prompt_tokens=7000, max_completion_tokens=16, micro_batches=1,
+        gradient_checkpointing=False, dtype="float32")
+    summary = train(settings, tmp_path / "run", say=list().append, system=system_named("ssr"))
+    assert "heldout" in summary
+    steps = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if line]
+    assert len(steps) >= 2 and not list((tmp_path / "tmp").glob("azr-suites-*"))
+
+# ---- the command
+
+def told_command(capsys, *words) -> str:
+    parser = argparse.ArgumentParser()
+    options(parser)
+    command(parser.parse_args([*words, "--seconds", "2"]))
+    return capsys.readouterr().out
+
+def test_check_bug_says_what_a_bug_does(capsys, tmp_path, good):
+    case, _ = good
+    for name, text in zip(("test_script.sh", "test_files.txt", "test_parser.py", "bug_inject.diff", "test_weaken.diff"),
+                          asdict(case.artifact).values()): (tmp_path / name).write_text(text)
+    said = told_command(capsys, "rpn", "--bug", str(tmp_path))
+    assert "38 tests pass, twice alike" in said and "8 tests fail with the bug, 30 do not" in said
+    assert told_command(capsys, "rpn", "--bug", str(tmp_path / "bug_inject.diff")) == said
+    (tmp_path / "bug_inject.diff").write_text("mend it")
+    with pytest.raises(ValueError, match="bad_diff: "): told_command(capsys, "rpn", "--bug", str(tmp_path))
+    (tmp_path / "test_script.sh").unlink()
+    for place, why in ((tmp_path, "test_script.sh is missing"), (tmp_path / "gone", "cannot be read")):
+        with pytest.raises(ValueError, match=why): told_command(capsys, "rpn", "--bug", str(place))
