@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from azr.executor import _Ended, _jail_trouble, jail
+from azr.executor import Ended, _jail_trouble, jail
 import azr.executor as executor
 
 NO_JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=_jail_trouble() or "the jail works")
 BOTH = [pytest.param("jail", marks=NO_JAIL), "process"]
 
-def shell(script: str, *paths, **settings) -> _Ended:
+def shell(script: str, *paths, **settings) -> Ended:
     return jail(["sh", "-c", script], *paths, **{"isolation": "jail", "seconds": 20, **settings})
 
 @pytest.fixture

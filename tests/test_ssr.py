@@ -396,11 +396,11 @@ def test_the_exam_is_of_held_out_repositories_and_the_two_sets_share_nothing():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     "A model of random weights that has room for these prompts."
-    from azr.tiny import new_model, new_tokenizer, save_pretrained
+    from azr.tiny import _save_pretrained, new_model, new_tokenizer
     tokenizer, folder = new_tokenizer(), tmp_path_factory.mktemp("model")
     untrained = new_model(tokenizer, 0, width=16)
     untrained.config.max_position_embeddings = 8192
-    save_pretrained(untrained, tokenizer, folder)
+    _save_pretrained(untrained, tokenizer, folder)
     return folder
 
 @pytest.mark.slow
