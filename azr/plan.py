@@ -88,6 +88,7 @@ _FAMILIES = (  # each from small to large
         "Qwen/Qwen3-0.6B": _qwen3(28, 1024, 16, 3072),
         "Qwen/Qwen3-1.7B": _qwen3(28, 2048, 16, 6144),
         "Qwen/Qwen3-4B": _qwen3(36, 2560, 32, 9728),
+        "Qwen/Qwen3-8B": replace(_qwen3(36, 4096, 32, 12_288), tied=False),
     },
     {
         "meta-llama/Llama-3.2-1B": _llama(16, 2048, 32, 8192, True),
@@ -110,6 +111,7 @@ def _shape_of(
     plain = re.sub(r"-(instruct|base)(-q4)?$", "", model, flags=re.IGNORECASE)
     plain = _SHORT.get(plain, plain)
     if plain in _SHAPES: return _SHAPES[plain]
+    if not model: raise ValueError("model is '', a small base of the system's own that fits everywhere: name a model")
     from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
     from azr.models import model_place, source
     where, inside = source(model_place(model))

@@ -526,3 +526,7 @@ def test_what_cannot_be_planned_is_let_through(monkeypatch):
     assert said == ["memory was not planned: model_type is 'gpt2': azr plan has rules for qwen2, qwen3, llama, mistral"]
     monkeypatch.setenv("WORLD_SIZE", "2")
     check_device(config("base-7b"))
+
+
+def test_a_base_of_the_systems_own_is_not_planned():
+    with pytest.raises(ValueError, match="model is '', a small base of the system's own"): _shape_of("")
