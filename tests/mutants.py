@@ -66,7 +66,7 @@ def main(count: int):
         said = {"library": f"cosmic-ray {metadata.version('cosmic-ray')}", "rows": rows}
         RECORD.parent.mkdir(parents=True, exist_ok=True)
         RECORD.write_text("\n".join(["{", f'"library": {json.dumps(said["library"])}, "rows": [',
-                                     ",\n".join(map(json.dumps, rows)), "]}"]) + "\n")
+                                     ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows), "]}"]) + "\n")
         print(repository.name, len(rows), "mutants,", sum(row["same"] for row in rows), "alike", flush=True)
 
 def cpu(work) -> tuple[float, object]: # seconds of ours and of all that was started; what it gave
