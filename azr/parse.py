@@ -353,8 +353,11 @@ def _file_proposal(text: str, task_type: str, inputs: int) -> dict | Verdict: # 
 def _file_inputs(text: str, inputs: int) -> dict | Verdict: # inputs, message, and claims if there are any
     "The first N assertions up to a blank line."
     file = ("assert f(" + text).split("\n\n")[0]
-    runs = [_read_run(file, line.end()) for line in islice(_RUN.finditer(file), inputs)]
-    if None in runs: return refuse(f"the call of f in assertion {runs.index(None) + 1} is not closed")
+    runs = []
+    for number, line in enumerate(islice(_RUN.finditer(file), inputs), 1):
+        run = _read_run(file, line.end())
+        if run is None: return refuse(f"the call of f in assertion {number} is not closed")
+        runs.append(run)
     if len(runs) < inputs: return refuse(f"{len(runs)} assertions, {inputs} were asked for")
     if not all(given for given, _ in runs): return refuse("an empty input")
     claims = [claim or None for _, claim in runs]
