@@ -8,6 +8,7 @@ __all__ = ['ENDS', 'clock_text', 'usage', 'collapses', 'warning_line', 'hearing'
 # %% ../nbs/35_watch.ipynb #c002
 import importlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
 
@@ -34,13 +36,19 @@ def clock_text(seconds: float) -> str: # "1:05"
     "Seconds as minutes and seconds."
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
+def _most_held() -> float: # MiB
+    "What this process held at most so far: what comes and goes within a step counts, where the system tells."
+    try: told = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError: told = None
+    return int(told[1]) / 2**10 if told else psutil.Process().memory_info().rss / 2**20
+
 def usage() -> dict: # "memory_mb"; "cpu_seconds", since the start
-    "What this process and its children hold and have used, the executor's workers included."
+    "The most that this process held and what its children hold now, the executor's workers included; their CPU time."
     me, memory, seconds = psutil.Process(), 0.0, 0.0
     for process in (me, *me.children(recursive=True)):
         try:
             with process.oneshot():
-                memory += process.memory_info().rss / 2**20
+                memory += _most_held() if process == me else process.memory_info().rss / 2**20
                 seconds += sum(process.cpu_times()[:4])   # of itself and of its children that have ended
         except psutil.NoSuchProcess: continue   # it ended while we looked
     return {"memory_mb": memory, "cpu_seconds": seconds}

@@ -3,6 +3,7 @@
 Each is tested where a GPU, a server or an account would be."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -350,3 +351,10 @@ def test_qlora_trains_float32_adapters_on_four_bits_and_merges_into_a_plain_mode
     tokenizer.save_pretrained(str(tmp_path / "model"))
     merge_adapter(tmp_path / "model", tmp_path / "merged")
     assert {p.dtype for p in AutoModelForCausalLM.from_pretrained(tmp_path / "merged").parameters()} == {torch.float32}
+
+
+def test_memory_that_came_and_went_within_a_step_is_counted():
+    said = subprocess.run([sys.executable, "-c", "from azr.watch import usage; before = usage()['memory_mb']\n"
+                           "b'x' * (300 << 20); print(usage()['memory_mb'] - before)"],
+                          capture_output=True, text=True, check=True).stdout
+    assert 250 < float(said) < 400
