@@ -38,7 +38,7 @@ def clock_text(seconds: float) -> str: # "1:05"
 
 def _most_held() -> float: # MiB
     "What this process held at most so far: what comes and goes within a step counts, where the system tells."
-    try: told = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    try: told = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     except OSError: told = None
     return int(told[1]) / 2**10 if told else psutil.Process().memory_info().rss / 2**20
 
