@@ -21,7 +21,7 @@ TINY = $(PY) -m azr.tiny --output runs/tiny
 RUN_PAGES = figures bench bench-training bench-gpu climb ablations scaling real agent0
 .PHONY: help setup setup-dev setup-lab setup-real demo test test-slow lab check measure refresh $(RUN_PAGES) tiny clean
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 # Quick when nothing changed: the script compares a stamp with settings.ini and constraints.txt.
 setup:
