@@ -23,10 +23,10 @@ from pathlib import Path
 from random import Random
 
 from .core import Status, Verdict, tell
-from .executor import jail
+from .executor import PYTHON, jail
 from .workspace import (
     Files, Refused, Report, Repository, RepositoryStatus, Run, Suites, applied, check_change, check_path, difference,
-    interpreter, module_name, pytest_words, read_repository, readable, refusal, shipped, touched)
+    module_name, pytest_words, read_repository, readable, refusal, shipped, touched)
 
 # %% ../nbs/52_bugs.ipynb #c007
 class BugStatus(StrEnum):
@@ -94,7 +94,7 @@ PARSER = textwrap.dedent("""
 
 def _parsed(parser: str, output: str, isolation: str) -> dict[str, str]: # test id -> passed or failed
     "What a parser makes of an output, in the jail. Raises Refused."
-    ended = jail([interpreter(), "-P", "-s", "-S", "-c", parser], readable(), stdin=output, seconds=20, memory_mb=512,
+    ended = jail([PYTHON, "-P", "-s", "-S", "-c", parser], readable(), stdin=output, seconds=20, memory_mb=512,
                  max_output=2_000_000, isolation=isolation)
     if not ended.ok:
         why = (ended.errors.strip().splitlines() or [ended.reason])[-1][:200]

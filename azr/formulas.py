@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .executor import jail
+from .executor import PYTHON, jail, python_folders
 
 # %% ../nbs/18_formulas.ipynb #c007
 _READER = r'''
@@ -75,17 +75,16 @@ class Formulas:
     def _ask(self, name: str, items: Sequence) -> list: # the result of each; "lost": its process ended otherwise
         if not items: return []
         folders = _folders()
-        places, prefix = sorted({str(Path(folder).parent) for folder in folders}), os.path.realpath(sys.base_prefix)
-        shown = [*folders, *([] if prefix == "/usr" else [prefix])]
-        python = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
-        command = [python, "-I", "-B", "-c", _READER, json.dumps(places), str(self.seconds)]
-        ended = jail(command, shown, stdin="".join(json.dumps([name, item]) + "\n" for item in items),
+        places = sorted({str(Path(folder).parent) for folder in folders})
+        command = [PYTHON, "-I", "-B", "-c", _READER, json.dumps(places), str(self.seconds)]
+        asked = "".join(json.dumps([name, item]) + "\n" for item in items)
+        ended = jail(command, [*folders, *python_folders()], stdin=asked,
                      seconds=60 + (self.seconds + 1) * len(items), memory_mb=self.memory_mb, max_output=10_000_000,
                      isolation=self.isolation)
         lines = ended.output.splitlines()
         if not lines and ended.errors:
             raise RuntimeError(f"math-verify cannot start ({ended.errors.strip().splitlines()[-1]}): try "
-                               f"`{python} -c 'import math_verify'`")
+                               f"`{PYTHON} -c 'import math_verify'`")
         return [*map(json.loads, lines), *["lost"] * (len(items) - len(lines))]
 
     def judge(self, pairs: Sequence[tuple[Sequence[str], str]]) -> list[bool | None]:

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['Files', 'HELD_OUT', 'RepositoryStatus', 'Refused', 'refusal', 'Repository', 'module_name', 'read_repository',
            'pytest_words', 'shipped', 'difference', 'check_path', 'applied', 'touched', 'reversed_diff', 'powers',
-           'check_change', 'Run', 'Report', 'interpreter', 'readable', 'Suites', 'replaced_block', 'edited',
-           'Workspace']
+           'check_change', 'Run', 'Report', 'readable', 'Suites', 'replaced_block', 'edited', 'Workspace']
 
 # %% ../nbs/51_workspace.ipynb #c002
 import ast
@@ -32,7 +31,7 @@ from pathlib import Path, PurePosixPath
 
 import azr
 from .core import Status, Verdict, alone_in
-from .executor import Ended, jail
+from .executor import PYTHON, Ended, jail, python_folders
 from .safety import Safety, offences
 
 # %% ../nbs/51_workspace.ipynb #c007
@@ -487,16 +486,13 @@ def _packages() -> str:
     if found is None: raise ValueError("pytest is not installed here, and it is what judges: pip install pytest")
     return str(Path(found.origin).parents[1])
 
-def interpreter() -> str: return os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)   # path
-
 def readable() -> list[str]:
     "What a test run may read beside its checkout: Python, the installed packages, and the suite server."
-    prefix = os.path.realpath(sys.base_prefix)
     own = [str(_ROOT / "azr" / name) for name in ("__init__.py", "suite.py")]
-    return [*([] if prefix == "/usr" else [prefix]), _packages(), *own]
+    return [*python_folders(), _packages(), *own]
 
 def _variables(home: str, seed: int = 0) -> dict[str, str]:
-    path = f"{os.path.dirname(interpreter())}:/usr/local/bin:/usr/bin:/bin"
+    path = f"{os.path.dirname(PYTHON)}:/usr/local/bin:/usr/bin:/bin"
     return {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": home, "TMPDIR": home, "PYTHONHASHSEED": str(seed),
             "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
@@ -564,7 +560,7 @@ def _serve(limits: _Limits, runs: Mapping[int, Run]) -> dict[int, Report]: # tho
     "One start of the server, in one jail; all of one hash seed."
     with _checkouts(limits.folder, [one.files for one in runs.values()]) as (read, trees, written, scratch):
         jobs = [_job(str(i), runs[i], *own, limits) for i, *own in zip(runs, trees, scratch)]
-        command = [interpreter(), "-P", "-s", "-S", "-c", _SERVER, str(_ROOT), _packages()]
+        command = [PYTHON, "-P", "-s", "-S", "-c", _SERVER, str(_ROOT), _packages()]
         asked = json.dumps({"jobs": jobs, "jailed": limits.isolation != "process"})
         told = _variables(str(written), next(iter(runs.values())).seed)
         seconds = limits.wall * len(runs) + 30

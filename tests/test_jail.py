@@ -85,7 +85,7 @@ def test_a_folder_for_temporary_files_may_be_given():
         assert shell(f"echo x > {name}", (), ["/tmp"]).ok and Path(name).read_text() == "x\n"
     finally: Path(name).unlink(missing_ok=True)
 
-PYTHON = [executor._PYTHON, "-S", "-c"]
+PYTHON = [executor.PYTHON, "-S", "-c"]
 PREFIX = [] if os.path.realpath(sys.base_prefix) == "/usr" else [os.path.realpath(sys.base_prefix)]
 
 @NO_JAIL

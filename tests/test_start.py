@@ -45,14 +45,14 @@ def needy(tmp_path_factory, monkeypatch, fresh):
         place.mkdir()
     library, program = places["lib"] / "libneeded.so", places["bin"] / "python"
     (folder / "needed.c").write_text(LIBRARY)
-    (folder / "main.c").write_text(PROGRAM.replace("PYTHON", f'"{executor._PYTHON}"'))
+    (folder / "main.c").write_text(PROGRAM.replace("PYTHON", f'"{executor.PYTHON}"'))
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "needed.c"], check=True)
     subprocess.run([compiler, "-o", program, folder / "main.c", "-L", places["lib"], "-lneeded"], check=True)
     for place in (folder, *folder.parents):  # nobody may read them, too
         if place.owner() == folder.owner() and str(place) != "/tmp":
             os.chmod(place, 0o755)
     (places["lib"] / "secret.txt").write_text("7419")
-    monkeypatch.setattr(executor, "_PYTHON", str(program))
+    monkeypatch.setattr(executor, "PYTHON", str(program))
     return places["lib"]
 
 
@@ -73,7 +73,7 @@ def test_a_worker_starts_with_the_libraries_of_its_interpreter(needy, monkeypatc
 def test_the_jail_has_the_libraries_and_nothing_beside_them(monkeypatch, tmp_path, fresh):
     "An interpreter of the system maps the copy of a library that lies in the folder; only that file is in the jail."
     maps = subprocess.run(
-        [executor._PYTHON, "-S", "-c", "import math; print(open('/proc/self/maps').read())"],
+        [executor.PYTHON, "-S", "-c", "import math; print(open('/proc/self/maps').read())"],
         capture_output=True,
         text=True,
     ).stdout
@@ -88,7 +88,7 @@ def test_the_jail_has_the_libraries_and_nothing_beside_them(monkeypatch, tmp_pat
         if place.owner() == folder.owner() and str(place) != "/tmp":
             os.chmod(place, 0o755)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(folder))
-    assert executor._libraries(executor._PYTHON, str(folder)) == (str(copy),)
+    assert executor._libraries(executor.PYTHON, str(folder)) == (str(copy),)
 
     class Unhooked(Executor):
         _hook = False
