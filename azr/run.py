@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean
 
@@ -47,8 +48,8 @@ def _exam_for(system: System, settings: Settings, selfplay: SelfPlay, sampler) -
     recipe, env = selfplay.recipe, selfplay.env
     kinds, solver, proposer = recipe.task_types, recipe.policies[Role.SOLVE], recipe.policies[Role.PROPOSE]
     if proposer == "base": proposer = solver   # of a frozen proposer it is asked what the trained model would propose
-    def solve(name: str, count: int) -> dict:
-        return evaluate(sampler, system.exam(settings, name, count), kinds, env, name, solver)
+    made = cache(partial(system.exam, settings))   # lazily, and once: some exams take minutes to make
+    def solve(name: str, count: int) -> dict: return evaluate(sampler, made(name, count), kinds, env, name, solver)
     def exam(step: int) -> dict:
         ends, metrics = step in (0, settings.steps), {}
         if ends or step % settings.evaluate_every == 0: metrics |= solve("validation", settings.evaluate_tasks)
