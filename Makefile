@@ -62,7 +62,7 @@ bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU
 climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
 ablations: setup  ## what makes it work? a night on two cores, goes on where it was stopped; ABLATIONS="-p quick True" for a look in minutes
 real: setup-real  ## a real language model teaches itself: SmolLM2-135M on a CPU, half an hour, CRUXEval before and after; REAL="-p seeds [0,1,2]" for more runs
-agent0: setup  ## two agents from one base, a Python tool and a majority: the embedded model of word problems on a CPU, ten minutes; AGENT0="-p seeds [0,1,2]" for more runs
+agent0: setup  ## two agents from one base, a Python tool and a majority: the embedded model of word problems on a CPU, about 15 minutes; AGENT0="-p seeds [0,1,2]" for more runs
 scaling: setup  ## does a larger model gain more? a night on two cores, goes on where it was stopped; SCALING="-p quick True" for a look in minutes
 
 # More of papermill's options: what they say goes before what the file says.
