@@ -15,7 +15,7 @@ from difflib import get_close_matches
 
 import psutil
 
-from .core import WEIGHTS
+from .core import WEIGHTS, tell
 from .selfplay import Phase, capacity
 from .settings import Settings, spans
 
@@ -647,7 +647,7 @@ def memory_line(c: Settings, enough: float = 4) -> str: # empty: there is enough
     return (f"warning: {free:.1f} GB of this machine's memory are free, and {c.model} may want {enough:g} or more: end "
             "other programs first, or take a smaller model")
 
-def check_device(c: Settings, say: Callable[[str], None] = print, assumed: Assumptions = Assumptions()):
+def check_device(c: Settings, say: Callable[[str], None] = tell, assumed: Assumptions = Assumptions()):
     """That a run fits the GPU that is there. Raises ValueError with the plan's verdict and remedies.
 
     Without a GPU, or in one process of several, only the machine's own memory is looked at."""
