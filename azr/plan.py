@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 
 import psutil
 
@@ -113,8 +114,10 @@ def _shape_of(
     if plain in _SHAPES: return _SHAPES[plain]
     if not model: raise ValueError("model is '', a small base of the system's own that fits everywhere: name a model")
     from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
-    from azr.models import model_place, source
-    where, inside = source(model_place(model))
+    from azr.models import check_gguf, is_gguf, model_place, source
+    place = model_place(model)
+    if is_gguf(place): check_gguf(Path(place))
+    where, inside = source(place)
     try: found = AutoConfig.from_pretrained(where, **inside)
     except (OSError, ValueError) as error:
         near = get_close_matches(model, _SHAPES, n=2)

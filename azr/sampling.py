@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GREEDY', 'Sampling', 'stop_texts', 'before_stop', 'Sampler', 'Script', 'prompt_key', 'fits_all', 'fits_of',
-           'converse']
+           'check_turns', 'converse']
 
 # %% ../nbs/01_sampling.ipynb #c002
 import hashlib
@@ -135,6 +135,15 @@ def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Co
         kind.close(states)
 
 # %% ../nbs/01_sampling.ipynb #c018
+_TALKS = ("step", "submission", "close", "stop", "turns")   # what a type with `open` has besides
+
+def check_turns(kind: TaskType):
+    "That a type that talks can be played to its end. Raises ValueError."
+    if not hasattr(kind, "open"): return
+    if missing := [name for name in _TALKS if not hasattr(kind, name)]:
+        raise ValueError(f"task type {kind.name!r} has turns, and no {missing[0]}: give it {', '.join(_TALKS)}")
+    if kind.turns < 1: raise ValueError(f"turns of task type {kind.name!r} is {kind.turns}: give 1 or more")
+
 def converse(
     sampler: Sampler,
     prompts: Sequence[Prompt],

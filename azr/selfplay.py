@@ -20,7 +20,7 @@ from .advantages import advantage_function, needs_groups
 from .buffers import Buffers
 from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, TaskType, Verdict, by_type
 from .rewards import Proposed, Reward, RewardSetting, solve_rate
-from .sampling import Sampler, Sampling, converse, fits_all, fits_of, prompt_key
+from .sampling import Sampler, Sampling, check_turns, converse, fits_all, fits_of, prompt_key
 
 # %% ../nbs/05_selfplay.ipynb #c012
 def propose_prompts(
@@ -332,6 +332,7 @@ class Recipe:
 
     def __post_init__(self):
         if not self.task_types: raise ValueError("task_types is empty: name at least one task type")
+        for kind in self.task_types: check_turns(kind)
         for name, least in {"seeding": 0, "fruitless": 1}.items():
             if getattr(self, name) < least: raise ValueError(f"{name} is {getattr(self, name)}: give {least} or more")
         if missing := [role for role in _BOTH if role not in self.policies]:

@@ -229,3 +229,9 @@ def test_steps_of_one_name_that_train_others_are_phases_of_their_own():
 ])
 def test_names_that_no_adapter_can_have_are_refused(tmp_path, policies, sentence):
     with pytest.raises(ValueError, match=sentence): make(tmp_path, policies=policies)
+
+
+def test_a_run_of_impossible_adapters_is_refused_before_its_base_is_made(tmp_path):
+    def began(settings, folder): raise AssertionError("the base was made")
+    with pytest.raises(ValueError, match="are adapters, and lora_rank is 0"):
+        train(replace(Settled(), lora_rank=0), tmp_path / "run", system=replace(system(), start=began))
