@@ -163,10 +163,13 @@ _COMMANDS = {   # name -> what it does
     "demo": "the same through nbs/runs/train.ipynb: the executed notebook lies in the run folder",
     "plan": "memory, time and what to change, for a preset on a GPU, before anything is downloaded",
     "evaluate": "models on held-out tasks and benchmarks, compared with the first",
+    "sweep": "many runs from one file, here or as command lines for a queue; their records in one table",
+    "card": "the model card of a finished run, beside its weights",
+    "compare": "run folders beside the first: settings, exams task by task, what became of proposals",
     "check-bug": "whether a change of a small pytest package is a bug that its tests find, by SSR's checks",
 }
 # commands of later pages: name -> module with `options(parser)` and `command(arguments)`, imported on use
-_ELSEWHERE = {"check-bug": "azr.bugs"}
+_ELSEWHERE = {"sweep": "azr.sweep", "card": "azr.card", "compare": "azr.compare", "check-bug": "azr.bugs"}
 
 def _parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
     "`azr --help`, and the rest. Given a command line, only the command that it names gets its options: they take time."

@@ -36,7 +36,7 @@ from .safety import ProgramStatus
 from .grammar import held_out_tasks
 from .sampling import Sampler, Sampling, fits_of, prompt_key
 from .selfplay import cut_off
-from .statistics import bootstrap, clustered, mcnemar, pass_at_k, shared, sign_flips, wilson
+from .statistics import bootstrap, paired, pass_at_k, shared, wilson
 from .azr import AZR, azr_recipe, opened
 from .exams import evaluate, verdicts_on
 from .models import began_from, context_length, load_policy, model_place
@@ -495,19 +495,12 @@ def _compare(base: dict, other: dict) -> dict: # difference with interval, p
     _check_comparable(base, other)
     n = [r["exam"]["samples"] for r in (base, other)]
     rates = [[r["tasks"][name] / m for name in base["tasks"]] for r, m in zip((base, other), n)]
-    differences = [b - a for a, b in zip(*rates)]
-    known, seed = base.get("clusters") or other.get("clusters"), base["exam"]["seed"]   # a result of before has none
-    clusters = shared([known[name] for name in base["tasks"]] if known else None)
-    if any(clustered(differences, clusters)[0]): low, high = bootstrap(differences, seed, clusters=clusters)
-    else:   # no task differs, and so few may: there is nothing to resample
-        _, high = bootstrap([0] * len(differences), clusters=clusters)
-        low = -high
-    test = "McNemar" if n == [1, 1] and not clusters else "sign flips"
+    known = base.get("clusters") or other.get("clusters")   # a result of before has none
+    clusters = [known[name] for name in base["tasks"]] if known else None
     return {"benchmark": base["benchmark"], "base": base["model"], "other": other["model"],
             "style": (base["exam"]["style"], other["exam"]["style"]), "differs": _asked_otherwise(base, other),
-            "n": len(differences), "base_value": fmean(rates[0]), "other_value": fmean(rates[1]),
-            "difference": fmean(differences), "low": low, "high": high, "test": test,
-            "p": mcnemar(*rates) if test == "McNemar" else sign_flips(differences, clusters, seed)}
+            "n": len(base["tasks"]), "base_value": fmean(rates[0]), "other_value": fmean(rates[1]),
+            **paired(*rates, clusters, n == [1, 1], base["exam"]["seed"])}
 
 _ASKING = ("exam", "dtype", "device", "engine", "code")   # of a result: how the model was asked
 

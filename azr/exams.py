@@ -8,16 +8,18 @@ __all__ = ['verdicts_on', 'evaluate', 'examine_proposer']
 # %% ../nbs/06_exams.ipynb #c002
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
 from .buffers import Buffers
-from .core import Task, TaskType, Verdict
+from .core import Rollout, Task, TaskType, Verdict
 from .sampling import GREEDY, Sampler, Sampling, converse, fits_of
 from .selfplay import check_sizes, judge, propose_prompts, solve
 
 # %% ../nbs/06_exams.ipynb #c004
+def _keep_nothing(tasks: Sequence[Task], answers: Sequence[Rollout]): pass
+
 def verdicts_on(
     sampler: Sampler,
     tasks: Sequence[Task],
@@ -25,13 +27,15 @@ def verdicts_on(
     env: Any,
     sampling: Sampling = GREEDY,
     policy: str = "default",   # who answers
+    keep: Callable[[Sequence[Task], Sequence[Rollout]], None] = _keep_nothing,   # sees each task's answer
 ) -> list[Verdict]: # one for each task
     "One attempt at each task, verified. Raises ValueError first for a task type that compares attempts."
     asked = {task.task_type for task in tasks}
     remedy = "ask it in a self-play step, where a task has several attempts"
     check_sizes([kind for kind in kinds if kind.name in asked], 1, remedy)
-    groups = [(task, 1) for task in tasks]
-    return [rollout.verdict for rollout, in solve(sampler, groups, kinds, env, sampling, policy)]
+    answers = [answer for answer, in solve(sampler, [(task, 1) for task in tasks], kinds, env, sampling, policy)]
+    keep(tasks, answers)
+    return [answer.verdict for answer in answers]
 
 def _accuracy(
     tasks: Sequence[Task], verdicts: Sequence[Verdict], prefix: str
@@ -45,11 +49,12 @@ def _accuracy(
 def evaluate(
     sampler: Sampler, tasks: Sequence[Task], kinds: Sequence[TaskType], env: Any, prefix: str = "heldout",
     policy: str = "default",   # who answers
+    keep: Callable[[Sequence[Task], Sequence[Rollout]], None] = _keep_nothing,   # as of `verdicts_on`
 ) -> dict[str, float]:
     "Greedy accuracy on those tasks of a set that `kinds` can ask, as metrics."
     known = {kind.name for kind in kinds}
     tasks = [task for task in tasks if task.task_type in known]
-    return _accuracy(tasks, verdicts_on(sampler, tasks, kinds, env, policy=policy), prefix)
+    return _accuracy(tasks, verdicts_on(sampler, tasks, kinds, env, policy=policy, keep=keep), prefix)
 
 # %% ../nbs/06_exams.ipynb #c008
 def examine_proposer(

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['ARMS', 'Colour', 'figure', 'finish', 'learning_curve', 'validity_funnel', 'learnability_histogram', 'arm_gains',
            'headline', 'ablation_rows', 'at_tokens', 'accuracy_by_tokens', 'proposal_curves', 'roles_by_type',
-           'learnability_over_training', 'depth_curves', 'accuracy_by_size', 'scaling']
+           'learnability_over_training', 'depth_curves', 'accuracy_by_size', 'scaling', 'compared_curves',
+           'compared_funnels']
 
 # %% ../nbs/34_plots.ipynb #c002
 from collections.abc import Callable, Iterable, Sequence
@@ -197,6 +198,7 @@ def _funnel_shares(
     role: str = Role.PROPOSE,
     bars: int = 40,             # at most
     kinds: int = 6,             # statuses that are told apart, the rest is "other"
+    shown: Sequence[str] = (),  # in place of the most frequent: these, in this order
 ) -> pd.DataFrame:   # index: first step of the bar; columns: statuses, the most frequent first; rows sum to 1
     "The share of every status, over all task types."
     frame = _table(records)
@@ -210,7 +212,8 @@ def _funnel_shares(
     pooled = counts.groupby(first).sum()
     failures = pooled.drop(columns=[*_FIRST], errors="ignore").sum().sort_values(ascending=False, kind="stable")
     order = [name for name in _FIRST if name in pooled] + list(failures.index)
-    shares = pooled[order].div(pooled.sum(axis=1), axis=0)
+    if shown: order, kinds = [*(name for name in shown if name != "other"), *set(order).difference(shown)], len(shown)
+    shares = pooled.reindex(columns=order, fill_value=0).div(pooled.sum(axis=1), axis=0)
     if len(order) <= kinds: return shares
     return shares[order[:kinds - 1]].assign(other=shares[order[kinds - 1:]].sum(axis=1))
 
@@ -601,4 +604,43 @@ def scaling(
     left.set(title="Embedded models, our held-out tasks", xlabel="weights", ylabel="gain of self-play (points)")
     right.set(title="Qwen2.5-Coder, the paper's tests (figure 6b)", xlabel="weights")
     _legend(fig, _labelled(left, right), ncols=3)
+    return fig
+
+# %% ../nbs/34_plots.ipynb #c061
+_RUN_LOOKS = ((Colour.BLACK, "-"), (Colour.ORANGE, "--"), (Colour.BLUE, "-."), (Colour.GREEN, ":"), (Colour.PURPLE, "-"))
+
+@figure
+def compared_curves(
+    runs: dict[str, Sequence[dict]],   # name -> metrics of the run
+    window: int = 10,                  # steps in the running means of the middle and right panel
+) -> Figure:
+    "Accuracy on the curve's tasks, valid proposals and the solver's reward of several runs, against the step."
+    fig, row = plt.subplots(1, 3, figsize=(8.4, 3))
+    panels = (("validation", "accuracy", "Held-out tasks", "solved, greedy"),
+              (Role.PROPOSE, "valid_rate", "Proposals that are valid", f"share, mean of {window} steps"),
+              (Role.SOLVE, "reward", "Reward of answers", f"mean reward, of {window} steps"))
+    for axes, (prefix, name, title, quantity) in zip(row, panels):
+        for (run, records), (colour, line) in zip(runs.items(), cycle(_RUN_LOOKS)):
+            frame = _table(records)
+            values = _measure(frame, prefix, name).mean(axis=1) if len(frame) else pd.Series(dtype=float)
+            if prefix != "validation": values = values.rolling(window, min_periods=1).mean()
+            axes.plot(values.index, values, line, color=colour, lw=1.6, marker="o", ms=2.5, label=run)
+        finish(axes, title, quantity, share=name != "reward")
+    _legend(fig, _labelled(*row), ncols=3)
+    return fig
+
+@figure
+def compared_funnels(
+    runs: dict[str, Sequence[dict]],   # name -> metrics of the run
+    role: str = Role.PROPOSE,          # or what became of answers
+) -> Figure:
+    "What became of proposals, a panel for each run; one colour for each end."
+    shown = [*_funnel_shares([record for records in runs.values() for record in records], role)]
+    fig, row = plt.subplots(1, max(1, len(runs)), figsize=(2.2 + 2.6 * len(runs), 2.8), sharey=True, squeeze=False)
+    for axes, (run, records) in zip(row[0], runs.items()):
+        shares = _funnel_shares(records, role, shown=shown)
+        if len(shares): _funnel_bars(axes, shares, role, "edge")
+        finish(axes, run, "share" if axes is row[0][0] else "", share=True)
+        axes.set_ylim(0, 1)
+    _legend(fig, _labelled(*row[0]), beside=True)
     return fig

@@ -42,19 +42,22 @@ from .trainer import SelfPlayTrainer, check_adapters
 from .watch import Interrupt, Watch, clock_text, collapses, warning_line
 
 # %% ../nbs/38_run.ipynb #c004
-def _exam_for(system: System, settings: Settings, selfplay: SelfPlay, sampler) -> Callable[[int], dict]:
-    # step -> metrics, empty where nothing is due
-    "The evaluations of a run, by the policies that it trains."
+def _exam_for(
+    system: System, settings: Settings, selfplay: SelfPlay, sampler, records: Records,
+) -> Callable[[int], dict]: # step -> metrics, empty where nothing is due
+    "The evaluations of a run, by the policies that it trains; the answers of whole sets are kept."
     recipe, env = selfplay.recipe, selfplay.env
     kinds, solver, proposer = recipe.task_types, recipe.policies[Role.SOLVE], recipe.policies[Role.PROPOSE]
     if proposer == "base": proposer = solver   # of a frozen proposer it is asked what the trained model would propose
     made = cache(partial(system.exam, settings))   # lazily, and once: some exams take minutes to make
-    def solve(name: str, count: int) -> dict: return evaluate(sampler, made(name, count), kinds, env, name, solver)
+    def solve(name: str, count: int, **how) -> dict:
+        return evaluate(sampler, made(name, count), kinds, env, name, solver, **how)
     def exam(step: int) -> dict:
         ends, metrics = step in (0, settings.steps), {}
         if ends or step % settings.evaluate_every == 0: metrics |= solve("validation", settings.evaluate_tasks)
         if not ends: return metrics
-        for name in system.sets: metrics |= solve(name, settings.test_tasks)
+        for name in system.sets:
+            metrics |= solve(name, settings.test_tasks, keep=partial(records.append_exam, step, name))
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(settings.seed + process_state().process_index)   # or all processes would draw alike
             count = min(200, settings.test_tasks)
@@ -211,7 +214,7 @@ def _watched_trainer(
 
 def _watched(system: System, trainer: SelfPlayTrainer, watch: Watch) -> SelfPlayTrainer:
     "The watch listens to this trainer."
-    watch.exam = _exam_for(system, trainer.settings, trainer.selfplay, trainer.sampler)
+    watch.exam = _exam_for(system, trainer.settings, trainer.selfplay, trainer.sampler, watch.records)
     watch.tell = trainer.log
     def ends_a_phase(step): return step == trainer.last < trainer.settings.steps
     watch.ends = ends_a_phase

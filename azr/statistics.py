@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['interval', 'settings_table', 'published_differences', 'pass_at_k', 'shared', 'clustered', 'bootstrap', 'wilson',
-           'mcnemar', 'sign_flips']
+           'mcnemar', 'sign_flips', 'paired']
 
 # %% ../nbs/33_statistics.ipynb #c002
 import csv
@@ -180,3 +180,21 @@ def sign_flips(
     if len(sums) < 2: return 1.0   # one alone is as large with either sign
     flipped = {"permutation_type": "samples", "vectorized": True, "n_resamples": draws, "batch": 500, "rng": seed}
     return float(permutation_test((sums,), np.sum, **flipped).pvalue)
+
+# %% ../nbs/33_statistics.ipynb #c041
+def paired(
+    base: Sequence[float],                   # of each task: 1 or 0, or the share of its samples that are right
+    other: Sequence[float],                  # the same tasks
+    clusters: Sequence[str] | None = None,   # what each task belongs to; None: each stands alone
+    once: bool = True,                       # whether each task was asked once
+    seed: int = 0,
+) -> dict: # difference, low, high (95 %), test, p
+    "Difference on the same tasks, and the test that fits: McNemar's, or turned signs."
+    differences, clusters = [b - a for a, b in zip(base, other, strict=True)], shared(clusters)
+    if any(clustered(differences, clusters)[0]): low, high = bootstrap(differences, seed, clusters=clusters)
+    else:   # no task differs, and so few may: there is nothing to resample
+        _, high = bootstrap([0] * len(differences), clusters=clusters)
+        low = -high
+    test = "McNemar" if once and not clusters else "sign flips"
+    p = mcnemar(base, other) if test == "McNemar" else sign_flips(differences, clusters, seed)
+    return {"difference": fmean(differences), "low": low, "high": high, "test": test, "p": p}

@@ -13,7 +13,7 @@ import notebooks
 # Pages that take longer than a test should: they run with `make test-slow`.
 SLOW = {}
 # Run pages that show the committed results as they stand.
-RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in ("ablations", "climb", "real", "scaling")]
+RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in ("ablations", "climb", "compare", "real", "scaling")]
 # Pages whose text may differ from machine to machine, with the reason.
 VARYING = {"91_sums": "it trains a model from nothing, and other processors add in another order"}
 
@@ -110,7 +110,7 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
     assert {name: found[name] for name in changed} == {name: wanted[name] for name in changed}
 
 def test_every_run_page_with_parameters_reads_them():
-    assert len(RUN_PAGES) == 18
+    assert len(RUN_PAGES) == 19
 
 
 # target of the Makefile -> page

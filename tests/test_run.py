@@ -52,6 +52,7 @@ def test_a_run_leaves_its_files_and_a_summary(done):
         "metrics.jsonl",
         "timings.jsonl",
         "rollouts.jsonl.gz",
+        "exam.jsonl.gz",
         "summary.json",
         "learning.png",
         "checkpoints",

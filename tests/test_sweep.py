@@ -1,0 +1,116 @@
+"A sweep in a file: its command lines, its records, and what is refused before any run."
+import json, shlex, shutil
+
+import pytest
+import yaml
+
+from azr.cli import _parser, _settings, main
+from azr.records import read_compacts
+from azr.settings import config, read_preset
+from azr.sweep import read_sweep
+from conftest import ROOT
+from toy import SMALL
+
+RUNS = ROOT / "data" / "compare"
+
+
+@pytest.fixture
+def two_arms(tmp_path):
+    "A file whose two runs are done: the committed ones."
+    for name in ("self-play", "shuffled-rewards"): shutil.copytree(RUNS / name, tmp_path / "runs" / f"{name}-s0")
+    own = yaml.safe_load((RUNS / "self-play" / "params.yaml").read_text())["config"]
+    changes = {name: value for name, value in own.items() if getattr(config("demo"), name) != value}
+    changes = {name: value for name, value in changes.items() if not isinstance(value, list)}
+    told = {"runs": str(tmp_path / "runs"), "changes": changes,
+            "arms": {"self-play": {}, "shuffled rewards": {"control": "shuffled_rewards"}}}
+    return written(tmp_path, told)
+
+
+def written(folder, told):
+    path = folder / "arms.yaml"
+    path.write_text(told if isinstance(told, str) else yaml.safe_dump(told, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("preset", ["", "mine.yaml"])
+def test_each_printed_line_is_the_run_that_the_file_means(tmp_path, capsys, monkeypatch, preset):
+    monkeypatch.chdir(tmp_path)
+    if preset: (tmp_path / preset).write_text(yaml.safe_dump(read_preset("demo") | {"batch": 24}))
+    arms = {"plain": {}, "it's one": {"task_types": ["deduction"], "learning_rate": 1e-4, "control": "shuffled_rewards"}}
+    told = {"runs": "my runs", "arms": arms, "seeds": [3, 4], "changes": {"steps": 7}} | ({"preset": preset} if preset else {})
+    assert main(["sweep", str(written(tmp_path, told)), "--print"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    found = []
+    for words in map(shlex.split, lines):
+        assert words.pop(0) == "azr"
+        settings, folder = _settings(_parser(words).parse_args(words))
+        found.append((folder.relative_to(tmp_path).as_posix(), settings))
+    own = {f"my runs/{name}-s{seed}": config(preset or "demo", steps=7, seed=seed, **changes)
+           for seed in (3, 4) for name, changes in zip(("plain", "it-s-one"), arms.values())}
+    assert dict(found) == own and not (tmp_path / "my runs").exists()
+
+
+def test_another_systems_runs_are_printed_and_started_by_it(tmp_path, capsys):
+    told = {"runs": "r", "arms": {"few": {"most": 3}, "many": {"most": 6}}, "changes": {"system": "azr.sums:SUMS"}}
+    assert main(["sweep", str(written(tmp_path, told)), "--print"]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[1])[1:]
+    settings, _ = _settings(_parser(words).parse_args(words))
+    assert (settings.system, settings.most) == ("azr.sums:SUMS", 6)
+
+
+@pytest.mark.parametrize("how", [["--collect"], []])
+def test_records_come_together_and_no_run_is_repeated(two_arms, capsys, how):
+    place = two_arms.parent / "runs"
+    before = (place / "self-play-s0" / "metrics.jsonl").read_bytes()
+    assert main(["sweep", str(two_arms), *how]) == 0
+    shown = capsys.readouterr().out
+    summary = json.loads((RUNS / "self-play" / "summary.json").read_text())
+    assert f"{100 * summary['heldout']['after']:.1f}" in shown and "LEFT OUT" not in shown
+    records = read_compacts(place / "records")
+    assert [record["arm"] for record in records] == ["self-play", "shuffled rewards"]
+    assert (place / "self-play-s0" / "metrics.jsonl").read_bytes() == before
+
+
+def test_what_is_not_done_is_said_and_left_out(two_arms, capsys):
+    place = two_arms.parent / "runs"
+    (place / "self-play-s0" / "summary.json").unlink()
+    told = yaml.safe_load(two_arms.read_text()) | {"seeds": [0, 1]}
+    written(two_arms.parent, told)
+    assert main(["sweep", str(two_arms), "--collect"]) == 0
+    shown = capsys.readouterr().out
+    assert "self-play-s0: LEFT OUT, it is under way, or was stopped" in shown
+    assert "self-play-s1: LEFT OUT, it has not begun" in shown
+    told["changes"]["batch"] = 20
+    written(two_arms.parent, told)
+    assert main(["sweep", str(two_arms), "--collect"]) == 0
+    assert "belongs to a run with other parameters (batch: 16 there, 20 now)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("told, said", [
+    ("just words", "has no runs: give runs, a folder, and arms"),
+    ({"runs": "r"}, "has no arms"),
+    ({"runs": "r", "arms": {"a": {}}, "seed": 3}, "has 'seed': give only runs, arms, seeds, changes, preset"),
+    ({"runs": "r", "arms": {"a": {}}, "seeds": 3}, "seeds is 3"),
+    ({"runs": "r", "arms": {"a": {"bach": 3}}}, "run a-s0: unknown setting bach of system azr: did you mean batch"),
+    ({"runs": "r", "arms": {"a": {}}, "seeds": [-1]}, "run a-s-1: seed is -1"),
+    ({"runs": "r", "arms": {"a b": {}, "a-b": {}}}, "would write into one folder"),
+    ({"runs": "r", "arms": {"a": 3}}, "arm a is 3: give settings"),
+    ({"runs": "r", "arms": {"a": {}}, "preset": "no"}, "preset is 'no': choose one of"),
+    ("runs: [", "cannot be read"),
+])
+def test_what_is_wrong_is_one_sentence_before_any_run(tmp_path, capsys, told, said):
+    assert main(["sweep", str(written(tmp_path, told))]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error and "\n" not in error and [path.name for path in tmp_path.iterdir()] == ["arms.yaml"]
+
+
+def test_there_is_no_such_file(capsys):
+    assert main(["sweep", "nowhere.yaml"]) == 2 and "nowhere.yaml cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_its_arms_and_prints_the_table(tmp_path, capsys):
+    told = {"runs": str(tmp_path / "runs"), "changes": SMALL, "arms": {"plain": {}, "wide": {"batch": 8}}}
+    assert main(["sweep", str(written(tmp_path, told))]) == 0
+    assert "wide" in capsys.readouterr().out and len(read_compacts(tmp_path / "runs" / "records")) == 2
+    assert read_sweep(tmp_path / "arms.yaml").every()["wide-s0"][1]["batch"] == 8
