@@ -110,7 +110,7 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
     assert {name: found[name] for name in changed} == {name: wanted[name] for name in changed}
 
 def test_every_run_page_with_parameters_reads_them():
-    assert len(RUN_PAGES) == 18
+    assert len(RUN_PAGES) == 19
 
 
 # target of the Makefile -> page
@@ -124,8 +124,9 @@ TARGETS = {
     "scaling": "scaling",
     "real": "real",
     "agent0": "agent0",
+    "agent0-ablations": "agent0_ablations",
 }
-OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH"}   # of the others: their names
+OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH", "agent0-ablations": "AGENT0"}   # of the others: their names
 
 @pytest.mark.parametrize("path", sorted((ROOT / "nbs" / "runs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_file_of_parameters_sets_parameters_that_exist(path):
