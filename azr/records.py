@@ -218,7 +218,8 @@ def _first_members(path: Path, last: int) -> bytes: # gzip members
 # %% ../nbs/32_records.ipynb #c023
 _KEPT = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count",
          "constant_rate", "copied_rate", "renamed_rate", "one_statement_rate", "unread_rate", "tree_depth",
-         "distinct_trees")
+         "distinct_trees", "agreement", "effective_rate", "tool_calls", "uncertainty", "tool", "repetition", "pool",
+         "label_share", "label_accuracy", "typed_outputs")
 
 def _is_kept(key: str) -> bool:
     "Whether a compact record holds this measure."

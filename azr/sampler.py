@@ -280,8 +280,8 @@ class PolicySampler(_Chunked):
         return len(encode(prompt, self.tokenizer, self.template_arguments)) <= self.max_prompt_tokens
 
     def observation_ids(self, text: str) -> tuple[int, ...]:
-        "An environment's word between two turns, as token ids."
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        "An environment's word between two turns, as token ids; it cannot end a turn, whatever it says."
+        return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def __call__(
         self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"

@@ -156,7 +156,8 @@ def converse(
     if not prompts: return []
     types = {kind.name: kind for kind in kinds if hasattr(kind, "open")}
     def ends(kind): return {"stop": kind.stop, "keep_stop": True}   # what ends a turn is a part of the conversation
-    asked = [replace(one, **ends(types[one.task_type])) if one.task_type in types else one for one in prompts]
+    asked = [replace(one, **ends(types[one.task_type])) if hasattr(types.get(one.task_type), "stop") else one
+             for one in prompts]
     first = sampler(asked, sampling, policy)
     spoken = [(completion, completion.text) for completion in first]
     for name, kind in types.items():

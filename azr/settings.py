@@ -228,6 +228,11 @@ class Settings(Watching, Training):
         "How many types of task a step proposes."
         return len(getattr(self, "task_types", ())) or 1
 
+    @property
+    def agents(self) -> int:
+        "How many adapters are trained, in turn."
+        return 1
+
     def phase(self, step: int) -> Phase:
         "What a step does. Every system says it of its own."
         raise ValueError(f"{type(self).__name__} has no phase: let its `phase(step)` return a Phase")

@@ -528,12 +528,21 @@ class _Loss(_PackedScores):
     "Where the loss differs from TRL's: an upper clip and a KL weight of a row's own."
     def _compute_loss(self, model, inputs):
         "TRL's loss, with each row's own upper clip and KL weight where a recipe set one."
+        self._check_adapter()
         own = {}
         if "clip_high" in inputs:
             low = torch.full_like(inputs["clip_high"], self.epsilon_low)
             own = {"epsilon_low": low, "epsilon_high": inputs["clip_high"]}
         if "kl" in inputs: own["beta"] = _ByRow(self.beta * inputs["kl"])
         with changed(self, **own): return super()._compute_loss(model, inputs)
+
+    def _check_adapter(self):
+        "Raises RuntimeError where another adapter is active: nothing would be trained, and nobody would say so."
+        inner = self.accelerator.unwrap_model(self.model)
+        active = inner.active_adapter if isinstance(inner, PeftModel) else "default"
+        if active != "default":
+            raise RuntimeError(f"adapter {active!r} is active in a step that trains {self.trained!r}: switch back by "
+                               "set_adapter('default') after whatever switched it")
 
 class _ByRow:
     "A number for each row, where TRL multiplies by one number and asks whether it is 0."

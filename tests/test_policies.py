@@ -36,6 +36,9 @@ class Settled(ToySettings):
     evaluate_tasks: int = 2
     test_tasks: int = 2
 
+    @property
+    def agents(self): return 2
+
     def phase(self, step):
         return (CURRICULUM, CURRICULUM, POOL, EXECUTOR, EXECUTOR, replace(CURRICULUM, iteration=2))[step - 1]
 
@@ -125,6 +128,13 @@ def test_each_policy_writes_as_itself(tmp_path):
     assert trainer.model.active_adapter == "default"
     with pytest.raises(ValueError, match="no policy is called 'default': there are curriculum, executor, base"):
         trainer.sampler([prompt], GREEDY, "default")
+
+
+def test_a_wrong_active_adapter_is_an_error(tmp_path):
+    trainer = make(tmp_path)
+    trainer.on_play = lambda step: trainer.model.set_adapter("executor")
+    with pytest.raises(RuntimeError, match="adapter 'executor' is active in a step that trains 'curriculum'"):
+        trainer.train()
 
 
 @pytest.mark.parametrize("changes, sentence", [
