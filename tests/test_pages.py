@@ -110,7 +110,7 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
     assert {name: found[name] for name in changed} == {name: wanted[name] for name in changed}
 
 def test_every_run_page_with_parameters_reads_them():
-    assert len(RUN_PAGES) == 18
+    assert len(RUN_PAGES) == 19
 
 
 # target of the Makefile -> page
@@ -124,6 +124,7 @@ TARGETS = {
     "scaling": "scaling",
     "real": "real",
     "agent0": "agent0",
+    "ssr": "ssr",
 }
 OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH"}   # of the others: their names
 
