@@ -13,7 +13,7 @@ setup(name=facts["lib_name"], version=facts["version"], description=facts["descr
       author=facts["author"], author_email=facts["author_email"], license="Apache-2.0", url=url, python_requires=f">={facts['min_python']}",
       long_description=readme.read_text(encoding="utf-8") if readme.exists() else "", long_description_content_type="text/markdown",
       packages=[facts["lib_path"]], package_data={facts["lib_path"]: ["weights/**", "configs/*.yaml", "configs/accelerate/*.yaml",
-                                                              "functions.json", "repositories/*.txt"]}, include_package_data=False,
+                                                              "functions.json", "repositories/*"]}, include_package_data=False,
       install_requires=words("requirements"),
       extras_require={name: words(f"{name}_requirements") for name in ("lab", "dev", "real", "evals")},
       entry_points={"console_scripts": words("console_scripts")})

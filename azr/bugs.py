@@ -26,7 +26,7 @@ from .core import Status, Verdict, tell
 from .executor import PYTHON, jail
 from .workspace import (
     Files, Refused, Report, Repository, RepositoryStatus, Run, Suites, applied, check_change, check_path, difference,
-    module_name, pytest_words, read_repository, readable, refusal, shipped, touched)
+    pytest_words, read_repository, readable, refusal, shipped, text_lines, touched)
 
 # %% ../nbs/52_bugs.ipynb #c007
 class BugStatus(StrEnum):
@@ -45,7 +45,8 @@ class BugStatus(StrEnum):
     BREAKS_TESTS = "breaks_tests"              # the weakened tests cannot be collected, or break others
     PADDED = "padded"                          # check 7: a changed file has no part in the failures
     NOTHING_REMOVED = "nothing_removed"        # a removal was asked for, and the program is no smaller
-    HINT = "hint"                              # the bug's lines bring a comment with them
+    ELSEWHERE = "elsewhere"                    # something else was changed than the function that was asked for
+    HINT = "hint"                              # the bug's lines bring a comment, or a text that tells, with them
     COMMENTED_OUT = "commented_out"            # the weakening leaves tests as comments
 
 # %% ../nbs/52_bugs.ipynb #c009
@@ -125,8 +126,9 @@ class Case:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        "Dotted names of the changed files."
-        return tuple(module_name(path, self.repository.paths) for path in self.changed)
+        "Dotted names of what must import: all of the repository, not only what was changed."
+        names = self.repository.modules.values()
+        return tuple(name for name in names if name.rpartition(".")[2] != "__main__")
 
 def _comments(text: str) -> list[str]:
     "The comments of a source."
@@ -141,6 +143,24 @@ def _refuse_comments(old: Files, new: Files, paths: Sequence[str], status: str, 
         if more: raise Refused(status, f"{path} {why}: {more[0][:60]}")
 
 # %% ../nbs/52_bugs.ipynb #c014
+def _texts(source: str) -> tuple[set[str], set[str]]: # texts that stand for themselves; all texts
+    "Docstrings and bare texts are comments by another name."
+    nodes = [*ast.walk(ast.parse(source))]
+    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {node.value for node in texts if id(node) in alone}, {node.value for node in texts}
+
+def _refuse_hints(old: Files, new: Files, paths: Sequence[str]):
+    "No comment may tell of the bug, and no text: a new one that stands for itself, or holds a line of the original."
+    _refuse_comments(old, new, paths, BugStatus.HINT, "has a new comment")
+    for path in paths:
+        before = old.get(path, "")
+        (alone, texts), (alone_before, texts_before) = _texts(new[path]), _texts(before)
+        known = {line.strip() for line in before.split("\n") if len(line.strip()) > 7}
+        told = [text for text in texts - texts_before if any(line in text for line in known)]
+        if found := [*(alone - alone_before), *told]:
+            raise Refused(BugStatus.HINT, f"{path} has a new text that may tell of the bug: {found[0][:60]!r}")
+
 def _weakened(repository: Repository, artifact: Artifact, buggy: Files) -> Files:
     "The files with bug and weakening. Raises Refused: check 1 is here."
     listed = artifact.listed
@@ -171,7 +191,7 @@ def case_of(repository: Repository, artifact: Artifact, thresholds: Thresholds =
     if len(changed) < thresholds.files:
         found = f"{len(changed)} source files are changed"
         raise Refused(BugStatus.TOO_FEW_FILES, f"{found}, and {thresholds.files} are asked for")
-    _refuse_comments(repository.files, buggy, changed, BugStatus.HINT, "has a new comment")
+    _refuse_hints(repository.files, buggy, changed)
     return Case(repository, artifact, command, tuple(changed), buggy, _weakened(repository, artifact, buggy))
 
 # %% ../nbs/52_bugs.ipynb #c016
@@ -215,8 +235,14 @@ class Found:
     fail_to_pass: tuple[str, ...]   # ids that passed before and fail with the bug: a repair must bring them back ...
     pass_to_pass: tuple[str, ...]   # ... and keep these
 
+def _check_time(reports: Sequence[Report], seconds: float):
+    "A suite near its limit would pass or not by the machine's load. Raises Refused."
+    if (most := max(report.seconds for report in reports)) <= seconds / 2: return
+    why = f"with the bug, the tests take {most:.1f} seconds, over half of their {seconds:g}"
+    raise Refused(RepositoryStatus.TIMEOUT, why)
+
 def _check_bug(case: Case, passing: frozenset[str], first: Report, second: Report, thresholds: Thresholds) -> Found:
-    "Checks 3 and 5, and the eighth: every changed module imports. Raises Refused."
+    "Checks 3 and 5, and the eighth: every module imports. Raises Refused."
     if len(passing) < thresholds.passing:
         found = f"{len(passing)} tests pass before the bug"
         raise Refused(BugStatus.TOO_FEW_PASSING, f"{found}, and {thresholds.passing} are asked for")
@@ -272,12 +298,13 @@ def _runs(case: Case) -> list[Run]:
     back = [Run(repository, case.without(path), (), command) for path in case.changed if len(case.changed) > 1]
     return [bug, replace(bug, seed=1), Run(repository, case.weakened, (), command), *back]
 
-def _judged(case, original, said, thresholds, isolation) -> tuple[Case, Found]:
+def _judged(case, original, said, thresholds, suites) -> tuple[Case, Found]:
     "All checks of one artifact in their order. Raises Refused."
     passing = check_baseline(*original)
-    _check_parser(case.artifact, original[0], isolation)
+    _check_parser(case.artifact, original[0], suites.isolation)
     first, second, weakened, *back = said
     found = _check_bug(case, passing, first, second, thresholds)
+    _check_time([first, second], suites.settings[0])
     _check_hidden(found, weakened)
     _check_parts(case, found, dict(zip(case.changed, back)))
     return case, found
@@ -309,7 +336,7 @@ class Checker:
         reports = iter(self.suites.run([run for own in runs for run in own]))
         for i, own, original in zip(places, runs, originals):
             case, said = results[i], [next(reports) for _ in own]
-            results[i] = _tried(_judged, case, original, said, self.thresholds, self.suites.isolation)
+            results[i] = _tried(_judged, case, original, said, self.thresholds, self.suites)
         return results
 
 # %% ../nbs/52_bugs.ipynb #c023
@@ -331,7 +358,7 @@ def without_tests(files: Files, tests: Sequence[str]) -> dict[str, str | bytes]:
     after = dict(files)
     for path in sorted({_function_of(test)[0] for test in tests}):
         wanted = {names for own, names in map(_function_of, tests) if own == path}
-        lines = files[path].splitlines(True)
+        lines = text_lines(files[path])
         for node, alone in sorted(_spans(ast.parse(files[path]).body, wanted), key=lambda one: -one[0].lineno):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
             last = node.end_lineno
@@ -489,6 +516,11 @@ def _verdict(found: Found, report: Report) -> Verdict:
     return Verdict(Status.WRONG, detail=why, seconds=report.seconds)
 
 # %% ../nbs/52_bugs.ipynb #c038
+def _whole(text: str) -> int:
+    "A whole number of 1 or more, from a command line."
+    if text.isdecimal() and int(text) > 0: return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more: give one, such as 5")
+
 def options(parser: argparse.ArgumentParser):
     "What `azr check-bug` can be told."
     own = ", ".join(shipped())
@@ -501,11 +533,11 @@ def options(parser: argparse.ArgumentParser):
     for name, words in (("passing", "tests that pass before the bug"), ("files", "source files that it changes"),
                         ("failing", "tests that fail with it")):
         default = getattr(defaults, name)
-        parser.add_argument(f"--{name}", type=int, default=default, metavar="N",
+        parser.add_argument(f"--{name}", type=_whole, default=default, metavar="N",
                             help=f"{words}, at least (default: {default}; the paper gives no values)")
-    parser.add_argument("--seconds", type=int, default=20, metavar="N",
+    parser.add_argument("--seconds", type=_whole, default=20, metavar="N",
                         help="CPU seconds of one test run (default: 20)")
-    parser.add_argument("--mutations", type=int, default=0, metavar="N",
+    parser.add_argument("--mutations", type=_whole, default=None, metavar="N",
                         help="try so many scripted bugs, and say how many the tests find")
 
 # %% ../nbs/52_bugs.ipynb #c039
