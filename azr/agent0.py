@@ -124,7 +124,8 @@ _RANGES = {
     **dict.fromkeys(("curriculum_steps", "uncertainty", "tool_weight", "tool_scale", "tool_cap", "repetition",
                      "clip_bonus", "references"), Range(0)),
     **dict.fromkeys(("low", "high", "similar", "near", "least_weight"), Range(0, 1)),
-    "timeout": Range(0, above=True), "wrong": Range(-float("inf"), 1, below=True, why="a right answer earns 1, so "), "longest": Range(10), "shown": Range(1),
+    "timeout": Range(0, above=True), "longest": Range(10), "shown": Range(1),
+    "wrong": Range(-float("inf"), 1, below=True, why="a right answer earns 1, so "),
 }
 _CHOICES = {"profile": PROFILES, "style": NOTATIONS, "answers": ("numbers", "math_verify"), "control": CONTROLS[:2],
             "exam": ("problems", "school", "gsm8k"), "halt": (None, "closed", "typed"), "tool_of": (None, *_TOOL_USE)}
@@ -397,11 +398,14 @@ def _asked_by(sampler: Callable, kind: Maths, env: MathsEnvironment, agent: str,
     answers = [(task, env.truth(task.given["question"])) for task in found[:count]]
     return [replace(task, hidden={} if right is None else {"answer": right}) for task, right in answers]
 
-def _solved(sampler: Callable, tasks: Sequence[Task], kind: Maths, env: MathsEnvironment, agents: Sequence[str]) -> dict:
+def _solved(
+    sampler: Callable, tasks: Sequence[Task], kind: Maths, env: MathsEnvironment, agents: Sequence[str]
+) -> dict: # posed, n; of each agent: accuracy, tool_calls
     "What each agent makes of those that have an answer, greedily."
     groups = [(task, 1) for task in tasks if task.hidden]
     rows = [solve(sampler, groups, (kind,), env, GREEDY, agent) for agent in agents] if groups else []
-    return {"posed": len(tasks), "n": len(groups), "accuracy": [mean(one.verdict.score for one, in own) for own in rows],
+    return {"posed": len(tasks), "n": len(groups),
+            "accuracy": [mean(one.verdict.score for one, in own) for own in rows],
             "tool_calls": [mean(one.completion.turns - 1 for one, in own) for own in rows]}
 
 def cross_examine(

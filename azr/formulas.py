@@ -104,6 +104,7 @@ class Formulas:
         rest = zip(again, self._ask("classes", [[group] for group in again]))
         return [one if ok else _merged(group, *next(rest)) for one, ok, group in zip(found, whole, groups, strict=True)]
 
+# %% ../nbs/18_formulas.ipynb #c010
 def _merged(group: Sequence[str], readable: Sequence[str], kinds) -> list[int]:
     "The numbers of the readable ones; a word of its own for each other one."
     known = dict(zip(readable, kinds if isinstance(kinds, list) else _by_text(readable)))

@@ -52,7 +52,9 @@ def _number(answer: str) -> Fraction | str: # the text itself where it is no num
     "An answer as a number, where it is one."
     text = " ".join(answer.replace("\\$", "").replace("$", "").split()).rstrip(".").casefold()
     plain = re.sub(r" ?/ ?", "/", re.sub(r"^([-+]) ", r"\1", text))
-    if found := _FRACTION.fullmatch(text): plain = "{}{}/{}".format(*(part for part in found.groups() if part is not None))
+    if found := _FRACTION.fullmatch(text):
+        sign, *digits = [part for part in found.groups() if part is not None]
+        plain = sign + "/".join(digits)
     elif _GROUPED.fullmatch(plain): plain = re.sub("[ ,]", "", plain)
     if not _NUMBER.fullmatch(plain) or re.search(r"/0+$", plain): return text
     return Fraction(plain)
@@ -96,6 +98,7 @@ def _run_tool(
 # %% ../nbs/41_maths.ipynb #c013
 _FENCE = re.compile(r"```(?:python|py)[ \t]*\n(.*?)\n?```", re.S)
 _CLOSED = re.compile(r"\n```\n\Z")
+_ONLY_PYTHON = "(only a block that begins with ```python runs)"
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.S)
 _POSE = ("Write one new mathematics problem for a contest. It must have a single short answer, a number or a formula, "
          "and need several steps. Put the problem between <question> and </question>, and its answer behind it as "
@@ -135,7 +138,7 @@ class _Fences:
 
     def remark(self, text: str) -> str | None: # None: this turn was the last
         "What is said to a block that is no program."
-        return self.observation(text, "(only a block that begins with ```python runs)") if _CLOSED.search(text) else None
+        return self.observation(text, _ONLY_PYTHON) if _CLOSED.search(text) else None
 
     def answer(self, text: str) -> str | None: return _boxed(text)
 
@@ -170,6 +173,7 @@ def _in_file(question: str, program: str, output: str, tool: bool) -> str:
     worked = f"{program}\n# Output: {output}\n" if tool else ""
     return f"# Question: {question}\n{worked}# Answer: {output}\n\n\n"
 
+# %% ../nbs/41_maths.ipynb #c020
 def _first_line(text: str) -> str | None: return text.strip().partition("\n")[0].removesuffix("#").strip() or None
 
 @dataclass(frozen=True)
@@ -206,15 +210,15 @@ class _File:
 
 NOTATIONS = {"terse": _Fences("terse"), "plain": _Fences("plain"), "chat": _Fences("chat"), "code": _File()}
 
-# %% ../nbs/41_maths.ipynb #c022
+# %% ../nbs/41_maths.ipynb #c023
 class MathsStatus(StrEnum):
     "What only questions can be."
     UNANSWERABLE = "unanswerable"   # it asks for what no short answer is
     UNDECIDED = "undecided"         # no two answers to it are alike
 
 _OPEN = re.compile(r"\b(prove|proof|show that|demonstrate that|justify|explain|describe|discuss|derive|verify that|"
-                   r"sketch|draw (a|the) (graph|figure|diagram|picture)|why|in your own words|do you think|your opinion)\b"
-                   r"|证明", re.I)
+                   r"sketch|draw (a|the) (graph|figure|diagram|picture)|why|in your own words|do you think|"
+                   r"your opinion)\b|证明", re.I)
 _ASKS = re.compile(r"\?|\b(find|compute|calculate|determine|evaluate|solve|simplify|give|count|state|express|name|what|"
                    r"how (many|much|long|old|far|fast|tall|often))\b", re.I)
 
@@ -231,7 +235,7 @@ def _refusal(question: str | None, longest: int = 600) -> Verdict | None: # None
     if not _ASKS.search(question): return Verdict(MathsStatus.UNANSWERABLE, detail="nothing is asked")
     return None
 
-# %% ../nbs/41_maths.ipynb #c025
+# %% ../nbs/41_maths.ipynb #c026
 def _grams(text: str) -> list[Counter]: # of 1 to 4 words
     words = text.split()
     return [Counter(tuple(words[i:i + n]) for i in range(len(words) - n + 1)) for n in (1, 2, 3, 4)]
@@ -256,7 +260,7 @@ def clusters(texts: Sequence[str], threshold: float) -> list[int]: # of each tex
     tree = linkage(squareform(apart, checks=False), "average")
     return fcluster(tree, np.nextafter(threshold, 0), "distance").tolist()
 
-# %% ../nbs/41_maths.ipynb #c028
+# %% ../nbs/41_maths.ipynb #c029
 class Posed:
     "Questions of earlier steps."
     def __init__(self,
@@ -286,7 +290,7 @@ class Posed:
         self.grams, self.index = {}, {}
         for text in state: self.add(text)
 
-# %% ../nbs/41_maths.ipynb #c031
+# %% ../nbs/41_maths.ipynb #c032
 def _unknown(question: str) -> str | None: return None
 def _nobodys(question: str) -> bool: return False
 
@@ -298,7 +302,7 @@ class MathsEnvironment:
     held_out: Callable[[str], bool] = _nobodys         # whether a question belongs to an exam
     truth: Callable[[str], str | None] = _unknown      # the right answer; None: nobody knows
 
-# %% ../nbs/41_maths.ipynb #c033
+# %% ../nbs/41_maths.ipynb #c034
 def _winner(kinds: Sequence[int | None]) -> int | None: # its number
     "The answer that most have. None: no two are alike."
     counts = Counter(kind for kind in kinds if kind is not None)
@@ -317,7 +321,7 @@ def _judged(answers: Sequence[str | None], kinds: Sequence[int | None], label: i
         return Verdict(Status.WRONG, truth=true, detail=f"{answer[:40]} is not what the label says")
     return [one(answer, kind) for answer, kind in zip(answers, kinds, strict=True)]
 
-# %% ../nbs/41_maths.ipynb #c036
+# %% ../nbs/41_maths.ipynb #c037
 def _vote(
     groups: Sequence[tuple[Sequence[str | None], str | None, str | None]],   # answers; a label, or None; the right one
     classes: Callable,
@@ -334,7 +338,7 @@ def _vote(
         else: verdicts.append(_judged(answers, kinds, _winner(kinds) if label is None else said, true))
     return verdicts
 
-# %% ../nbs/41_maths.ipynb #c039
+# %% ../nbs/41_maths.ipynb #c040
 def _by_hash(question: str) -> str: return hashlib.sha256(" ".join(question.split()).encode()).hexdigest()[:16]
 def _with_tool(task: Task) -> bool: return False
 
@@ -379,7 +383,7 @@ class _Asking:
             return Verdict(Status.DUPLICATE, detail=f"an earlier question is nearly the same: {twin[:80]}")
         return Task(self.name, {"question": question}, {}, _by_hash(question), info={"claimed": _boxed(text)})
 
-# %% ../nbs/41_maths.ipynb #c040
+# %% ../nbs/41_maths.ipynb #c041
 @dataclass(frozen=True)
 class Maths(_Asking):
     "A question is given; what most answers say, or what a label says, is to be found."
@@ -414,7 +418,7 @@ class Maths(_Asking):
         if rollouts and rollouts[0].prompt.role is Role.SOLVE: return _solver_measures(rollouts)
         return _proposer_measures(rollouts, tasks)
 
-# %% ../nbs/41_maths.ipynb #c043
+# %% ../nbs/41_maths.ipynb #c044
 def _mixed(rates: Sequence[float]) -> float | None: return mean(0 < rate < 1 for rate in rates)
 
 def _solver_measures(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
@@ -443,7 +447,7 @@ def _proposer_measures(rollouts: Sequence[Rollout], tasks: Sequence[Task]) -> di
         "typed_outputs": mean(one.completion.text.count("```output") for one in rollouts),
     }
 
-# %% ../nbs/41_maths.ipynb #c045
+# %% ../nbs/41_maths.ipynb #c046
 @dataclass(frozen=True)
 class Curate:
     "What a recipe remembers of a new question."

@@ -373,6 +373,7 @@ def _draw_row(axes: plt.Axes, place: int, row: dict, published: dict[str, float]
 def ablation_rows(
     rows: Sequence[dict],                        # of `settings_table`
     published: dict[str, float] | None = None,   # setting -> published difference, in points of the paper's average
+    base: str = "full AZR",
 ) -> Figure:
     "Differences from the base, row by row."
     published, shown = published or {}, _by_family(rows)[::-1]
@@ -386,7 +387,7 @@ def ablation_rows(
     names = [row if isinstance(row, str) else f"{row['setting']} (n = {row['pairs']})" for row in shown]
     axes.set_yticks(range(len(shown)), names)
     for place, label in enumerate(axes.get_yticklabels()): label.set_fontweight("normal" if place in drawn else "bold")
-    axes.set(xlabel="difference from full AZR, points of held-out accuracy", ylim=(-.6, max(1, len(shown)) - .4))
+    axes.set(xlabel=f"difference from {base}, points of held-out accuracy", ylim=(-.6, max(1, len(shown)) - .4))
     _legend(fig, _labelled(axes), ncols=3)
     return fig
 

@@ -12,7 +12,8 @@ from azr.maths import (
     NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, _boxed, _distance, _grams, _run_tool, by_number,
     clusters)
 from azr.metrics import step_metrics
-from azr.problems import _problem_tokenizer, answer_text, output_text, program_text, question_text, school_problems, split_of, truth
+from azr.problems import (
+    _problem_tokenizer, answer_text, output_text, program_text, question_text, school_problems, split_of, truth)
 from azr.sampler import PolicySampler
 from azr.sampling import Script, converse
 from azr.selfplay import Phase, Recipe, SelfPlay
@@ -30,7 +31,8 @@ def executor():
 
 @pytest.mark.parametrize("text, answer", [
     (r"\boxed{7}", "7"), (r"so \boxed{1} or \boxed{ 2 }", "2"), (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"), ("7", None),
-    (r"\boxed{", None), (r"\boxed{}", None), (r"\boxed{7} and \boxed{", "7"), (r"\boxed{7} \boxed{}", None), (r"\boxed{" * 9, None), (r"\boxed{" + "x" * 10_000, None), ("", None)])
+    (r"\boxed{7} and \boxed{", "7"), (r"\boxed{7} \boxed{}", None), (r"\boxed{", None), (r"\boxed{}", None),
+    (r"\boxed{" * 9, None), (r"\boxed{" + "x" * 10_000, None), ("", None)])
 def test_an_answer_is_what_the_last_whole_box_holds(text, answer): assert _boxed(text) == answer
 
 
@@ -54,7 +56,8 @@ def test_equal_numbers_are_equal_answers(group, kinds): assert by_number([group]
     ("open('/etc/passwd')", "unsafe: line 1 uses open: open('/etc/passwd')"),
     ("x = 1\nimport socket", "unsafe: line 2 imports socket: import socket"),
     ("if __name__ == '__main__': print(5)", "5"), ("", "(nothing was printed)"), ("print(print)", ""),
-    ("print(1, 2, sep=None, end=None)", "1 2"), ("print(chr(0xd800))", "?"), ("raise ValueError(chr(0xd800))", "ValueE")])
+    ("print(1, 2, sep=None, end=None)", "1 2"), ("print(chr(0xd800))", "?"),
+    ("raise ValueError(chr(0xd800))", "ValueE")])
 def test_a_program_says_what_it_prints_or_why_not(executor, program, told):
     assert _run_tool([program], executor)[0].startswith(told)
 
@@ -76,7 +79,8 @@ def test_equal_programs_run_once():
 
 
 def test_an_answer_without_a_program_may_begin_with_its_comment():
-    assert [NOTATIONS["code"].answer(text) for text in ("# Answer: 48\n\n\n", " 48\n#", "# Answer:")] == ["48", "48", None]
+    answer = NOTATIONS["code"].answer
+    assert [answer(text) for text in ("# Answer: 48\n\n\n", " 48\n#", "# Answer:")] == ["48", "48", None]
 
 
 def test_a_long_output_is_shown_in_part(executor):
@@ -122,7 +126,8 @@ def test_an_open_fence_runs_nothing(executor):
 
 def test_a_typed_output_is_not_a_tool_call(executor):
     said, _ = play([output_text("7") + answer_text("7"), answer_text("8")], executor)
-    assert said.text == output_text("7") + output_text("(only a block that begins with ```python runs)") + answer_text("8")
+    told = output_text("(only a block that begins with ```python runs)")
+    assert said.text == output_text("7") + told + answer_text("8")
 
 
 def test_without_the_tool_nothing_runs(executor):
@@ -187,7 +192,8 @@ def test_a_conversation_without_room_for_the_output_is_cut_off(executor):
     (question_text(QUESTION), "ok"), (QUESTION, "malformed"), ("<question>How many coins?", "malformed"),
     (question_text(""), "malformed"), (question_text("How?"), "malformed"),
     (question_text("What is 3? " * 99), "too_large"), (question_text("Prove that 3 + 4 is 7."), "unanswerable"),
-    (question_text("You draw 2 balls of 5. How likely are 2 red ones?"), "ok"), (question_text("Draw the graph of x."), "unanswerable"),
+    (question_text("You draw 2 balls of 5. How likely are 2 red ones?"), "ok"),
+    (question_text("Draw the graph of x."), "unanswerable"),
     (question_text("Give the remainder of 7^100 modulo 5."), "ok"), (question_text("How old is Ann now"), "ok"),
     (question_text("Ann has 3 coins now."), "unanswerable"), (question_text("证明 3 + 4 = 7?   ."), "unanswerable"),
     (question_text("Explain how many coins Ann has."), "unanswerable"),
@@ -312,7 +318,8 @@ def test_outside_of_the_band_nothing_is_kept(executor, answers, kept):
 def test_of_near_questions_in_one_step_the_first_enters_the_pool(executor):
     "Each of them is answered by 7, 7, 8, 9."
     near = [QUESTION, QUESTION.replace("3", "5")]
-    game, step, _ = a_step([question_text(one) for one in near], boxes(*"7789" * 2), executor, kind=Maths(posed=Posed(.5)))
+    kind = Maths(posed=Posed(.5))
+    game, step, _ = a_step([question_text(one) for one in near], boxes(*"7789" * 2), executor, kind=kind)
     assert [task.given["question"] for task in game.buffers] == [QUESTION]
 
 
