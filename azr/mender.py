@@ -34,7 +34,7 @@ def _sources() -> tuple[str, ...]: # functions that the notation can show and ch
     own = [one for name, one in shipped().items() if name not in HELD_OUT]
     texts = [function_text(one.files[path], place) for one in own for path in one.modules
              for place in functions(path, one.files[path])]
-    return tuple(text for text in texts if len(text) <= NOTATIONS["terse"].longest and len(tokens(text)) > 1)
+    return tuple(filter(NOTATIONS["terse"].takes, texts))
 
 def _swapped(source: str, rng: Random) -> tuple[str, str, str]: # the new source, the answer that made it, its inverse
     "A source with another token at a mark."

@@ -77,16 +77,16 @@ WANTED = {"direct": "The same function with a mistake that a test finds.",
 class Notation(Protocol):
     "How a function is shown, and what an answer makes of the files."
     kinds: tuple[str, ...]   # of injections that it can write
-    longest: int             # characters of a function that it shows
     shows: bool              # earlier bugs, as examples
 
+    def takes(self, source: str) -> bool: ...   # whether a function can be shown and changed
     def inject(self, kind: str, place: Place, files: Files, shown: Sequence) -> dict: ...   # fields of a Prompt
     def repair(self, given: dict) -> dict: ...                                              # likewise
     def answered(self, files: Files, path: str, name: str, text: str) -> Files: ...         # raises Refused
 
 def reaches(notation: Notation, kind: str, wrong: str) -> bool:
     "Whether a bug of a kind, seen as a wrong function, can be mended in a notation."
-    return len(wrong) <= notation.longest and (kind != "removal" or "removal" in notation.kinds)
+    return notation.takes(wrong) and (kind != "removal" or "removal" in notation.kinds)
 
 # %% ../nbs/53_notations.ipynb #c012
 _EXAMPLE = ('def mean(values):\n    return sum(values) / len(values)\n',
@@ -103,7 +103,9 @@ def _repair_part(tests: str, wrong: str, right: str) -> str:
 
 class _Code:
     "A Python file: the function is written anew."
-    kinds, longest, shows = ("direct", "removal"), 10_000, True
+    kinds, shows = ("direct", "removal"), True
+
+    def takes(self, source: str) -> bool: return True
 
     def inject(self, kind: str, place: Place, files: Files, shown: Sequence[tuple[str, str]]) -> dict:
         source, wanted = function_text(files[place.path], place), WANTED[kind]
@@ -135,7 +137,9 @@ def message(*parts: str) -> tuple[dict, ...]: return ({"role": "user", "content"
 
 class _Chat:
     "A message with the file, answered by one edit."
-    kinds, longest, shows = ("direct", "removal"), 10_000, False
+    kinds, shows = ("direct", "removal"), False
+
+    def takes(self, source: str) -> bool: return True
 
     def inject(self, kind: str, place: Place, files: Files, shown: Sequence) -> dict:
         what = f"Change the function {place.name}. {WANTED[kind]} No comment may tell of it."
@@ -211,7 +215,9 @@ def replaced(source: str, answer: str) -> str:
 
 class _Terse:
     "A function with marks, answered by a mark and a token."
-    kinds, longest, shows = ("direct",), 320, False
+    kinds, shows, longest = ("direct",), False, 320   # characters
+
+    def takes(self, source: str) -> bool: return len(source) <= self.longest and len(tokens(source)) > 1
 
     def inject(self, kind: str, place: Place, files: Files, shown: Sequence) -> dict:
         return {"text": f"# break\n{marked(function_text(files[place.path], place))}# "}

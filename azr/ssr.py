@@ -15,10 +15,11 @@ from typing import ClassVar
 
 from .advantages import advantage_function
 from .bugs import Checker, Thresholds, check_baseline
-from .core import Role, Task
+from .artifacts import Artifacts
+from .core import Attempt, Role, Task, Verdict
 from .mender import BASE, build_base
 from .notations import NOTATIONS, functions
-from .repairs import Bugs, Workshop, kept_tasks, scripted_tasks
+from .repairs import Bugs, Workshop, kept_tasks, scripted_tasks, second_order
 from .rewards import RewardSetting, ssr_curve
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
@@ -40,7 +41,11 @@ _G = "below 4 attempts the best possible bug earns less than nothing, so "
 class SSRSettings(Settings):
     "A run of self-play on repositories. The paper's: 32 B parameters, G = 8, 150 steps on 512 GPUs."
     system: str = "ssr"
-    style: str = "code"               # of the prompts: code (a function anew), chat (an edit) or terse (one token)
+    # of the prompts: code (a function anew), chat (an edit), terse (one token), tools (several turns, whole artifacts)
+    style: str = "code"
+    turns: int = 12                   # of an attempt with tools, the submission included
+    strict: bool = False              # with tools: a wrong call ends the attempt
+    second_order: bool = False        # a failed repair becomes a bug, drawn in later steps beside this step's bugs
     injections: tuple = _KINDS        # removal, direct: one is drawn of these
     references: int = 1               # earlier bugs shown to the injector, in style code
     repositories: tuple = ()          # folders or git addresses; empty: the shipped ones
@@ -63,12 +68,12 @@ class SSRSettings(Settings):
     test_tasks: int = 60
 
     RANGES: ClassVar[dict] = {
-        **dict.fromkeys(("batch", "passing", "failing", "seconds", "workers"), Range(1)),
+        **dict.fromkeys(("batch", "turns", "passing", "failing", "seconds", "workers"), Range(1)),
         **dict.fromkeys(("references", "first_bugs"), Range(0)),
         "attempts": Range(4, why=_G), "alpha": Range(0), "hidden_share": Range(0, 1), "invalid": Range(-float("inf")),
     }
     ELEMENTS: ClassVar[dict] = {"repositories": str}
-    CHOICES: ClassVar[dict] = {"style": tuple(NOTATIONS), "control": _CONTROLS,
+    CHOICES: ClassVar[dict] = {"style": (*NOTATIONS, "tools"), "control": _CONTROLS,
                                "isolation": ("auto", "jail", "process")}
 
     def __post_init__(self):
@@ -83,7 +88,8 @@ def _check_arms(settings: SSRSettings):
     "Raises ValueError for what no run can do."
     if not settings.injections or set(settings.injections) - set(_KINDS):
         raise ValueError(f"injections is {settings.injections!r}: name some of {', '.join(_KINDS)}")
-    if lacking := sorted(set(settings.injections) - set(NOTATIONS[settings.style].kinds)):
+    own = _KINDS if settings.style == "tools" else NOTATIONS[settings.style].kinds
+    if lacking := sorted(set(settings.injections) - set(own)):
         raise ValueError(f"style {settings.style!r} cannot write a {lacking[0]}: leave it out of injections, or take "
                          f"another of {', '.join(NOTATIONS)}")
     if settings.control == "repair_only" and not settings.first_bugs:
@@ -94,7 +100,8 @@ def _phase(settings: SSRSettings) -> Phase:
     if settings.control == "repair_only":
         return Phase("repair", 0, 0, solves=settings.batch, tries=settings.attempts, train=(Role.SOLVE,))
     train = (Role.PROPOSE,) if settings.control == "injection_only" else (Role.PROPOSE, Role.SOLVE)
-    return Phase("self-play", proposals=settings.batch, attempts=settings.attempts, train=train)
+    more = {"solves": settings.batch, "tries": settings.attempts, "reuse": True} if settings.second_order else {}
+    return Phase("self-play", proposals=settings.batch, attempts=settings.attempts, train=train, **more)
 
 # %% ../nbs/57_ssr.ipynb #c015
 def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> repository
@@ -104,9 +111,10 @@ def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> rep
     names = [*HELD_OUT, *(one.name for one in own)]
     for one in own:
         if names.count(one.name) > 1:
-            raise ValueError(f"repositories has two called {one.name!r}, of which one may be held out: rename the folder")
+            why = f"repositories has two called {one.name!r}, or one that is held out"
+            raise ValueError(f"{why}: rename the folder")
         if not any(functions(path, one.files[path]) for path in one.modules):
-            raise ValueError(f"{one.name} holds no function of two lines or more, and a bug is made in one: name another")
+            raise ValueError(f"{one.name} holds no function of two lines or more, which bugs are made in: name another")
     return {one.name: one for one in own} | {name: shipped()[name] for name in HELD_OUT}
 
 @contextmanager
@@ -120,8 +128,18 @@ def _environment(settings: SSRSettings) -> Iterator[Workshop]:
         yield workshop
 
 def _kind(settings: SSRSettings) -> Bugs:
-    return Bugs(_repositories(settings), settings.style, tuple(settings.injections), settings.references,
-                settings.hidden_share)
+    injections = tuple(settings.injections)
+    if settings.style == "tools":
+        return Artifacts(_repositories(settings), "chat", injections, turns=settings.turns, strict=settings.strict)
+    return Bugs(_repositories(settings), settings.style, injections, settings.references, settings.hidden_share)
+
+def _remembering(kind: Bugs, env: Workshop):
+    "A new bug and, where a repair of it failed, that repair's program enter the buffers."
+    def remember(task: Task, attempts: list[Attempt], verdicts: list[Verdict]) -> list[Task]:
+        more = second_order(kind, task, attempts, verdicts, env)
+        return [task, *([more] if more else [])]
+    return remember
+
 
 # %% ../nbs/57_ssr.ipynb #c016
 def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
@@ -141,6 +159,7 @@ def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
         advantage=settings.advantage,
         attempt_known=False,
         sampling=Sampling(settings.temperature),
+        **({"remember": _remembering(kind, env)} if settings.second_order else {}),
         **controlled(control),
     )
 

@@ -23,7 +23,7 @@ def candidates(repository: Repository) -> list[tuple]: # (small, mutation, its f
             around = [place for place in functions(path, text) if place.first <= one.line <= place.last]
             if not one.function or not around: continue
             place = min(around, key=lambda place: place.last - place.first)
-            small = one.kind != "removal" and len(function_text(text, place)) <= NOTATIONS["terse"].longest
+            small = one.kind != "removal" and NOTATIONS["terse"].takes(function_text(text, place))
             found.append((small, one, place))
     Random(f"exam {repository.name}").shuffle(found)
     return found

@@ -69,8 +69,10 @@ def test_the_original_mends_a_bug_in_its_notation(name):
 
 def test_what_a_notation_reaches():
     terse = NOTATIONS["terse"]
-    assert reaches(terse, "operator", "x" * terse.longest) and not reaches(terse, "operator", "x" * (terse.longest + 1))
-    assert not reaches(terse, "removal", "x") and reaches(NOTATIONS["code"], "removal", "x" * 1000)
+    source = "def f(n):\n    return n + 1\n"
+    assert reaches(terse, "operator", source) and not reaches(terse, "removal", source)
+    assert not terse.takes(source + " " * terse.longest) and not terse.takes("def f(n):\n    return n + m\n")
+    assert reaches(NOTATIONS["code"], "removal", "x" * 1000)
 
 def test_the_base_learns_from_no_repository_that_is_an_exam():
     held_out = {source for (one, *_), source in zip(EVERY, SOURCES) if one.name in HELD_OUT}
