@@ -388,7 +388,7 @@ def _sampler_of(run: Path, settings: Agent0Settings, agents: dict[str, dict]) ->
     lengths = settings.max_prompt_tokens, settings.max_completion_tokens, settings.chunk_tokens
     return PolicySampler(written, tokenizer, *lengths, template_arguments=settings.template_arguments)
 
-# %% ../nbs/42_agent0.ipynb #c041
+# %% ../nbs/42_agent0.ipynb #c042
 def _asked_by(sampler: Callable, kind: Maths, env: MathsEnvironment, agent: str, count: int) -> list[Task]:
     "Up to so many different questions that an agent poses; those that have an answer carry it."
     draws = propose_prompts(kind, 2 * count, Buffers((kind.name,)), Random(0))

@@ -1,6 +1,7 @@
 "Agent0: its formulas by hand in both profiles, its settings, and runs of two adapters on a toy model."
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,12 @@ from toy import toy_tokenizer
 from transformers import set_seed
 
 from azr.agent0 import (
-    ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, _exam, _group, _maths_of, _opened, _recipe)
+    ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, cross_examine, _exam, _group, _maths_of, _opened, _recipe)
 from azr.buffers import Buffers
 from azr.checkpoints import saved_adapters
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.maths import Maths, MathsEnvironment, _Fences, by_number
-from azr.metrics import read_rollouts
+from azr.metrics import read_metrics, read_rollouts
 from azr.problems import answer_text, program_text, question_text, school_problems
 from azr.records import Records
 from azr.rewards import Proposed
@@ -400,6 +401,19 @@ def test_killed_at_ten_points_of_an_iteration_it_ends_with_the_same_bytes(tmp_pa
     assert not (tmp_path / "killed" / "summary.json").exists() and lived(tmp_path / "killed") == 0
     for name in ("metrics.jsonl", "rollouts.jsonl.gz"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_agents_are_asked_afterwards_what_the_run_was_asked(tmp_path):
+    folder = tmp_path / "run"
+    train(config("agent0", **LITTLE), folder, say=list().append)
+    found, lines = cross_examine(folder, count=8, held_out=4), read_metrics(folder)
+    for name in ("heldout", "shifted"):
+        assert found[name]["accuracy"] == [lines[0][f"{name}/accuracy"], lines[-1][f"{name}/accuracy"]]
+    own = found["questions 1"]
+    assert 0 < own["n"] <= own["posed"] <= 8 and len(own["accuracy"]) == len(own["tool_calls"]) == 2
+    shutil.rmtree(folder / "checkpoints" / "checkpoint-5")
+    with pytest.raises(ValueError, match="checkpoint-5 is missing: run it again with a larger keep_checkpoints"):
+        cross_examine(folder)
 
 
 def test_the_embedded_base_wants_its_style(tmp_path):
