@@ -33,7 +33,8 @@ class Injecting(Workspace):
     def parts(self) -> dict[str, str]: # name -> text; empty: it is missing
         "The artifact as it stands."
         def edits(wanted) -> str:
-            own = {path: text for path, text in self.files.items() if wanted(path) and not path.startswith("bug/")}
+            own = {path: text for path, text in self.files.items()
+                   if wanted(path) and not path.startswith("bug/")}
             return difference(self.start, {**self.start, **own})
         found = {name: self.files.get(f"bug/{name}", "") for name in _PARTS}
         found["bug_inject.diff"] = found["bug_inject.diff"] or edits(self.repository.is_source)

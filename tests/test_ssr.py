@@ -560,3 +560,54 @@ def test_check_bug_says_what_a_bug_does(capsys, tmp_path, good):
     (tmp_path / "test_script.sh").unlink()
     for place, why in ((tmp_path, "test_script.sh is missing"), (tmp_path / "gone", "cannot be read")):
         with pytest.raises(ValueError, match=why): told_command(capsys, "rpn", "--bug", str(place))
+
+# ---- kill -9
+
+KILLED = """
+import os, signal, sys, threading
+import azr.repairs, azr.trainer
+from azr.run import train
+from azr.settings import config
+station, folder, calls = sys.argv[1], sys.argv[2], [0]
+def deadly(function, from_call, after):
+    def wrapped(*words, **named):
+        calls[0] += 1
+        if calls[0] == from_call: threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return function(*words, **named)
+    return wrapped
+if station == "validation": azr.repairs._validated = deadly(azr.repairs._validated, 3, .2)   # the exam asks first
+if station == "grading": azr.repairs._verified = deadly(azr.repairs._verified, 5, .1)
+if station == "update":
+    kind = azr.trainer.SelfPlayTrainer
+    kind.training_step = deadly(kind.training_step, 2, 0)
+settings = config("ssr", steps=3, batch=3, attempts=4, first_bugs=1, evaluate_tasks=2, test_tasks=2, workers=1,
+                  save_every=1, seed=1)
+train(settings, folder, say=lambda line: None)
+"""
+
+@pytest.mark.slow
+@pytest.mark.parametrize("station", ["validation", "grading", "update"])
+def test_a_run_killed_anywhere_ends_like_one_left_alone_and_leaves_nothing(tmp_path, station):
+    import os, signal, subprocess, sys, time
+    import psutil
+    (tmp_path / "tmp").mkdir()
+    told = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "OMP_NUM_THREADS": "1"}
+    def run(station, name, wanted):
+        words = [sys.executable, "-c", KILLED, station, str(tmp_path / name)]
+        done = subprocess.run(words, env=told, capture_output=True, text=True)
+        assert done.returncode == wanted, done.stderr[-2000:]
+    def left():
+        every = psutil.process_iter(["cmdline"])
+        return [process.pid for process in every if str(tmp_path / "tmp") in " ".join(process.info["cmdline"] or ())]
+    run("none", "alone", 0)
+    run(station, "killed", -signal.SIGKILL)
+    assert not (tmp_path / "killed" / "summary.json").exists(), "the test would say nothing"
+    for _ in range(600):
+        if not left(): break
+        time.sleep(.05)
+    assert not left()
+    run("none", "killed", 0)
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"):
+        alone, killed = (tmp_path / own / name for own in ("alone", "killed"))
+        assert alone.read_bytes() == killed.read_bytes(), name
+    assert not list((tmp_path / "tmp").glob("azr-suites-*"))
