@@ -20,5 +20,5 @@ setup(name=facts["lib_name"], version=facts["version"], description=facts["descr
       package_data={lib: ["weights/**", "configs/*.yaml", "configs/accelerate/*.yaml", "functions.json", "repositories/*.txt"],
                     **{f"{lib}.pages.{name}": patterns for name, patterns in pages_data.items()}}, include_package_data=False,
       install_requires=words("requirements"),
-      extras_require={name: words(f"{name}_requirements") for name in ("lab", "dev", "real", "evals")},
+      extras_require={name: words(f"{name}_requirements") for name in ("lab", "real", "evals", "gpu", "docs", "dev")},
       entry_points={"console_scripts": words("console_scripts")})
