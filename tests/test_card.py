@@ -23,7 +23,8 @@ def parts(text): # the head, section -> its text
 
 def test_a_card_holds_the_runs_own_numbers():
     head, found = parts(model_card(RUN))
-    summary, params = (json.loads((RUN / "summary.json").read_text()), yaml.safe_load((RUN / "params.yaml").read_text()))
+    summary = json.loads((RUN / "summary.json").read_text())
+    params = yaml.safe_load((RUN / "params.yaml").read_text())
     assert tuple(found) == SECTIONS and head["datasets"] == [] and "No data set" in found["Data"]
     exam, _ = read_exam(RUN)
     lines = [*exam[10]["heldout"].values()]

@@ -49,7 +49,7 @@ def test_the_test_is_the_one_by_hand(tmp_path):
 def test_tasks_on_one_program_hang_together(tmp_path):
     first, second = [0] * 20, [1] * 20
     programs = [f"p{i // 10}" for i in range(20)]
-    shown = compare([run_of(tmp_path / "a", first, programs=programs), run_of(tmp_path / "b", second, programs=programs)])
+    shown = compare([run_of(tmp_path / name, own, programs=programs) for name, own in (("a", first), ("b", second))])
     assert shown[2].rows[0][-1] == "sign flips" and float(shown[2].rows[0][-2]) == .5   # two programs tell little
     assert paired(first, second)["p"] < .001
 

@@ -11,11 +11,16 @@ from conftest import ROOT, data_folder
 import notebooks
 
 # Pages that take longer than a test should: they run with `make test-slow`.
-SLOW = {}
+SLOW = {"reward", "domain", "model"}
 # Run pages that show the committed results as they stand.
-RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in ("ablations", "climb", "compare", "real", "scaling")]
+SHOWN = ("ablations", "climb", "compare", "real", "scaling")
+RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in SHOWN]
+TUTORIALS = sorted((notebooks.ROOT / "nbs" / "tutorials").glob("*.ipynb"))
 # Pages whose text may differ from machine to machine, with the reason.
-VARYING = {"91_sums": "it trains a model from nothing, and other processors add in another order"}
+VARYING = {
+    "91_sums": "it trains a model from nothing, and other processors add in another order",
+    "domain": "the same", "reward": "it trains", "model": "it trains",
+}
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
@@ -49,7 +54,7 @@ def plain(text: str) -> str: return re.sub(r"<Figure size [^>]*>", "<Figure>", t
     "page",
     [
         pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else [])
-        for p in [*notebooks.pages(), *RESULTS]
+        for p in [*notebooks.pages(), *RESULTS, *TUTORIALS]
     ],
 )
 def test_page(page, checkout, monkeypatch):

@@ -231,7 +231,8 @@ def test_what_counts_as_too_wide():
 
 # ---- facts
 
-KEYS = ("requirements", "lab_requirements", "dev_requirements", "evals_requirements", "real_requirements", "real_files")
+KEYS = ("requirements", "lab_requirements", "dev_requirements", "evals_requirements", "real_requirements", "real_files",
+        "docs_requirements")
 
 def test_every_dependency_has_its_reason():
     lines = (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines()
@@ -254,6 +255,12 @@ def test_pyproject_agrees_with_settings():
         said = " ".join(value) if isinstance(value, list) else str(value)
         assert said == facts[key], f"[tool.nbdev] {key} = {value!r}, settings.ini: {facts[key]!r}"
 
+def test_a_release_is_said_everywhere_alike():
+    version = settings()["version"]
+    first = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[1]
+    assert first in ("Unreleased", version)
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
 def test_installed_metadata_is_what_settings_say():
     facts, installed = settings(), metadata.metadata("azr")
     assert installed["Version"] == facts["version"] and f'"{facts["version"]}"' in (
@@ -266,7 +273,7 @@ def test_installed_metadata_is_what_settings_say():
     )
     wanted = {str(r) for r in requirements("requirements")}
     assert {str(r) for text in installed.get_all("Requires-Dist") if (r := Requirement(text)).marker is None} == wanted
-    assert set(installed.get_all("Provides-Extra")) == {"dev", "evals", "lab", "real"}
+    assert set(installed.get_all("Provides-Extra")) == {"dev", "docs", "evals", "gpu", "lab", "real"}
     assert [(e.name, e.value) for e in metadata.distribution("azr").entry_points] == [
         tuple(facts["console_scripts"].split("="))
     ]

@@ -36,8 +36,10 @@ def written(folder, told):
 def test_each_printed_line_is_the_run_that_the_file_means(tmp_path, capsys, monkeypatch, preset):
     monkeypatch.chdir(tmp_path)
     if preset: (tmp_path / preset).write_text(yaml.safe_dump(read_preset("demo") | {"batch": 24}))
-    arms = {"plain": {}, "it's one": {"task_types": ["deduction"], "learning_rate": 1e-4, "control": "shuffled_rewards"}}
-    told = {"runs": "my runs", "arms": arms, "seeds": [3, 4], "changes": {"steps": 7}} | ({"preset": preset} if preset else {})
+    other = {"task_types": ["deduction"], "learning_rate": 1e-4, "control": "shuffled_rewards"}
+    arms = {"plain": {}, "it's one": other}
+    told = {"runs": "my runs", "arms": arms, "seeds": [3, 4], "changes": {"steps": 7}}
+    if preset: told["preset"] = preset
     assert main(["sweep", str(written(tmp_path, told)), "--print"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     found = []
