@@ -51,7 +51,8 @@ lines as they should be
 >>>>>>> REPLACE
 create: a path, then the lines of a new file. submit: nothing; it ends your work."""
 
-_INJECT = """You work in a checkout of the Python library {name}. Put a bug into it, and hide it from its tests. {wanted}
+_INJECT = """You work in a checkout of the Python library {name}. Put a bug into it, and hide it from its tests.
+{wanted}
 Begin at {path}. Edit source files: that is the bug. Edit test files so that fewer tests fail: that hides it.
 Create bug/test_script.sh with one pytest command that has -rA, bug/test_files.txt with the paths of the test files, and
 bug/test_parser.py, which reads what the script prints and prints JSON of test id and passed or failed. No comment and
