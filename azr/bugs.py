@@ -161,6 +161,7 @@ def _refuse_hints(old: Files, new: Files, paths: Sequence[str]):
         if found := [*(alone - alone_before), *told]:
             raise Refused(BugStatus.HINT, f"{path} has a new text that may tell of the bug: {found[0][:60]!r}")
 
+# %% ../nbs/52_bugs.ipynb #c016
 def _weakened(repository: Repository, artifact: Artifact, buggy: Files) -> Files:
     "The files with bug and weakening. Raises Refused: check 1 is here."
     listed = artifact.listed
@@ -194,7 +195,7 @@ def case_of(repository: Repository, artifact: Artifact, thresholds: Thresholds =
     _refuse_hints(repository.files, buggy, changed)
     return Case(repository, artifact, command, tuple(changed), buggy, _weakened(repository, artifact, buggy))
 
-# %% ../nbs/52_bugs.ipynb #c016
+# %% ../nbs/52_bugs.ipynb #c018
 def _collected(report: Report, what: str):
     "Raises Refused for a run without a result, or with files that cannot be collected."
     if trouble := report.trouble: raise Refused(trouble.status, f"{what}: {trouble.detail}")
@@ -228,7 +229,7 @@ def _check_parser(artifact: Artifact, report: Report, isolation: str = "auto"):
         theirs, ours = (words[own.get(differing[0])] for own in (said, told))
         raise Refused(BugStatus.BAD_PARSER, f"of {differing[0]} the parser says {theirs}, pytest {ours}")
 
-# %% ../nbs/52_bugs.ipynb #c017
+# %% ../nbs/52_bugs.ipynb #c019
 @dataclass(frozen=True)
 class Found:
     "What a valid bug does to the tests."
@@ -262,7 +263,7 @@ def _check_bug(case: Case, passing: frozenset[str], first: Report, second: Repor
         raise Refused(BugStatus.BREAKS_EVERYTHING, f"all {len(passing)} tests fail with the bug: break less")
     return Found(tuple(sorted(failing)), tuple(sorted(passing - failing)))
 
-# %% ../nbs/52_bugs.ipynb #c018
+# %% ../nbs/52_bugs.ipynb #c020
 def _check_hidden(found: Found, weakened: Report):
     "Check 6: with weaker tests fewer fail, and no other breaks. Raises Refused."
     if trouble := weakened.trouble: raise Refused(trouble.status, f"with weaker tests: {trouble.detail}")
@@ -281,7 +282,7 @@ def _check_parts(case: Case, found: Found, restored: Mapping[str, Report]):
         if len(case.changed) > 1 and report.passed.isdisjoint(found.fail_to_pass):
             raise Refused(BugStatus.PADDED, f"putting {path} back mends nothing: it has no part in the bug")
 
-# %% ../nbs/52_bugs.ipynb #c020
+# %% ../nbs/52_bugs.ipynb #c022
 def _tried(function, *arguments):
     "The value, or the verdict of a refusal."
     try: return function(*arguments)
@@ -309,7 +310,7 @@ def _judged(case, original, said, thresholds, suites) -> tuple[Case, Found]:
     _check_parts(case, found, dict(zip(case.changed, back)))
     return case, found
 
-# %% ../nbs/52_bugs.ipynb #c021
+# %% ../nbs/52_bugs.ipynb #c023
 @dataclass
 class Checker:
     "Validates artifacts; keeps what the original repositories' tests say."
@@ -339,7 +340,7 @@ class Checker:
             results[i] = _tried(_judged, case, original, said, self.thresholds, self.suites)
         return results
 
-# %% ../nbs/52_bugs.ipynb #c023
+# %% ../nbs/52_bugs.ipynb #c025
 def _function_of(test: str) -> tuple[str, tuple[str, ...]]: # path, names down to the function
     path, *names = test.split("[")[0].split("::")
     return path, tuple(names)
@@ -376,7 +377,7 @@ def artifact_for(repository: Repository, buggy: Files, failing: Sequence[str]) -
     return Artifact(script, "\n".join(paths) + "\n", PARSER, difference(repository.files, buggy),
                     difference(repository.files, weakened))
 
-# %% ../nbs/52_bugs.ipynb #c028
+# %% ../nbs/52_bugs.ipynb #c030
 @dataclass(frozen=True)
 class Mutation:
     "One change of a source text."
@@ -412,7 +413,7 @@ def _operators(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, ast.BoolOp):
         yield "operator", _between(text, node.values[0], node.values[1], _SWAPS[type(node.op)])
 
-# %% ../nbs/52_bugs.ipynb #c029
+# %% ../nbs/52_bugs.ipynb #c031
 def _branches(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, (ast.If, ast.While, ast.IfExp)):
         start, end = _at(text, node.test)
@@ -456,7 +457,7 @@ def _owners(tree: ast.AST, name: str = "") -> Iterator[tuple[str, ast.AST]]:
         yield own, child
         yield from _owners(child, own)
 
-# %% ../nbs/52_bugs.ipynb #c032
+# %% ../nbs/52_bugs.ipynb #c034
 def bugs_of(
     checker: Checker,
     changes: Sequence[tuple[Repository, Files]],   # each with its files with a bug in them
@@ -479,7 +480,7 @@ def _wrapped(repository: Repository, files: Files, report: Report, before: Repor
     if failing := sorted(before.passed - report.passed): return artifact_for(repository, files, failing)
     raise Refused(BugStatus.TOO_FEW_FAILING, "no test fails with the bug")
 
-# %% ../nbs/52_bugs.ipynb #c035
+# %% ../nbs/52_bugs.ipynb #c037
 def grade(
     suites: Suites,
     asked: Sequence[tuple[Case, Found, Files]],   # the files of an attempt
@@ -515,7 +516,7 @@ def _verdict(found: Found, report: Report) -> Verdict:
     why = f"{len(failing)} of {len(wanted)} tests fail, the first {failing[0]}"
     return Verdict(Status.WRONG, detail=why, seconds=report.seconds)
 
-# %% ../nbs/52_bugs.ipynb #c038
+# %% ../nbs/52_bugs.ipynb #c040
 def _whole(text: str) -> int:
     "A whole number of 1 or more, from a command line."
     if text.isdecimal() and int(text) > 0: return int(text)
@@ -540,7 +541,7 @@ def options(parser: argparse.ArgumentParser):
     parser.add_argument("--mutations", type=_whole, default=None, metavar="N",
                         help="try so many scripted bugs, and say how many the tests find")
 
-# %% ../nbs/52_bugs.ipynb #c039
+# %% ../nbs/52_bugs.ipynb #c041
 def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifact:
     "The artifact in a folder, or around a diff. Raises ValueError."
     path = Path(place)
