@@ -135,7 +135,7 @@ def _play(kind, prompts, first, sampler, env, sampling, policy) -> list[tuple[Co
         kind.close(states)
 
 # %% ../nbs/01_sampling.ipynb #c018
-_TALKS = ("step", "submission", "close", "stop", "turns")   # what a type with `open` has besides
+_TALKS = ("step", "submission", "close", "turns")   # what a type with `open` has besides
 
 def check_turns(kind: TaskType):
     "That a type that talks can be played to its end. Raises ValueError."

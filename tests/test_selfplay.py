@@ -338,11 +338,11 @@ def test_remember_sees_what_was_submitted_and_may_write_it_into_the_task():
 
 
 @pytest.mark.parametrize("left_out, said", [
-    ({"stop"}, "task type 'sums' has turns, and no stop: give it step, submission, close, stop, turns"),
+    ({"step"}, "task type 'sums' has turns, and no step: give it step, submission, close, turns"),
     ({"close", "turns"}, "task type 'sums' has turns, and no close"),
     (set(), "turns of task type 'sums' is 0: give 1 or more"),
 ])
 def test_a_type_whose_turns_cannot_be_played_is_refused_with_its_recipe(left_out, said):
-    whole = dict(open=None, step=None, submission=None, close=None, stop=("?",), turns=0)
+    whole = dict(open=None, step=None, submission=None, close=None, turns=0)
     talking = type("Talking", (Sums,), {name: value for name, value in whole.items() if name not in left_out})
     with pytest.raises(ValueError, match=re.escape(said)): recipe(talking())
