@@ -23,7 +23,8 @@ def block(path, old, new): return f"{path}\n<<<<<<< SEARCH\n{old}\n=======\n{new
 
 EDITS = [tool("edit", block("romans/reckon.py", RIGHT, WRONG)),
          tool("edit", block("tests/test_reckon.py", TEST, "def test_compare():\n    assert compare"))]
-PARTS = [tool("create", "bug/test_script.sh\npytest -rA tests"), tool("create", "bug/test_files.txt\ntests/test_reckon.py"),
+PARTS = [tool("create", "bug/test_script.sh\npytest -rA tests"),
+         tool("create", "bug/test_files.txt\ntests/test_reckon.py"),
          tool("create", f"bug/test_parser.py\n{PARSER}")]
 INJECTOR = [*EDITS, *PARTS, tool("submit")]
 SOLVER = [tool("edit", block("romans/reckon.py", WRONG, RIGHT)), tool("submit")]
@@ -132,7 +133,8 @@ def test_a_failed_repair_becomes_a_bug_of_second_order(env):
     attempts, verdicts = tried(kind, task, own, *answers)
     assert [one.status for one in verdicts] == [Status.OK, Status.WRONG]
     found = second_order(kind, task, attempts, verdicts, own)
-    assert found.parent == task.id and found.info["order"] == 2 and found.id != task.id and "'no'" in found.given["wrong"]
+    assert found.parent == task.id and found.info["order"] == 2 and found.id != task.id
+    assert "'no'" in found.given["wrong"]
     assert found.hidden["fail_to_pass"] == task.hidden["fail_to_pass"]
     attempts, (mended, same) = tried(kind, found, own, *answers)
     assert mended.ok and same.status == S.NO_CHANGE
