@@ -696,7 +696,7 @@ def bugs_and_repairs(
     "Pay, funnel, gains and cost of self-play on repositories."
     fig, ((pay, funnel), (gained, cost)) = plt.subplots(2, 2, figsize=(9, 5.6))
     _pay_panel(pay, bugs)
-    pay.legend(loc="lower left")
+    pay.legend(loc="upper right")
     shares = _funnel_shares(records, bars=20)
     if len(shares): _funnel_bars(funnel, shares, Role.PROPOSE, "edge")
     finish(funnel, "What became of injections", "share", share=True)
