@@ -192,6 +192,7 @@ class Records:
         for path in (self.rollouts, *([self.exams] if self.exams.exists() else [])):
             with written_aside(path) as aside: aside.write_bytes(_first_members(path, last))
 
+# %% ../nbs/32_records.ipynb #c021
 def _append_member(path: Path, text: str):
     "One more gzip member, the same bytes for the same text."
     with path.open("ab") as file: file.write(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0))
@@ -215,7 +216,7 @@ def _first_members(path: Path, last: int) -> bytes: # gzip members
     kept = [text for text in members if json.loads(text[: text.index(b"\n")])["step"] <= last]
     return b"".join(gzip.compress(text, mtime=0) for text in kept)
 
-# %% ../nbs/32_records.ipynb #c023
+# %% ../nbs/32_records.ipynb #c024
 _KEPT = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count",
          "constant_rate", "copied_rate", "renamed_rate", "one_statement_rate", "unread_rate", "tree_depth",
          "distinct_trees")
@@ -240,7 +241,7 @@ def compact(folder: str | Path, every: int = 10) -> dict:
     return {"params": read_params(folder), "summary": summary,
             "metrics": [_thin(r) | count for r, count in zip(shown, counted)]}
 
-# %% ../nbs/32_records.ipynb #c026
+# %% ../nbs/32_records.ipynb #c027
 def write_compact(path: str | Path, record: dict):
     "One line for each step, so that a change can be read."
     head = json.dumps({k: v for k, v in record.items() if k != "metrics"}, sort_keys=True)
@@ -262,7 +263,7 @@ def read_compacts(
             say(f"LEFT OUT: {path} is no whole record ({error}): delete it, and it is made again")
     return found
 
-# %% ../nbs/32_records.ipynb #c029
+# %% ../nbs/32_records.ipynb #c030
 def differing(configs: Sequence[dict]) -> dict[str, list]: # setting -> its value in each; None: it is not there
     "In what recorded settings differ."
     names = sorted({name for one in configs for name in one})
