@@ -18,10 +18,10 @@ PY := $(if $(AZR_PYTHON),$(AZR_PYTHON),$(VENV)/bin/python)
 DEMO = $(PY) -m azr.cli demo
 TINY = $(PY) -m azr.tiny --output runs/tiny
 
-RUN_PAGES = figures bench bench-training bench-gpu climb ablations scaling real agent0
+RUN_PAGES = figures bench bench-training bench-gpu climb ablations scaling real agent0 agent0-ablations ssr
 .PHONY: help setup setup-dev setup-lab setup-real setup-docs demo test test-slow lab check measure refresh docs $(RUN_PAGES) tiny clean
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile
 
 # Quick when nothing changed: the script compares a stamp with settings.ini and constraints.txt.
 setup:
@@ -68,7 +68,9 @@ bench-gpu: setup-dev  ## speed, memory and utilisation at real shapes on one GPU
 climb: setup  ## does it matter what is proposed? runs that are missing in data/climb, and their figure; CLIMB="-p measure False" only draws
 ablations: setup  ## what makes it work? a night on two cores, goes on where it was stopped; ABLATIONS="-p quick True" for a look in minutes
 real: setup-real  ## a real language model teaches itself: SmolLM2-135M on a CPU, half an hour, CRUXEval before and after; REAL="-p seeds [0,1,2]" for more runs
-agent0: setup  ## two agents from one base, a Python tool and a majority: the embedded model of word problems on a CPU, about 15 minutes; AGENT0="-p seeds [0,1,2]" for more runs
+agent0: setup  ## two agents from one base, a Python tool and a majority: the embedded model of word problems on a CPU, about 5 minutes; AGENT0="-p seeds [0,1,2]" for more runs
+agent0-ablations: setup  ## what makes Agent0 work? its controls and the paper's table 3, hours on one core, goes on where it was stopped; AGENT0="-p seeds [0]" for less
+ssr: setup  ## one policy breaks small libraries and mends them, the tests judge: the embedded model of small bugs on a CPU, about 10 minutes; SSR="-p seeds [0,1,2]" for more runs
 scaling: setup  ## does a larger model gain more? a night on two cores, goes on where it was stopped; SCALING="-p quick True" for a look in minutes
 
 # More of papermill's options: what they say goes before what the file says.
@@ -77,7 +79,8 @@ climb: OPTIONS = $(CLIMB)
 ablations: OPTIONS = $(ABLATIONS)
 scaling: OPTIONS = $(SCALING)
 real: OPTIONS = $(REAL)
-agent0: OPTIONS = $(AGENT0)
+agent0 agent0-ablations: OPTIONS = $(AGENT0)
+ssr: OPTIONS = $(SSR)
 
 OPTIONS =
 PAGE = nbs/runs/$(subst -,_,$(patsubst bench,bench_executor,$@))

@@ -17,7 +17,7 @@ setup(name=facts["lib_name"], version=facts["version"], description=facts["descr
       author=facts["author"], author_email=facts["author_email"], license="Apache-2.0", url=url, python_requires=f">={facts['min_python']}",
       long_description=readme.read_text(encoding="utf-8") if readme.exists() else "", long_description_content_type="text/markdown",
       packages=[lib, *pages], package_dir={f"{lib}.pages.{name}": name for name in pages_data},
-      package_data={lib: ["weights/**", "configs/*.yaml", "configs/accelerate/*.yaml", "functions.json", "repositories/*.txt"],
+      package_data={lib: ["weights/**", "configs/*.yaml", "configs/accelerate/*.yaml", "functions.json", "repositories/*"],
                     **{f"{lib}.pages.{name}": patterns for name, patterns in pages_data.items()}}, include_package_data=False,
       install_requires=words("requirements"),
       extras_require={name: words(f"{name}_requirements") for name in ("lab", "real", "evals", "gpu", "docs", "dev")},

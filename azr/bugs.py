@@ -26,7 +26,7 @@ from .core import Status, Verdict, tell
 from .executor import PYTHON, jail
 from .workspace import (
     Files, Refused, Report, Repository, RepositoryStatus, Run, Suites, applied, check_change, check_path, difference,
-    module_name, pytest_words, read_repository, readable, refusal, shipped, touched)
+    pytest_words, read_repository, readable, refusal, shipped, text_lines, touched)
 
 # %% ../nbs/52_bugs.ipynb #c007
 class BugStatus(StrEnum):
@@ -45,7 +45,8 @@ class BugStatus(StrEnum):
     BREAKS_TESTS = "breaks_tests"              # the weakened tests cannot be collected, or break others
     PADDED = "padded"                          # check 7: a changed file has no part in the failures
     NOTHING_REMOVED = "nothing_removed"        # a removal was asked for, and the program is no smaller
-    HINT = "hint"                              # the bug's lines bring a comment with them
+    ELSEWHERE = "elsewhere"                    # something else was changed than the function that was asked for
+    HINT = "hint"                              # the bug's lines bring a comment, or a text that tells, with them
     COMMENTED_OUT = "commented_out"            # the weakening leaves tests as comments
 
 # %% ../nbs/52_bugs.ipynb #c009
@@ -125,8 +126,9 @@ class Case:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        "Dotted names of the changed files."
-        return tuple(module_name(path, self.repository.paths) for path in self.changed)
+        "Dotted names of what must import: all of the repository, not only what was changed."
+        names = self.repository.modules.values()
+        return tuple(name for name in names if name.rpartition(".")[2] != "__main__")
 
 def _comments(text: str) -> list[str]:
     "The comments of a source."
@@ -141,6 +143,25 @@ def _refuse_comments(old: Files, new: Files, paths: Sequence[str], status: str, 
         if more: raise Refused(status, f"{path} {why}: {more[0][:60]}")
 
 # %% ../nbs/52_bugs.ipynb #c014
+def _texts(source: str) -> tuple[set[str], set[str]]: # texts that stand for themselves; all texts
+    "Docstrings and bare texts are comments by another name."
+    nodes = [*ast.walk(ast.parse(source))]
+    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {node.value for node in texts if id(node) in alone}, {node.value for node in texts}
+
+def _refuse_hints(old: Files, new: Files, paths: Sequence[str]):
+    "No comment may tell of the bug, and no text: a new one that stands for itself, or holds a line of the original."
+    _refuse_comments(old, new, paths, BugStatus.HINT, "has a new comment")
+    for path in paths:
+        before = old.get(path, "")
+        (alone, texts), (alone_before, texts_before) = _texts(new[path]), _texts(before)
+        known = {line.strip() for line in before.split("\n") if len(line.strip()) > 7}
+        told = [text for text in texts - texts_before if any(line in text for line in known)]
+        if found := [*(alone - alone_before), *told]:
+            raise Refused(BugStatus.HINT, f"{path} has a new text that may tell of the bug: {found[0][:60]!r}")
+
+# %% ../nbs/52_bugs.ipynb #c016
 def _weakened(repository: Repository, artifact: Artifact, buggy: Files) -> Files:
     "The files with bug and weakening. Raises Refused: check 1 is here."
     listed = artifact.listed
@@ -171,10 +192,10 @@ def case_of(repository: Repository, artifact: Artifact, thresholds: Thresholds =
     if len(changed) < thresholds.files:
         found = f"{len(changed)} source files are changed"
         raise Refused(BugStatus.TOO_FEW_FILES, f"{found}, and {thresholds.files} are asked for")
-    _refuse_comments(repository.files, buggy, changed, BugStatus.HINT, "has a new comment")
+    _refuse_hints(repository.files, buggy, changed)
     return Case(repository, artifact, command, tuple(changed), buggy, _weakened(repository, artifact, buggy))
 
-# %% ../nbs/52_bugs.ipynb #c016
+# %% ../nbs/52_bugs.ipynb #c018
 def _collected(report: Report, what: str):
     "Raises Refused for a run without a result, or with files that cannot be collected."
     if trouble := report.trouble: raise Refused(trouble.status, f"{what}: {trouble.detail}")
@@ -208,15 +229,21 @@ def _check_parser(artifact: Artifact, report: Report, isolation: str = "auto"):
         theirs, ours = (words[own.get(differing[0])] for own in (said, told))
         raise Refused(BugStatus.BAD_PARSER, f"of {differing[0]} the parser says {theirs}, pytest {ours}")
 
-# %% ../nbs/52_bugs.ipynb #c017
+# %% ../nbs/52_bugs.ipynb #c019
 @dataclass(frozen=True)
 class Found:
     "What a valid bug does to the tests."
     fail_to_pass: tuple[str, ...]   # ids that passed before and fail with the bug: a repair must bring them back ...
     pass_to_pass: tuple[str, ...]   # ... and keep these
 
+def _check_time(reports: Sequence[Report], seconds: float):
+    "A suite near its limit would pass or not by the machine's load. Raises Refused."
+    if (most := max(report.seconds for report in reports)) <= seconds / 2: return
+    why = f"with the bug, the tests take {most:.1f} seconds, over half of their {seconds:g}"
+    raise Refused(RepositoryStatus.TIMEOUT, why)
+
 def _check_bug(case: Case, passing: frozenset[str], first: Report, second: Report, thresholds: Thresholds) -> Found:
-    "Checks 3 and 5, and the eighth: every changed module imports. Raises Refused."
+    "Checks 3 and 5, and the eighth: every module imports. Raises Refused."
     if len(passing) < thresholds.passing:
         found = f"{len(passing)} tests pass before the bug"
         raise Refused(BugStatus.TOO_FEW_PASSING, f"{found}, and {thresholds.passing} are asked for")
@@ -236,7 +263,7 @@ def _check_bug(case: Case, passing: frozenset[str], first: Report, second: Repor
         raise Refused(BugStatus.BREAKS_EVERYTHING, f"all {len(passing)} tests fail with the bug: break less")
     return Found(tuple(sorted(failing)), tuple(sorted(passing - failing)))
 
-# %% ../nbs/52_bugs.ipynb #c018
+# %% ../nbs/52_bugs.ipynb #c020
 def _check_hidden(found: Found, weakened: Report):
     "Check 6: with weaker tests fewer fail, and no other breaks. Raises Refused."
     if trouble := weakened.trouble: raise Refused(trouble.status, f"with weaker tests: {trouble.detail}")
@@ -255,7 +282,7 @@ def _check_parts(case: Case, found: Found, restored: Mapping[str, Report]):
         if len(case.changed) > 1 and report.passed.isdisjoint(found.fail_to_pass):
             raise Refused(BugStatus.PADDED, f"putting {path} back mends nothing: it has no part in the bug")
 
-# %% ../nbs/52_bugs.ipynb #c020
+# %% ../nbs/52_bugs.ipynb #c022
 def _tried(function, *arguments):
     "The value, or the verdict of a refusal."
     try: return function(*arguments)
@@ -272,17 +299,18 @@ def _runs(case: Case) -> list[Run]:
     back = [Run(repository, case.without(path), (), command) for path in case.changed if len(case.changed) > 1]
     return [bug, replace(bug, seed=1), Run(repository, case.weakened, (), command), *back]
 
-def _judged(case, original, said, thresholds, isolation) -> tuple[Case, Found]:
+def _judged(case, original, said, thresholds, suites) -> tuple[Case, Found]:
     "All checks of one artifact in their order. Raises Refused."
     passing = check_baseline(*original)
-    _check_parser(case.artifact, original[0], isolation)
+    _check_parser(case.artifact, original[0], suites.isolation)
     first, second, weakened, *back = said
     found = _check_bug(case, passing, first, second, thresholds)
+    _check_time([first, second], suites.settings[0])
     _check_hidden(found, weakened)
     _check_parts(case, found, dict(zip(case.changed, back)))
     return case, found
 
-# %% ../nbs/52_bugs.ipynb #c021
+# %% ../nbs/52_bugs.ipynb #c023
 @dataclass
 class Checker:
     "Validates artifacts; keeps what the original repositories' tests say."
@@ -309,10 +337,10 @@ class Checker:
         reports = iter(self.suites.run([run for own in runs for run in own]))
         for i, own, original in zip(places, runs, originals):
             case, said = results[i], [next(reports) for _ in own]
-            results[i] = _tried(_judged, case, original, said, self.thresholds, self.suites.isolation)
+            results[i] = _tried(_judged, case, original, said, self.thresholds, self.suites)
         return results
 
-# %% ../nbs/52_bugs.ipynb #c023
+# %% ../nbs/52_bugs.ipynb #c025
 def _function_of(test: str) -> tuple[str, tuple[str, ...]]: # path, names down to the function
     path, *names = test.split("[")[0].split("::")
     return path, tuple(names)
@@ -331,7 +359,7 @@ def without_tests(files: Files, tests: Sequence[str]) -> dict[str, str | bytes]:
     after = dict(files)
     for path in sorted({_function_of(test)[0] for test in tests}):
         wanted = {names for own, names in map(_function_of, tests) if own == path}
-        lines = files[path].splitlines(True)
+        lines = text_lines(files[path])
         for node, alone in sorted(_spans(ast.parse(files[path]).body, wanted), key=lambda one: -one[0].lineno):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
             last = node.end_lineno
@@ -349,7 +377,7 @@ def artifact_for(repository: Repository, buggy: Files, failing: Sequence[str]) -
     return Artifact(script, "\n".join(paths) + "\n", PARSER, difference(repository.files, buggy),
                     difference(repository.files, weakened))
 
-# %% ../nbs/52_bugs.ipynb #c028
+# %% ../nbs/52_bugs.ipynb #c030
 @dataclass(frozen=True)
 class Mutation:
     "One change of a source text."
@@ -385,7 +413,7 @@ def _operators(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, ast.BoolOp):
         yield "operator", _between(text, node.values[0], node.values[1], _SWAPS[type(node.op)])
 
-# %% ../nbs/52_bugs.ipynb #c029
+# %% ../nbs/52_bugs.ipynb #c031
 def _branches(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     if isinstance(node, (ast.If, ast.While, ast.IfExp)):
         start, end = _at(text, node.test)
@@ -429,7 +457,7 @@ def _owners(tree: ast.AST, name: str = "") -> Iterator[tuple[str, ast.AST]]:
         yield own, child
         yield from _owners(child, own)
 
-# %% ../nbs/52_bugs.ipynb #c032
+# %% ../nbs/52_bugs.ipynb #c034
 def bugs_of(
     checker: Checker,
     changes: Sequence[tuple[Repository, Files]],   # each with its files with a bug in them
@@ -452,7 +480,7 @@ def _wrapped(repository: Repository, files: Files, report: Report, before: Repor
     if failing := sorted(before.passed - report.passed): return artifact_for(repository, files, failing)
     raise Refused(BugStatus.TOO_FEW_FAILING, "no test fails with the bug")
 
-# %% ../nbs/52_bugs.ipynb #c035
+# %% ../nbs/52_bugs.ipynb #c037
 def grade(
     suites: Suites,
     asked: Sequence[tuple[Case, Found, Files]],   # the files of an attempt
@@ -488,7 +516,12 @@ def _verdict(found: Found, report: Report) -> Verdict:
     why = f"{len(failing)} of {len(wanted)} tests fail, the first {failing[0]}"
     return Verdict(Status.WRONG, detail=why, seconds=report.seconds)
 
-# %% ../nbs/52_bugs.ipynb #c038
+# %% ../nbs/52_bugs.ipynb #c040
+def _whole(text: str) -> int:
+    "A whole number of 1 or more, from a command line."
+    if text.isdecimal() and int(text) > 0: return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more: give one, such as 5")
+
 def options(parser: argparse.ArgumentParser):
     "What `azr check-bug` can be told."
     own = ", ".join(shipped())
@@ -501,14 +534,14 @@ def options(parser: argparse.ArgumentParser):
     for name, words in (("passing", "tests that pass before the bug"), ("files", "source files that it changes"),
                         ("failing", "tests that fail with it")):
         default = getattr(defaults, name)
-        parser.add_argument(f"--{name}", type=int, default=default, metavar="N",
+        parser.add_argument(f"--{name}", type=_whole, default=default, metavar="N",
                             help=f"{words}, at least (default: {default}; the paper gives no values)")
-    parser.add_argument("--seconds", type=int, default=20, metavar="N",
+    parser.add_argument("--seconds", type=_whole, default=20, metavar="N",
                         help="CPU seconds of one test run (default: 20)")
-    parser.add_argument("--mutations", type=int, default=0, metavar="N",
+    parser.add_argument("--mutations", type=_whole, default=None, metavar="N",
                         help="try so many scripted bugs, and say how many the tests find")
 
-# %% ../nbs/52_bugs.ipynb #c039
+# %% ../nbs/52_bugs.ipynb #c041
 def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifact:
     "The artifact in a folder, or around a diff. Raises ValueError."
     path = Path(place)

@@ -30,11 +30,11 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from .benchmarks import BENCHMARKS, Benchmark, Unavailable, ask_task, fetch, judge_tasks
-from .core import Completion, Prompt, Status, Task, alone_in, write_json, written_aside
+from .core import Completion, Prompt, Status, Task, alone_in, tell, write_json, written_aside
 from .executor import Executor
 from .safety import ProgramStatus
 from .grammar import held_out_tasks
-from .sampling import Sampler, Sampling, prompt_key
+from .sampling import Sampler, Sampling, fits_of, prompt_key
 from .selfplay import cut_off
 from .statistics import bootstrap, paired, pass_at_k, shared, wilson
 from .azr import AZR, azr_recipe, opened
@@ -146,7 +146,7 @@ _RECORD = ("key", "judge", "id", "group", "right", "statuses", "empty", "cut", "
 
 def _open_sheet(
     path: Path,                      # one line a task and key
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tell,
 ) -> dict[tuple[str, str], dict]: # records by key and task id; of several the last one
     "The records of earlier exams, without a last line that was cut off. Raises ValueError for another line."
     whole = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
@@ -184,7 +184,7 @@ def _ask_batch(
     sampler: Sampler, rows: Sequence[dict], prompts: Sequence[Prompt], exam: Exam,
 ) -> list[list[Completion]]: # of each row
     "Ask one batch. A prompt that does not fit the model is not asked, and has none."
-    fits = getattr(sampler, "fits", lambda prompt: True)
+    fits = fits_of(sampler)
     asked = [i for i, prompt in enumerate(prompts) if fits(prompt) for _ in range(exam.samples)]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(hashlib.sha256(f"{exam.seed} {rows[0]['id']}".encode()).hexdigest()[:12], 16))
@@ -259,7 +259,7 @@ class _Table:
 def _take(
     sampler: Sampler, table: _Table, rows: Sequence[dict],
     path: Path,               # of the sheet
-    progress: bool = True, say: Callable[[str], None] = print,
+    progress: bool = True, say: Callable[[str], None] = tell,
 ) -> list[dict]: # one record a row
     "Every task that the sheet has not yet, a batch at a time, and the verdicts that another judge gave."
     stored, found, size = _open_sheet(path, say), [], table.exam.batch
@@ -359,7 +359,7 @@ def examine(
     folder: str | Path,     # gets <name>.json, the result, and <name>.jsonl, every completion
     about: dict,            # facts about the model
     data: str | Path = "", hub: bool = False, progress: bool = True,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tell,
 ) -> dict: # the result
     "One benchmark, start to end, or the rest of it. Raises Unavailable or ValueError."
     if name not in EXAMS: raise Unavailable(f"no benchmark {name!r}: there are {', '.join(EXAMS)}")
@@ -454,7 +454,7 @@ def evaluate_models(
     benchmarks: Sequence[str], exam: Exam = Exam(),
     folder: str | Path = "runs/evaluate",   # one folder a model goes into it
     data: str | Path = "", hub: bool = False, dtype: str = "float32", pad_token: str = "",
-    say: Callable[[str], None] = print, progress: bool = True,
+    say: Callable[[str], None] = tell, progress: bool = True,
 ) -> list[dict]: # results, also as JSON files; what could not be had is said and left out
     "Every model on every benchmark. Raises ValueError where nothing at all could be had."
     results = []

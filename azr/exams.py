@@ -14,7 +14,7 @@ from typing import Any
 
 from .buffers import Buffers
 from .core import Rollout, Task, TaskType, Verdict
-from .sampling import GREEDY, Sampler, Sampling, converse
+from .sampling import GREEDY, Sampler, Sampling, converse, fits_of
 from .selfplay import check_sizes, judge, propose_prompts, solve
 
 # %% ../nbs/06_exams.ipynb #c004
@@ -70,7 +70,7 @@ def examine_proposer(
     rng, seeds = random.Random(f"proposer exam {seed}"), Buffers(tuple(kind.name for kind in kinds))
     for task in buffers:
         if task.step == 0: seeds.add(task)
-    fits = getattr(sampler, "fits", lambda prompt: True)
+    fits = fits_of(sampler)
     prompts = [prompt for kind in kinds for prompt in propose_prompts(kind, count, seeds, rng, fits, tries=1)]
     said = converse(sampler, prompts, kinds, env, Sampling(), policy)
     proposals = [(prompt, *one) for prompt, one in zip(prompts, said, strict=True)]

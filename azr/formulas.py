@@ -18,7 +18,7 @@ from .executor import PYTHON, jail, python_folders
 
 # %% ../nbs/18_formulas.ipynb #c007
 _READER = r'''
-import json, os, select, signal, sys
+import json, math, os, resource, select, signal, sys
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 sys.path[:0] = json.loads(sys.argv[1])
 from math_verify import parse, verify
@@ -38,10 +38,11 @@ def forked(work, given, seconds):
     out, into = os.pipe()
     child = os.fork()
     if not child:
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds),) * 2)
         try: os.write(into, json.dumps(work(*given)).encode())
         finally: os._exit(0)
     os.close(into)
-    text = os.read(out, 65536) if select.select([out], [], [], seconds)[0] else b""
+    text = os.read(out, 65536) if select.select([out], [], [], 10 * seconds)[0] else b""   # by the wall clock
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.close(out)
@@ -66,7 +67,7 @@ def _folders() -> list[str]: # of packages
 @dataclass(frozen=True)
 class Formulas:
     "math-verify behind bars. Nothing is kept between two calls."
-    seconds: float = 5.0       # by the wall clock, of an item
+    seconds: float = 5.0       # of the processor, of an item; ten times as many by the wall clock
     memory_mb: int = 1024
     isolation: str = "auto"    # as `azr.executor.jail` takes it: "auto" warns where there is no jail
 
@@ -79,7 +80,7 @@ class Formulas:
         command = [PYTHON, "-I", "-B", "-c", _READER, json.dumps(places), str(self.seconds)]
         asked = "".join(json.dumps([name, item]) + "\n" for item in items)
         ended = jail(command, [*folders, *python_folders()], stdin=asked,
-                     seconds=60 + (self.seconds + 1) * len(items), memory_mb=self.memory_mb, max_output=10_000_000,
+                     seconds=60 + (10 * self.seconds + 1) * len(items), memory_mb=self.memory_mb, max_output=10_000_000,
                      isolation=self.isolation)
         lines = ended.output.splitlines()
         if not lines and ended.errors:
@@ -93,12 +94,23 @@ class Formulas:
         return [one if isinstance(one, bool) else None for one in found]
 
     def classes(self, groups: Sequence[Sequence[str]]) -> list[list[int]]:
-        "Of answers to one question: the number of what each one says. Equal numbers, equal answers."
+        """Of answers to one question: the number of what each one says. Equal numbers, equal answers. A formula that
+        ends its process is a class of its words, and costs the others nothing."""
         found = self._ask("classes", [[list(group)] for group in groups])
-        return [one if isinstance(one, list) and len(one) == len(group) else _by_text(group)
-                for one, group in zip(found, groups, strict=True)]
+        whole = [isinstance(one, list) for one in found]
+        each = list(dict.fromkeys(answer for group, ok in zip(groups, whole) if not ok for answer in group))
+        read = dict(zip(each, self._ask("classes", [[[answer]] for answer in each])))
+        again = [[one for one in group if read.get(one) != "lost"] for group, ok in zip(groups, whole) if not ok]
+        rest = zip(again, self._ask("classes", [[group] for group in again]))
+        return [one if ok else _merged(group, *next(rest)) for one, ok, group in zip(found, whole, groups, strict=True)]
 
-def _by_text(group: Sequence[str]) -> list[int]:
-    "Answers whose words are equal are equal."
+# %% ../nbs/18_formulas.ipynb #c010
+def _merged(group: Sequence[str], readable: Sequence[str], kinds) -> list[int]:
+    "The numbers of the readable ones; a word of its own for each other one."
+    known = dict(zip(readable, kinds if isinstance(kinds, list) else _by_text(readable)))
+    return _by_text([known.get(answer, answer) for answer in group])
+
+def _by_text(group: Sequence) -> list[int]:
+    "Answers that are equal word by word are equal."
     places = {text: number for number, text in enumerate(dict.fromkeys(group))}
     return [places[text] for text in group]

@@ -30,23 +30,32 @@ from .safety import ProgramStatus
 from .values import parse_literal
 
 # %% ../nbs/41_maths.ipynb #c007
-def _boxed(text: str) -> str | None: # None: there is none
-    "What the last box of a text holds."
-    start = text.rfind("\\boxed{")
-    if start < 0: return None
-    begun, depth = start + len("\\boxed{"), 1
+def _held(text: str, begun: int) -> str | None: # None: it is not closed within 500 characters
+    "What stands up to the brace that closes the one before `begun`."
+    depth = 1
     for place in range(begun, min(len(text), begun + 500)):
         depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if not depth: return text[begun:place].strip() or None
+        if not depth: return text[begun:place].strip()
     return None
 
-_FRACTION = re.compile(r"(-?)\\d?frac\{?(\d{1,30})\}?\{?(\d{1,30})\}?")
+def _boxed(text: str) -> str | None: # None: there is none, or it is empty
+    "What the last whole box of a text holds; of many, one of the last 20."
+    boxes = [found.end() for found in re.finditer(r"\\boxed\{", text)][-20:]
+    held = (_held(text, begun) for begun in reversed(boxes))
+    return next((one for one in held if one is not None), None) or None
+
+_FRACTION = re.compile(r"([-+]?)\\[dt]?frac(?:\{(\d{1,30})\}|(\d))(?:\{(\d{1,30})\}|(\d))")
+_GROUPED = re.compile(r"[-+]?\d{1,3}([ ,]\d{3})+(\.\d{1,60})?")   # 3 000 or 3,000
 _NUMBER = re.compile(r"[-+]?\d{1,60}(\.\d{1,60}|/\d{1,60})?")
 
 def _number(answer: str) -> Fraction | str: # the text itself where it is no number
     "An answer as a number, where it is one."
     text = " ".join(answer.replace("\\$", "").replace("$", "").split()).rstrip(".").casefold()
-    plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", _FRACTION.sub(r"\1\2/\3", text)).replace(" ", "")
+    plain = re.sub(r" ?/ ?", "/", re.sub(r"^([-+]) ", r"\1", text))
+    if found := _FRACTION.fullmatch(text):
+        sign, *digits = [part for part in found.groups() if part is not None]
+        plain = sign + "/".join(digits)
+    elif _GROUPED.fullmatch(plain): plain = re.sub("[ ,]", "", plain)
     if not _NUMBER.fullmatch(plain) or re.search(r"/0+$", plain): return text
     return Fraction(plain)
 
@@ -58,7 +67,8 @@ def by_number(groups: Sequence[Sequence[str]]) -> list[list[int]]: # of each ans
 # %% ../nbs/41_maths.ipynb #c010
 _BEFORE = """__name__ = "__main__"
 _printed = []
-def print(*values, sep=" ", end="\\n", file=None, flush=False): _printed.append(sep.join(map(str, values)) + end)
+def print(*values, sep=" ", end="\\n", file=None, flush=False):
+    _printed.append((" " if sep is None else sep).join(map(str, values)) + ("\\n" if end is None else end))
 """
 _AFTER = """
 def f(): return "".join(_printed)
@@ -70,6 +80,7 @@ def _shown(outcome: Outcome, most: int) -> str:
     if outcome.ok: text = parse_literal(outcome.value).strip() or "(nothing was printed)"
     else: text = re.sub(r"^line (\d+)", own, outcome.error or "no message")
     if not outcome.ok and outcome.status != ProgramStatus.RAISED: text = f"{outcome.status}: {text}"
+    text = text.encode("utf-8", "replace").decode()   # half a surrogate pair is no text to a tokenizer
     return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
 
 def _run_tool(
@@ -79,11 +90,15 @@ def _run_tool(
 ) -> list[str]: # what comes back
     "What programs print, or why they do not."
     if not programs: return []   # nobody asked: an executor need not be there
-    outcomes = executor.run([Call(f"{_BEFORE}{program}\n{_AFTER}", "") for program in programs])
-    return [_shown(outcome, most) for outcome in outcomes]
+    each = list(dict.fromkeys(programs))   # attempts at a question often write the same program
+    outcomes = executor.run([Call(f"{_BEFORE}{program}\n{_AFTER}", "") for program in each])
+    told = {program: _shown(outcome, most) for program, outcome in zip(each, outcomes, strict=True)}
+    return [told[program] for program in programs]
 
 # %% ../nbs/41_maths.ipynb #c013
 _FENCE = re.compile(r"```(?:python|py)[ \t]*\n(.*?)\n?```", re.S)
+_CLOSED = re.compile(r"\n```\n\Z")
+_ONLY_PYTHON = "(only a block that begins with ```python runs)"
 _QUESTION = re.compile(r"<question>(.*?)</question>", re.S)
 _POSE = ("Write one new mathematics problem for a contest. It must have a single short answer, a number or a formula, "
          "and need several steps. Put the problem between <question> and </question>, and its answer behind it as "
@@ -97,6 +112,8 @@ class _Fences:
     "The paper's notation."
     style: str
     stop: tuple[str, ...] = ("\n```\n",)   # a closed fence
+
+    def ends(self, tool: bool) -> tuple[str, ...]: return self.stop if tool else ()   # of a turn
 
     def pose(self, references: Sequence[str]) -> dict: # fields of a Prompt
         return self.said(_POSE, "") if self.style != "terse" else {"text": ASK}
@@ -118,6 +135,11 @@ class _Fences:
         return found[-1] if found and text.rstrip().endswith("```") else None
 
     def observation(self, text: str, output: str) -> str: return "\n" * (text[-1:] != "\n") + output_text(output)
+
+    def remark(self, text: str) -> str | None: # None: this turn was the last
+        "What is said to a block that is no program."
+        return self.observation(text, _ONLY_PYTHON) if _CLOSED.search(text) else None
+
     def answer(self, text: str) -> str | None: return _boxed(text)
 
 # %% ../nbs/41_maths.ipynb #c016
@@ -125,6 +147,8 @@ class _Fences:
 class ReleasedFences(_Fences):
     "Where the released code halts."
     stop: tuple[str, ...] = ("```output",)
+
+    def remark(self, text: str) -> None: return None
 
     def program(self, text: str) -> str | None:
         found = _FENCE.findall(text)
@@ -149,6 +173,7 @@ def _in_file(question: str, program: str, output: str, tool: bool) -> str:
     worked = f"{program}\n# Output: {output}\n" if tool else ""
     return f"# Question: {question}\n{worked}# Answer: {output}\n\n\n"
 
+# %% ../nbs/41_maths.ipynb #c020
 def _first_line(text: str) -> str | None: return text.strip().partition("\n")[0].removesuffix("#").strip() or None
 
 @dataclass(frozen=True)
@@ -157,6 +182,10 @@ class _File:
     style: str = "code"
     examples: int = 3
     stop: tuple[str, ...] = ("\n#", "\n\n\n")
+
+    def ends(self, tool: bool) -> tuple[str, ...]: return self.stop
+
+    def remark(self, text: str) -> None: return None
 
     def pose(self, references: Sequence[str]) -> dict:
         known = [f"# Question: {question}\n\n\n" for question in references]
@@ -176,19 +205,22 @@ class _File:
         line = output.replace("\n", " ")
         return f"{'' if text.endswith('#') else chr(10) + '#'} Output: {line}\n# Answer:"
 
-    def answer(self, text: str) -> str | None: return _first_line(text)
+    def answer(self, text: str) -> str | None: # the comment's beginning is there where no program stood before
+        return _first_line(text.strip().removeprefix("# Answer:"))
 
 NOTATIONS = {"terse": _Fences("terse"), "plain": _Fences("plain"), "chat": _Fences("chat"), "code": _File()}
 
-# %% ../nbs/41_maths.ipynb #c022
+# %% ../nbs/41_maths.ipynb #c023
 class MathsStatus(StrEnum):
     "What only questions can be."
     UNANSWERABLE = "unanswerable"   # it asks for what no short answer is
     UNDECIDED = "undecided"         # no two answers to it are alike
 
 _OPEN = re.compile(r"\b(prove|proof|show that|demonstrate that|justify|explain|describe|discuss|derive|verify that|"
-                   r"sketch|draw|why|in your own words|do you think|your opinion)\b|证明", re.I)
-_ASKS = re.compile(r"\?|\b(find|compute|calculate|determine|evaluate|solve|simplify|what|how (many|much|long))\b", re.I)
+                   r"sketch|draw (a|the) (graph|figure|diagram|picture)|why|in your own words|do you think|"
+                   r"your opinion)\b|证明", re.I)
+_ASKS = re.compile(r"\?|\b(find|compute|calculate|determine|evaluate|solve|simplify|give|count|state|express|name|what|"
+                   r"how (many|much|long|old|far|fast|tall|often))\b", re.I)
 
 def _refusal(question: str | None, longest: int = 600) -> Verdict | None: # None: it can be asked
     "Why a question is none that can be asked."
@@ -203,7 +235,7 @@ def _refusal(question: str | None, longest: int = 600) -> Verdict | None: # None
     if not _ASKS.search(question): return Verdict(MathsStatus.UNANSWERABLE, detail="nothing is asked")
     return None
 
-# %% ../nbs/41_maths.ipynb #c025
+# %% ../nbs/41_maths.ipynb #c026
 def _grams(text: str) -> list[Counter]: # of 1 to 4 words
     words = text.split()
     return [Counter(tuple(words[i:i + n]) for i in range(len(words) - n + 1)) for n in (1, 2, 3, 4)]
@@ -228,7 +260,7 @@ def clusters(texts: Sequence[str], threshold: float) -> list[int]: # of each tex
     tree = linkage(squareform(apart, checks=False), "average")
     return fcluster(tree, np.nextafter(threshold, 0), "distance").tolist()
 
-# %% ../nbs/41_maths.ipynb #c028
+# %% ../nbs/41_maths.ipynb #c029
 class Posed:
     "Questions of earlier steps."
     def __init__(self,
@@ -258,7 +290,7 @@ class Posed:
         self.grams, self.index = {}, {}
         for text in state: self.add(text)
 
-# %% ../nbs/41_maths.ipynb #c031
+# %% ../nbs/41_maths.ipynb #c032
 def _unknown(question: str) -> str | None: return None
 def _nobodys(question: str) -> bool: return False
 
@@ -270,7 +302,7 @@ class MathsEnvironment:
     held_out: Callable[[str], bool] = _nobodys         # whether a question belongs to an exam
     truth: Callable[[str], str | None] = _unknown      # the right answer; None: nobody knows
 
-# %% ../nbs/41_maths.ipynb #c033
+# %% ../nbs/41_maths.ipynb #c034
 def _winner(kinds: Sequence[int | None]) -> int | None: # its number
     "The answer that most have. None: no two are alike."
     counts = Counter(kind for kind in kinds if kind is not None)
@@ -289,7 +321,7 @@ def _judged(answers: Sequence[str | None], kinds: Sequence[int | None], label: i
         return Verdict(Status.WRONG, truth=true, detail=f"{answer[:40]} is not what the label says")
     return [one(answer, kind) for answer, kind in zip(answers, kinds, strict=True)]
 
-# %% ../nbs/41_maths.ipynb #c036
+# %% ../nbs/41_maths.ipynb #c037
 def _vote(
     groups: Sequence[tuple[Sequence[str | None], str | None, str | None]],   # answers; a label, or None; the right one
     classes: Callable,
@@ -306,7 +338,7 @@ def _vote(
         else: verdicts.append(_judged(answers, kinds, _winner(kinds) if label is None else said, true))
     return verdicts
 
-# %% ../nbs/41_maths.ipynb #c039
+# %% ../nbs/41_maths.ipynb #c040
 def _by_hash(question: str) -> str: return hashlib.sha256(" ".join(question.split()).encode()).hexdigest()[:16]
 def _with_tool(task: Task) -> bool: return False
 
@@ -325,20 +357,19 @@ class _Asking:
     retokenises: bool = False                # each turn is decoded and tokenised again, as in the released code
     name: str = "maths"
 
-    @property
-    def stop(self) -> tuple[str, ...]: return self.notation.stop
-
     def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt:
         shown = buffers.references(self.name, self.references, rng) if self.references else []
         fields = self.notation.pose([task.given["question"] for task in shown])
         # samples of one draw are a group, although all prompts may read alike
         return Prompt(self.name, Role.PROPOSE, references=tuple(task.id for task in shown),
-                      context={"draw": rng.getrandbits(32)}, **fields)
+                      context={"draw": rng.getrandbits(32)}, **self.ended(False), **fields)
+
+    def ended(self, tool: bool) -> dict: return {"stop": self.notation.ends(tool), "keep_stop": True}
 
     def solve_prompt(self, task: Task) -> Prompt:
         tool = self.tool and not self.bare(task)
         facts = {"tool": tool, "share": task.info.get("share")}
-        return Prompt(self.name, Role.SOLVE, task_id=task.id, context=facts,
+        return Prompt(self.name, Role.SOLVE, task_id=task.id, context=facts, **self.ended(tool),
                       **self.notation.solve(task.given["question"], tool))
 
     def validate(self, proposals: list[Proposal], env: MathsEnvironment) -> list[Task | Verdict]: # same order
@@ -352,20 +383,28 @@ class _Asking:
             return Verdict(Status.DUPLICATE, detail=f"an earlier question is nearly the same: {twin[:80]}")
         return Task(self.name, {"question": question}, {}, _by_hash(question), info={"claimed": _boxed(text)})
 
-# %% ../nbs/41_maths.ipynb #c040
+# %% ../nbs/41_maths.ipynb #c041
 @dataclass(frozen=True)
 class Maths(_Asking):
     "A question is given; what most answers say, or what a label says, is to be found."
-    def open(self, prompts: list[Prompt], env) -> list[bool]: # whether the tool is there
-        return [prompt.role is Role.SOLVE and prompt.context.get("tool", False) for prompt in prompts]
+    def open(self, prompts: list[Prompt], env) -> list[list[int]]: # how many outputs can still be read
+        return [[(self.turns - 1) * (prompt.role is Role.SOLVE and prompt.context.get("tool", False))]
+                for prompt in prompts]
 
-    def step(self, states: list[bool], texts: list[str], env: MathsEnvironment) -> list[str | None]: # observations
-        programs = [self.notation.program(text) if tool else None for tool, text in zip(states, texts, strict=True)]
+    def step(self, states: list[list[int]], texts: list[str], env: MathsEnvironment) -> list[str | None]:
+        "What programs print. Nothing runs whose output nobody could read."
+        programs = [self.notation.program(text) if left > 0 else None
+                    for (left,), text in zip(states, texts, strict=True)]
         ran = iter(_run_tool([program for program in programs if program is not None], env.executor, self.shown))
-        return [None if program is None else self.notation.observation(text, next(ran))
-                for program, text in zip(programs, texts, strict=True)]
+        return [self.told(state, text, None if program is None else next(ran))
+                for state, text, program in zip(states, texts, programs, strict=True)]
 
-    def submission(self, state: bool, text: str) -> str: return text
+    def told(self, state: list[int], text: str, output: str | None) -> str | None: # an observation; None: the end
+        if state[0] < 1: return None
+        state[0] -= 1
+        return self.notation.remark(text) if output is None else self.notation.observation(text, output)
+
+    def submission(self, state: list[int], text: str) -> str: return text
     def close(self, states: list): pass
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: MathsEnvironment) -> list[list[Verdict]]:
@@ -379,7 +418,7 @@ class Maths(_Asking):
         if rollouts and rollouts[0].prompt.role is Role.SOLVE: return _solver_measures(rollouts)
         return _proposer_measures(rollouts, tasks)
 
-# %% ../nbs/41_maths.ipynb #c043
+# %% ../nbs/41_maths.ipynb #c044
 def _mixed(rates: Sequence[float]) -> float | None: return mean(0 < rate < 1 for rate in rates)
 
 def _solver_measures(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
@@ -405,9 +444,10 @@ def _proposer_measures(rollouts: Sequence[Rollout], tasks: Sequence[Task]) -> di
         "pool": float(len(tasks)),
         "label_share": mean(task.info["share"] for task in tasks if "share" in task.info),
         "label_accuracy": mean(labels),
+        "typed_outputs": mean(one.completion.text.count("```output") for one in rollouts),
     }
 
-# %% ../nbs/41_maths.ipynb #c045
+# %% ../nbs/41_maths.ipynb #c046
 @dataclass(frozen=True)
 class Curate:
     "What a recipe remembers of a new question."
@@ -421,6 +461,7 @@ class Curate:
         share = mean(one.score for one in scored)
         agreed = [(attempt, verdict) for attempt, verdict in zip(attempts, verdicts) if verdict.ok]
         if not self.pools(task.step) or not agreed or not self.low <= share <= self.high: return []
+        if self.kind.posed.twin(task.given["question"]): return []   # of one in this very step
         attempt, verdict = agreed[0]
         self.kind.posed.add(task.given["question"])
         label, facts = self.kind.notation.answer(attempt.text), {"share": share, "right": verdict.truth}

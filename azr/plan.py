@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 
 import psutil
 
-from .core import WEIGHTS
+from .core import WEIGHTS, tell
 from .selfplay import Phase, capacity
 from .settings import Settings, spans
 
@@ -113,8 +114,10 @@ def _shape_of(
     if plain in _SHAPES: return _SHAPES[plain]
     if not model: raise ValueError("model is '', a small base of the system's own that fits everywhere: name a model")
     from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
-    from azr.models import model_place, source
-    where, inside = source(model_place(model))
+    from azr.models import check_gguf, is_gguf, model_place, source
+    place = model_place(model)
+    if is_gguf(place): check_gguf(Path(place))
+    where, inside = source(place)
     try: found = AutoConfig.from_pretrained(where, **inside)
     except (OSError, ValueError) as error:
         near = get_close_matches(model, _SHAPES, n=2)
@@ -191,6 +194,7 @@ class _Load:
     "What is on the device at once, at most."
     prompt: int      # tokens of the longest prompt
     longest: int     # tokens of the longest text: prompt and completion
+    answer: int      # tokens of the longest completion: of several turns, all of them and what comes between
     places: int      # rows of a step
     rows: int        # rows of a micro-batch
     scored: int      # rows that one forward pass of the loss takes
@@ -207,7 +211,8 @@ def _load(c: Settings, s: _Shape) -> _Load:
     rows = math.ceil(places / c.micro_batches)
     asked = max(*(max(_asked(phase, kinds)) for phase in phases), kinds * c.test_tasks)
     scored, writing = min(rows, max(1, c.score_tokens // longest)), min(asked, max(1, c.chunk_tokens // longest))
-    return _Load(prompt, longest, places, rows, scored, asked, writing)
+    answer = longest if getattr(c, "turns", 1) > 1 else c.max_completion_tokens
+    return _Load(prompt, longest, answer, places, rows, scored, asked, writing)
 
 def _asked(phase: Phase, kinds: int) -> tuple[int, int]: # proposals; then attempts and fresh solves together
     "Completions that a step asks for, every proposal valid."
@@ -243,9 +248,11 @@ def _state_bytes(c: Settings, s: _Shape) -> dict[str, float]:
     w, n, a = _widths(c), _parameters(s), _adapter_parameters(s, c.lora_rank)
     whole = sum(n.values())
     copies = 0 if c.lora_rank else _freezes(c) + (c.kl > 0)   # an adapter is switched off instead
+    # a later phase, or a second agent, is trained beside an adapter as the phase began with it
+    held = c.agents + (c.kl > 0 and (c.agents > 1 or len(spans(c.phase, c.steps)) > 1))
     return {
         "weights": w.linear * n["linear"] + w.rest * (whole - n["linear"]),
-        "adapter": w.trained * a,
+        "adapters": w.trained * a * held,
         "copy of the base": copies * 4 * whole,
         "optimiser": 2 * w.trained * (a if c.lora_rank else whole),
     }
@@ -261,7 +268,7 @@ def _kept_bytes(c: Settings, s: _Shape) -> float:
     if c.gradient_checkpointing: layer = s.hidden * w.stream
     else: layer = sum(_kept_by_layer(s, w, c.lora_rank, l.longest).values())
     text = l.longest * (s.layers * layer + (4 if c.lora_rank else 8) * s.hidden + 4 + l.longest)
-    return l.rows * (text + c.max_completion_tokens * (s.hidden * w.stream + 16))
+    return l.rows * (text + l.answer * (s.hidden * w.stream + 16))
 
 # %% ../nbs/3a_plan.ipynb #c032
 def _widest(s: _Shape, length: int, tensors: int, width: int) -> int: # bytes
@@ -297,7 +304,7 @@ def _logit_bytes(c: Settings, s: _Shape) -> tuple[float, ...]: # at each of _MOM
 
     Where the head is trained, its gradient too."""
     w, l = _widths(c), _load(c, s)
-    tokens = l.scored * c.max_completion_tokens
+    tokens = l.scored * l.answer
     stream = 4 * s.hidden * (tokens + (0 if c.lora_rank else s.vocabulary))
     return 0, 12 * l.writing * s.vocabulary, 0, min(_TILE[0], tokens) * _TILE[1] * w.product + stream, 0
 
@@ -469,8 +476,10 @@ def _cost(c: Settings, s: _Shape, gpu: _Gpu, assumed: Assumptions = Assumptions(
     "Tokens and seconds of a self-play step with every proposal valid."
     l, n, kinds = _load(c, s), _parameters(s), c.kinds
     prompt, completion = _mean_tokens(c, l, assumed)
-    asked = _asked(c.phase(1), kinds)
-    read, written, trained = sum(asked) * prompt, sum(asked) * completion, l.places * (prompt + completion)
+    proposed, attempted = _asked(c.phase(1), kinds)
+    turns = (getattr(c, "turns", 1) + 1) // 2   # of an answer, each of which reads and writes: half of the most
+    asked = proposed, turns * attempted
+    read, written, trained = sum(asked) * prompt, sum(asked) * completion, l.places * (prompt + turns * completion)
     many = n["linear"] + s.vocabulary * s.hidden
     rate = assumed.mfu * gpu.tflops * 1e12
     def operations(tokens, times):
@@ -647,7 +656,7 @@ def memory_line(c: Settings, enough: float = 4) -> str: # empty: there is enough
     return (f"warning: {free:.1f} GB of this machine's memory are free, and {c.model} may want {enough:g} or more: end "
             "other programs first, or take a smaller model")
 
-def check_device(c: Settings, say: Callable[[str], None] = print, assumed: Assumptions = Assumptions()):
+def check_device(c: Settings, say: Callable[[str], None] = tell, assumed: Assumptions = Assumptions()):
     """That a run fits the GPU that is there. Raises ValueError with the plan's verdict and remedies.
 
     Without a GPU, or in one process of several, only the machine's own memory is looked at."""

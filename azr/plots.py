@@ -6,13 +6,14 @@
 __all__ = ['ARMS', 'Colour', 'figure', 'finish', 'learning_curve', 'validity_funnel', 'learnability_histogram', 'arm_gains',
            'headline', 'ablation_rows', 'at_tokens', 'accuracy_by_tokens', 'proposal_curves', 'roles_by_type',
            'learnability_over_training', 'depth_curves', 'accuracy_by_size', 'scaling', 'compared_curves',
-           'compared_funnels']
+           'compared_funnels', 'bugs_and_repairs']
 
 # %% ../nbs/34_plots.ipynb #c002
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import wraps
 from itertools import cycle
+from math import comb
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -372,6 +373,7 @@ def _draw_row(axes: plt.Axes, place: int, row: dict, published: dict[str, float]
 def ablation_rows(
     rows: Sequence[dict],                        # of `settings_table`
     published: dict[str, float] | None = None,   # setting -> published difference, in points of the paper's average
+    base: str = "full AZR",
 ) -> Figure:
     "Differences from the base, row by row."
     published, shown = published or {}, _by_family(rows)[::-1]
@@ -385,7 +387,7 @@ def ablation_rows(
     names = [row if isinstance(row, str) else f"{row['setting']} (n = {row['pairs']})" for row in shown]
     axes.set_yticks(range(len(shown)), names)
     for place, label in enumerate(axes.get_yticklabels()): label.set_fontweight("normal" if place in drawn else "bold")
-    axes.set(xlabel="difference from full AZR, points of held-out accuracy", ylim=(-.6, max(1, len(shown)) - .4))
+    axes.set(xlabel=f"difference from {base}, points of held-out accuracy", ylim=(-.6, max(1, len(shown)) - .4))
     _legend(fig, _labelled(axes), ncols=3)
     return fig
 
@@ -644,4 +646,65 @@ def compared_funnels(
         finish(axes, run, "share" if axes is row[0][0] else "", share=True)
         axes.set_ylim(0, 1)
     _legend(fig, _labelled(*row[0]), beside=True)
+    return fig
+
+# %% ../nbs/34_plots.ipynb #c064
+def _expected_pay(p: float, size: int) -> float:
+    "Mean pay of a bug with solve rate `p` that is estimated from `size` repairs."
+    ways = [comb(size, k) * p**k * (1 - p)**(size - k) for k in range(size + 1)]
+    return sum(way * curve_function("ssr")(k / size) for k, way in enumerate(ways))
+
+def _measured_pay(right: Sequence[int], size: int) -> float:
+    "Mean pay of a bug whose repairs are paid in groups of `size`."
+    groups = [right[i:i + size] for i in range(0, len(right) - size + 1, size)]
+    return sum(curve_function("ssr")(sum(own) / size) for own in groups) / len(groups)
+
+def _pay_panel(axes: plt.Axes, bugs: Sequence[Sequence[int]]) -> None:
+    "Pay against the solve rate, by the size of a group."
+    grid = np.linspace(0, 1, 101)
+    for size, colour, line in ((2, Colour.GREY, ":"), (4, Colour.SKY, "--"), (8, Colour.BLUE, "-")):
+        axes.plot(grid, [_expected_pay(p, size) for p in grid], line, color=colour, lw=1.4, label=f"G = {size}")
+        points = [(sum(own) / len(own), _measured_pay(own, size)) for own in bugs]
+        if points: axes.plot(*zip(*points), "o", color=colour, mfc="none", ms=3.5, lw=0)
+    axes.axhline(0, color=Colour.BLACK, lw=.6)
+    finish(axes, f"What a bug pays (n = {len(bugs)} bugs)", "mean pay")
+    axes.set(xlabel="share of repairs that mend it", xlim=(0, 1))
+
+# %% ../nbs/34_plots.ipynb #c065
+def _gains_panel(axes: plt.Axes, gains: dict[str, dict[str, Sequence[float]]]) -> None:
+    "Gain of each arm on each set: every seed, mean, and the 95 % interval of three seeds or more."
+    arms = list(dict.fromkeys(arm for own in gains.values() for arm in own))
+    for (name, own), colour, shift in zip(gains.items(), (Colour.ORANGE, Colour.GREEN, Colour.PURPLE), (-.2, 0, .2)):
+        for arm, values in own.items():
+            place, (middle, half) = arms.index(arm) + shift, interval(list(values))
+            axes.plot([place] * len(values), values, ".", color=colour, ms=3, alpha=.6)
+            whole = half if len(values) > 2 else None
+            axes.errorbar(place, middle, yerr=whole, fmt="o", color=colour, ms=6, capsize=3, label=name)
+    axes.axhline(0, color=Colour.BLACK, lw=.6)
+    seeds = {arm: max(len(own.get(arm, ())) for own in gains.values()) for arm in arms}
+    axes.set_xticks(range(len(arms)), [f"{arm}\n(n = {seeds[arm]})".replace(" only", "\nonly") for arm in arms])
+    axes.set_xlim(-.5, max(1, len(arms)) - .5)
+    axes.set(title="Gain, greedy repairs", ylabel="points")
+
+@figure
+def bugs_and_repairs(
+    bugs: Sequence[Sequence[int]],                      # of each bug, its repairs: 1 mended it, 0 not
+    records: Sequence[dict],                            # the metrics of one arm, all seeds one after the other
+    gains: dict[str, dict[str, Sequence[float]]],       # set -> arm -> gain of each seed, points
+    seconds: dict[str, float],                          # part of a step -> mean seconds
+) -> Figure:
+    "Pay, funnel, gains and cost of self-play on repositories."
+    fig, ((pay, funnel), (gained, cost)) = plt.subplots(2, 2, figsize=(9, 5.6))
+    _pay_panel(pay, bugs)
+    pay.legend(loc="lower left")
+    shares = _funnel_shares(records, bars=20)
+    if len(shares): _funnel_bars(funnel, shares, Role.PROPOSE, "edge")
+    finish(funnel, "What became of injections", "share", share=True)
+    funnel.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    _gains_panel(gained, gains)
+    known = _labelled(gained)
+    gained.legend(known.values(), known, loc="best")
+    names = sorted(seconds, key=seconds.get)
+    cost.barh(names, [seconds[name] for name in names], color=Colour.GREY)
+    cost.set(title="A step's time", xlabel="seconds, mean of steps")
     return fig

@@ -150,6 +150,30 @@ def open_folder(folder: Path, settings: Settings, facts: dict | None = None):
     (folder / "summary.json").unlink(missing_ok=True)
 
 # %% ../nbs/32_records.ipynb #c020
+def _append_member(path: Path, text: str):
+    "One more gzip member, the same bytes for the same text."
+    with path.open("ab") as file: file.write(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0))
+
+def _exam_line(task: Task, answer: Rollout) -> dict:
+    "An answer as a comparison needs it. Tasks on one program or repository hang together: `cluster` names it."
+    known = task.given | task.hidden
+    of = next((known[name] for name in ("program", "repository") if name in known), task.id)
+    cluster = hashlib.sha256(json.dumps(of).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return {"task": task.id, "type": task.task_type, "cluster": cluster, "right": answer.verdict.score >= 1,
+            "status": str(answer.verdict.status), "detail": answer.verdict.detail, "answer": answer.completion.text,
+            "prompt": answer.prompt.text or [*answer.prompt.messages]}
+
+def _timeless(rollout: Rollout) -> Rollout:
+    "Without seconds, or no two runs would leave the same file."
+    return replace(rollout, verdict=replace(rollout.verdict, seconds=0.0))
+
+def _first_members(path: Path, last: int) -> bytes: # gzip members
+    "The steps up to `last` of a rollouts file, each a gzip member; one that a crash cut short is dropped."
+    members = gzip_members(path.read_bytes()) if path.exists() else ()
+    kept = [text for text in members if json.loads(text[: text.index(b"\n")])["step"] <= last]
+    return b"".join(gzip.compress(text, mtime=0) for text in kept)
+
+# %% ../nbs/32_records.ipynb #c022
 class Records:
     "The growing files of a run folder; of several processes one writes them."
     def __init__(self, folder: str | Path, writes: bool = True):
@@ -192,34 +216,11 @@ class Records:
         for path in (self.rollouts, *([self.exams] if self.exams.exists() else [])):
             with written_aside(path) as aside: aside.write_bytes(_first_members(path, last))
 
-# %% ../nbs/32_records.ipynb #c021
-def _append_member(path: Path, text: str):
-    "One more gzip member, the same bytes for the same text."
-    with path.open("ab") as file: file.write(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0))
-
-def _exam_line(task: Task, answer: Rollout) -> dict:
-    "An answer as a comparison needs it. Tasks on one program or repository hang together: `cluster` names it."
-    known = task.given | task.hidden
-    of = next((known[name] for name in ("program", "repository") if name in known), task.id)
-    cluster = hashlib.sha256(json.dumps(of).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return {"task": task.id, "type": task.task_type, "cluster": cluster, "right": answer.verdict.score >= 1,
-            "status": str(answer.verdict.status), "detail": answer.verdict.detail, "answer": answer.completion.text,
-            "prompt": answer.prompt.text or [*answer.prompt.messages]}
-
-def _timeless(rollout: Rollout) -> Rollout:
-    "Without seconds, or no two runs would leave the same file."
-    return replace(rollout, verdict=replace(rollout.verdict, seconds=0.0))
-
-def _first_members(path: Path, last: int) -> bytes: # gzip members
-    "The steps up to `last` of a rollouts file, each a gzip member; one that a crash cut short is dropped."
-    members = gzip_members(path.read_bytes()) if path.exists() else ()
-    kept = [text for text in members if json.loads(text[: text.index(b"\n")])["step"] <= last]
-    return b"".join(gzip.compress(text, mtime=0) for text in kept)
-
-# %% ../nbs/32_records.ipynb #c024
+# %% ../nbs/32_records.ipynb #c025
 _KEPT = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count",
          "constant_rate", "copied_rate", "renamed_rate", "one_statement_rate", "unread_rate", "tree_depth",
-         "distinct_trees")
+         "distinct_trees", "agreement", "effective_rate", "tool_calls", "uncertainty", "tool", "repetition", "pool",
+         "label_share", "label_accuracy", "typed_outputs")
 
 def _is_kept(key: str) -> bool:
     "Whether a compact record holds this measure."
@@ -241,7 +242,7 @@ def compact(folder: str | Path, every: int = 10) -> dict:
     return {"params": read_params(folder), "summary": summary,
             "metrics": [_thin(r) | count for r, count in zip(shown, counted)]}
 
-# %% ../nbs/32_records.ipynb #c027
+# %% ../nbs/32_records.ipynb #c028
 def write_compact(path: str | Path, record: dict):
     "One line for each step, so that a change can be read."
     head = json.dumps({k: v for k, v in record.items() if k != "metrics"}, sort_keys=True)
@@ -263,7 +264,7 @@ def read_compacts(
             say(f"LEFT OUT: {path} is no whole record ({error}): delete it, and it is made again")
     return found
 
-# %% ../nbs/32_records.ipynb #c030
+# %% ../nbs/32_records.ipynb #c031
 def differing(configs: Sequence[dict]) -> dict[str, list]: # setting -> its value in each; None: it is not there
     "In what recorded settings differ."
     names = sorted({name for one in configs for name in one})

@@ -38,7 +38,7 @@ from .records import Records, check_folder, open_folder, read_params, summary_of
 from .rows import process_state, shared
 from .selfplay import SelfPlay, check_phase, seed_buffers
 from .settings import Settings, System, config, spans, system_named   # `config` for README's `from azr.run`
-from .trainer import SelfPlayTrainer
+from .trainer import SelfPlayTrainer, check_adapters
 from .watch import Interrupt, Watch, clock_text, collapses, warning_line
 
 # %% ../nbs/38_run.ipynb #c004
@@ -144,6 +144,7 @@ def _loop_of(system: System, settings: Settings, env) -> SelfPlay:
     selfplay = SelfPlay(system.recipe(settings, env), env, settings.seed)
     phases = dict.fromkeys(selfplay.recipe.phase(step) for step in range(1, settings.steps + 1))
     for phase in phases: check_phase(phase, selfplay.recipe)
+    check_adapters(selfplay.recipe, settings)
     return selfplay
 
 @contextmanager

@@ -129,6 +129,16 @@ class _StopTexts(StoppingCriteria):
         return any(one in text for one in self.stop)
 
 @contextmanager
+def _in_one_piece(model: PreTrainedModel, wanted: bool):
+    """While it is open, what the last layer reads is contiguous. Where weights want no gradients, torch multiplies each
+    row of a slice by a copy of the vocabulary's matrix. With 64 rows of SmolLM2: 7 s and 3.8 GB instead of 13 ms."""
+    def copied(layer, given): return (given[0].contiguous(), *given[1:])
+    hook = model.get_output_embeddings().register_forward_pre_hook(copied) if wanted else None
+    try: yield
+    finally:
+        if hook: hook.remove()
+
+@contextmanager
 def plainly(
     model: PreTrainedModel,
     stop: Sequence[str],
@@ -142,7 +152,8 @@ def plainly(
     texts = _StopTexts(stop, decode) if stop else None
     if stop: model.generate = partial(model.generate, stopping_criteria=StoppingCriteriaList([texts]))   # TRL: none
     if once: model.generate = partial(_sparing, inner, model.generate, texts)
-    try: yield
+    try:
+        with _in_one_piece(inner, once): yield
     finally:
         inner.generation_config = theirs
         vars(model).pop("generate", None)
@@ -280,8 +291,8 @@ class PolicySampler(_Chunked):
         return len(encode(prompt, self.tokenizer, self.template_arguments)) <= self.max_prompt_tokens
 
     def observation_ids(self, text: str) -> tuple[int, ...]:
-        "An environment's word between two turns, as token ids."
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        "An environment's word between two turns, as token ids; it cannot end a turn, whatever it says."
+        return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def __call__(
         self, prompts: Sequence[Prompt], sampling: Sampling = Sampling(), policy: str = "default"

@@ -20,17 +20,15 @@ from .advantages import advantage_function, needs_groups
 from .buffers import Buffers
 from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, TaskType, Verdict, by_type
 from .rewards import Proposed, Reward, RewardSetting, solve_rate
-from .sampling import Sampler, Sampling, converse, prompt_key
+from .sampling import Sampler, Sampling, check_turns, converse, fits_all, fits_of, prompt_key
 
 # %% ../nbs/05_selfplay.ipynb #c012
-def _always(prompt: Prompt) -> bool: return True
-
 def propose_prompts(
     kind: TaskType,
     count: int,          # prompts wanted
     buffers: Buffers,
     rng: random.Random,
-    fits: Callable[[Prompt], bool] = _always,   # whether a prompt leaves the model room to answer
+    fits: Callable[[Prompt], bool] = fits_all,   # whether a prompt leaves the model room to answer
     tries: int = 8,      # draws of references for each prompt
 ) -> list[Prompt]: # fewer where a type has nothing to show yet, or nothing that fits
     "Prompts that ask for new tasks; references that make one too long are drawn again."
@@ -79,7 +77,7 @@ def judge(
     env: Any,
     step: int,                                  # stamped on each task
     known: Callable[[str], bool],               # task id -> whether the buffers have it
-    fits: Callable[[Prompt], bool] = _always,   # whether a prompt leaves the model room to answer
+    fits: Callable[[Prompt], bool] = fits_all,   # whether a prompt leaves the model room to answer
 ) -> list[_Judged]: # same order
     "Validate proposals; mark those that are known, repeated, or too long to be asked."
     types, seen, judged = {kind.name: kind for kind in kinds}, set(), []
@@ -334,6 +332,7 @@ class Recipe:
 
     def __post_init__(self):
         if not self.task_types: raise ValueError("task_types is empty: name at least one task type")
+        for kind in self.task_types: check_turns(kind)
         for name, least in {"seeding": 0, "fruitless": 1}.items():
             if getattr(self, name) < least: raise ValueError(f"{name} is {getattr(self, name)}: give {least} or more")
         if missing := [role for role in _BOTH if role not in self.policies]:
@@ -430,7 +429,7 @@ def _ask(
     "What the proposer writes, judged."
     said = converse(sampler, prompts, recipe.task_types, env, recipe.sampling, recipe.policies[Role.PROPOSE])
     proposals = [(prompt, *one) for prompt, one in zip(prompts, said, strict=True)]
-    fits = getattr(sampler, "fits", _always)
+    fits = fits_of(sampler)
     return judge(proposals, recipe.task_types, env, step, buffers.__contains__, fits)
 
 def _attempt(
@@ -468,7 +467,7 @@ class SelfPlay:
 
     def propose(self, sampler: Sampler, step: int, phase: Phase, names: Sequence[str]) -> list[_Judged]:
         "Proposals of each named type, judged."
-        fits, prompts = getattr(sampler, "fits", _always), []
+        fits, prompts = fits_of(sampler), []
         for name in names: prompts += propose_prompts(self.types[name], phase.proposals, self.buffers, self.rng, fits)
         prompts = [prompt for prompt in prompts for _ in range(phase.samples)]
         return _ask(sampler, prompts, self.recipe, self.env, step, self.buffers)

@@ -13,7 +13,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -228,6 +228,11 @@ class Settings(Watching, Training):
         "How many types of task a step proposes."
         return len(getattr(self, "task_types", ())) or 1
 
+    @property
+    def agents(self) -> int:
+        "How many adapters are trained, in turn."
+        return 1
+
     def phase(self, step: int) -> Phase:
         "What a step does. Every system says it of its own."
         raise ValueError(f"{type(self).__name__} has no phase: let its `phase(step)` return a Phase")
@@ -276,6 +281,7 @@ def system_named(
         raise ValueError(f"no system is called {name!r}: take one of {', '.join(SYSTEMS)}, or name one as module:NAME, "
                          "such as azr.sums:SUMS")
     try: found = getattr(importlib.import_module(module), attribute)
+    except ValueError as error: raise ValueError(f"system {name!r} cannot be made: {error}") from error
     except Exception as error:   # a module of somebody's own may raise anything
         why = f"system {name!r} cannot be imported ({type(error).__name__}: {error})"
         raise ValueError(f"{why}: name a module that Python finds from here, and a System in it") from error
@@ -305,6 +311,13 @@ def read_preset(preset: str | Path) -> dict: # field -> value
     return values
 
 # %% ../nbs/08_settings.ipynb #c030
+def _meant(key: str, name: str, known: Collection[str]) -> str: # the remedy
+    "What somebody may have meant by a setting that a system has not."
+    if near := get_close_matches(key, known, n=1): return f"did you mean {near[0]}?"
+    owners = [other for other in SYSTEMS if key in {one.name for one in fields(system_named(other).settings)}]
+    owned = f"it is a setting of {' and '.join(owners)}; " if owners else ""
+    return f"{owned}`azr train --system {name} --help` lists those that are known"
+
 def _typed(name: str, value, kind, element: type | None) -> object:
     """A value as its field wants it: a list for a tuple, a whole number for a fraction, `1e-6` that YAML reads as
     text. Raises ValueError for another kind."""
@@ -336,9 +349,7 @@ def config(
     values = values | changes | {"system": name}
     for key in values:
         if key in known: continue
-        near = get_close_matches(str(key), known, n=1)
-        remedy = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
-        raise ValueError(f"unknown setting {key} of system {name}: {remedy}")
+        raise ValueError(f"unknown setting {key} of system {name}: {_meant(str(key), name, known)}")
     return kind(**{key: _typed(key, value, known[key], elements.get(key)) for key, value in values.items()})
 
 # %% ../nbs/08_settings.ipynb #c032

@@ -16,6 +16,7 @@ import marshal
 import os
 import resource
 import select
+import shutil
 import signal
 import sys
 import tempfile
@@ -62,7 +63,7 @@ def _enter(job: dict, output: int):
     os.dup2(output, 1)
     os.dup2(output, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (job["seconds"], job["seconds"] + 1))
-    os.environ["TMPDIR"] = tempfile.tempdir = job["scratch"]
+    os.environ["TMPDIR"] = os.environ["HOME"] = tempfile.tempdir = job["scratch"]
     for name in [name for name in sys.modules if name.partition(".")[0] == "azr"]: del sys.modules[name]
     others = [place for place in sys.path if place not in ("", _ROOT)]
     sys.path[:] = [*(os.path.join(job["folder"], place) for place in job["paths"]), *others]
@@ -158,11 +159,18 @@ def _warm():
     if sys.platform.startswith("linux"): ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)   # PR_SET_DUMPABLE
     gc.collect(), gc.freeze()
 
+def _emptied(scratch: str):
+    "A suite finds nothing that another one has written."
+    place = os.path.dirname(scratch)
+    for name in os.listdir(place): shutil.rmtree(os.path.join(place, name), ignore_errors=True)
+    os.makedirs(scratch, exist_ok=True)
+
 def serve():
     "Run the suites that the standard input names, and write a line of JSON for each."
     asked = json.load(sys.stdin)
     _warm()
     for job in asked["jobs"]:
+        _emptied(job["scratch"])
         report = _run_suite(job, asked["jailed"])
         sys.stdout.write(json.dumps([job["name"], report]) + "\n")
         sys.stdout.flush()

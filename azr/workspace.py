@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['Files', 'HELD_OUT', 'RepositoryStatus', 'Refused', 'refusal', 'Repository', 'module_name', 'read_repository',
-           'pytest_words', 'shipped', 'difference', 'check_path', 'applied', 'touched', 'reversed_diff', 'powers',
-           'check_change', 'Run', 'Report', 'readable', 'Suites', 'replaced_block', 'edited', 'Workspace']
+           'pytest_words', 'shipped', 'text_lines', 'difference', 'check_path', 'applied', 'touched', 'reversed_diff',
+           'powers', 'parsed', 'check_change', 'Run', 'Report', 'readable', 'Suites', 'replaced_block', 'edited',
+           'Workspace']
 
 # %% ../nbs/51_workspace.ipynb #c002
 import ast
@@ -32,7 +33,8 @@ from pathlib import Path, PurePosixPath
 import azr
 from .core import Status, Verdict, alone_in
 from .executor import PYTHON, Ended, jail, python_folders
-from .safety import Safety, offences
+from .safety import (
+    _FORBIDDEN_BUILTINS, _GUARDED, _HIDDEN, _REPLACED, Safety, _forbidden_attribute, offences)
 
 # %% ../nbs/51_workspace.ipynb #c007
 class RepositoryStatus(StrEnum):
@@ -229,6 +231,11 @@ def shipped() -> dict[str, Repository]: # name -> repository
     return {path.stem: _bundle(path) for path in sorted(folder.glob("*.txt"))}
 
 # %% ../nbs/51_workspace.ipynb #c022
+def text_lines(text: str) -> list[str]: # each with its end
+    "Lines as Python and diffs count them: only a newline ends one, no form feed and no other separator."
+    *whole, rest = text.split("\n")
+    return [f"{line}\n" for line in whole] + ([rest] if rest else [])
+
 def difference(old: Files, new: Files) -> str: # "": they are equal
     "The unified diff that makes one set of files another."
     texts = []
@@ -238,7 +245,7 @@ def difference(old: Files, new: Files) -> str: # "": they are equal
         if isinstance(before, bytes) or isinstance(after, bytes):
             raise Refused(RepositoryStatus.BINARY, f"{path} is no text")
         names = (f"a/{path}" if path in old else "/dev/null"), (f"b/{path}" if path in new else "/dev/null")
-        lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), *names)
+        lines = difflib.unified_diff(text_lines(before), text_lines(after), *names)
         texts += [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines]
     return "".join(texts)
 
@@ -339,7 +346,7 @@ def applied(files: Files, diff: str) -> dict[str, str | bytes]:
             raise Refused(RepositoryStatus.NOT_APPLYING, f"{old} is not there, and the diff changes it")
         text = after.get(old, "") if old else ""
         if isinstance(text, bytes): raise Refused(RepositoryStatus.BINARY, f"{old} is no text")
-        lines, moved = text.splitlines(True), 0
+        lines, moved = text_lines(text), 0
         for hunk in hunks:
             shifted = _Hunk(hunk.start + moved, hunk.old, hunk.new)
             at = _placed(lines, shifted, old or new)
@@ -365,6 +372,23 @@ _LEADING = frozenset("""sys os builtins bltns gc inspect importlib subprocess ct
     methodcaller ForwardRef evaluate_forward_ref get_type_hints make_dataclass Formatter modules""".split())
 _READING = re.compile(r"(imports|uses) (hashlib|inspect|linecache|zlib|open|__file__|__loader__|__spec__|ast|dis)\b")
 
+# builtins that the executor's namespace lacks or guards, and names that its copies of modules lack or replace
+_BUILTINS = _FORBIDDEN_BUILTINS | _GUARDED
+_TAKEN_OUT = {name for _, name in _REPLACED} | {name for names in _HIDDEN.values() for name in names}
+
+def _powers_of_builtins(tree: ast.AST) -> Iterator[str]:
+    "What the executor takes away when a program runs, and a test suite has: it must not be named at all."
+    called = {id(node.func) for node in ast.walk(tree)
+              if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords}
+    for node in ast.walk(tree):
+        name = getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))
+        if isinstance(node, ast.Name) and name in _BUILTINS: yield f"uses {name}"
+        if isinstance(node, ast.Name) and name == "type" and id(node) not in called: yield "hands type around"
+        if isinstance(node, (ast.Name, ast.Attribute, ast.alias)) and name in _TAKEN_OUT: yield f"uses {name}"
+        if isinstance(node, ast.Attribute) and _forbidden_attribute(name): yield f"reaches for .{name}"
+        if isinstance(node, ast.Attribute) and name in ("format", "format_map"):   # a text may read any attribute
+            yield f"formats {ast.unparse(node.value)[:80]}"
+
 def _module_names(tree: ast.AST) -> set[str]:
     "Names that an import binds to a module."
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
@@ -382,8 +406,6 @@ def _powers_of_names(tree: ast.AST) -> Iterator[str]:
             yield f"imports {node.name}"
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"__\w+__", node.value):
             yield f"holds the text {node.value[:40]!r}"
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "type" and len(node.args) == 3:
-            yield "makes a class by type()"
 
 # %% ../nbs/51_workspace.ipynb #c030
 def _powers_of_values(tree: ast.AST) -> Iterator[str]:
@@ -408,17 +430,28 @@ def powers(source: str, packages: Sequence[str] = ()) -> set[str]:
     "What a module can do beside computing. Raises SyntaxError."
     tree = ast.parse(source)
     safety = Safety(imports=(*Safety().imports, "", *packages))
-    return {what for _, what in offences(tree, safety)} | {*_powers_of_names(tree), *_powers_of_values(tree)}
+    of_tree = _powers_of_names, _powers_of_values, _powers_of_builtins
+    return {what for _, what in offences(tree, safety)} | {what for find in of_tree for what in find(tree)}
 
 # %% ../nbs/51_workspace.ipynb #c031
-def _compiled(path: str, text: str) -> ast.AST:
+_DEEPEST = 100   # levels of a syntax tree; what walks a tree by recursion must not end a run
+
+def _deep(tree: ast.AST) -> bool:
+    "Whether a tree has more levels than any program that a person writes."
+    level = [tree]
+    for _ in range(_DEEPEST): level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
+
+def parsed(path: str, text: str) -> ast.AST:
     "Raises Refused for what does not compile."
     try:
         compile(text, path, "exec", dont_inherit=True)
-        return ast.parse(text)
+        tree = ast.parse(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
         line = getattr(error, "lineno", None) or "?"
         raise Refused(RepositoryStatus.SYNTAX, f"{path}, line {line}: {getattr(error, 'msg', error)}") from None
+    if _deep(tree): raise Refused(RepositoryStatus.SYNTAX, f"{path} is nested deeper than {_DEEPEST} levels")
+    return tree
 
 def check_change(
     repository: Repository,
@@ -432,7 +465,7 @@ def check_change(
         if not repository.is_source(check_path(path)):
             raise Refused(RepositoryStatus.NOT_SOURCE, f"{path} is not source of {repository.name}: leave it as it is")
         if isinstance(new.get(path, ""), bytes): raise Refused(RepositoryStatus.BINARY, f"{path} is no text")
-    trees = {path: _compiled(path, new[path]) for path in paths if path in new}
+    trees = {path: parsed(path, new[path]) for path in paths if path in new}
     same = [path for path in trees if path in old and ast.dump(trees[path]) == ast.dump(ast.parse(old[path]))]
     if len(same) == len(paths): raise Refused(RepositoryStatus.NO_CHANGE, "the program is the same as before")
     for path in trees:
@@ -623,13 +656,13 @@ _LOST = Report({}, {}, {}, "", 0.0, "crash")
 # %% ../nbs/51_workspace.ipynb #c046
 def replaced_block(text: str, search: str, replace: str, path: str = "the file") -> str:
     "The text with one block of whole lines replaced by another. Raises Refused unless it stands there exactly once."
-    lines, wanted = text.splitlines(), search.splitlines()
+    lines, wanted = text.split("\n"), search.removesuffix("\n").split("\n")
     if not search.strip():
         raise Refused(RepositoryStatus.NOT_FOUND, "the SEARCH block is empty: copy lines of the file")
     found = [i for i in range(len(lines) - len(wanted) + 1) if lines[i:i + len(wanted)] == wanted]
     if len(found) == 1:
-        after = [*lines[:found[0]], *replace.splitlines(), *lines[found[0] + len(wanted):]]
-        return "\n".join(after) + "\n"
+        new = replace.removesuffix("\n").split("\n") if replace else []
+        return "\n".join([*lines[:found[0]], *new, *lines[found[0] + len(wanted):]])
     if found:
         numbers = ", ".join(str(i + 1) for i in found[:5])
         raise Refused(RepositoryStatus.NOT_UNIQUE, f"{path} has the block at lines {numbers}: add lines around it")
@@ -664,7 +697,7 @@ class _Edited:
     def edit(self, body: str) -> str:
         path, after = body.strip().partition("\n")[0].strip(), edited(self.files, body)
         self.keep(path, after)
-        old, new = self.start.get(path, "").splitlines(), after[path].splitlines()
+        old, new = self.start.get(path, "").split("\n"), after[path].split("\n")
         steps = difflib.SequenceMatcher(None, old, new).get_opcodes()
         first = next((start for tag, _, _, start, _ in steps if tag != "equal"), 0)
         begin = max(0, first - 8)

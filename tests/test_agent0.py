@@ -1,7 +1,10 @@
 "Agent0: its formulas by hand in both profiles, its settings, and runs of two adapters on a toy model."
 
 import json
+import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -12,19 +15,19 @@ from toy import toy_tokenizer
 from transformers import set_seed
 
 from azr.agent0 import (
-    ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, _exam, _group, _maths_of, _opened, _recipe)
+    ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, cross_examine, _exam, _group, _maths_of, _opened, _recipe)
 from azr.buffers import Buffers
 from azr.checkpoints import saved_adapters
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.maths import Maths, MathsEnvironment, _Fences, by_number
-from azr.metrics import read_rollouts
-from azr.problems import answer_text, program_text, question_text
+from azr.metrics import read_metrics, read_rollouts
+from azr.problems import answer_text, program_text, question_text, school_problems
 from azr.records import Records
 from azr.rewards import Proposed
 from azr.run import train
 from azr.sampling import Script
 from azr.selfplay import SelfPlay
-from azr.settings import SYSTEMS, config, system_named
+from azr.settings import SYSTEMS, config, spans, system_named
 
 ANN, SUM = "Ann has 3 coins. Ann finds 4. How many coins has Ann now?", "What is 3 + 4 * 5 - 6?"
 
@@ -125,7 +128,9 @@ def test_the_profiles_differ_in_the_table_and_nowhere_else():
     differing = {name for name in vars(paper) if getattr(paper, name) != getattr(released, name)}
     assert differing == {"profile"}
     kinds = [_maths_of(one) for one in (paper, released)]
-    assert [one.stop for one in kinds] == [("\n```\n",), ("```output",)]
+    prompts = [one.solve_prompt(Task("maths", {"question": SUM}, {}, "q")) for one in kinds]
+    assert [one.stop for one in prompts] == [("\n```\n",), ("```output",)]
+    assert not any(one.propose_prompt(Buffers(("maths",)), Random(0)).stop for one in kinds)
     assert [one.retokenises for one in kinds] == [False, True]
     assert [one.phase(55).name for one in (paper, released)] == ["curriculum", "executor"]
     assert [one.phase(6).attempts for one in (paper, released)] == [10, 9]
@@ -152,6 +157,9 @@ def test_the_released_code_curates_without_the_tool():
     ({"profile": "released", "style": "code"}, "in style 'code' at a comment"),
     ({"style": "poem"}, "style is 'poem': choose one"), ({"tool_of": "judge"}, "tool_of is 'judge'"),
     ({"profile": "code"}, "profile is 'code': choose one of paper, released"),
+    ({"style": "code", "gate": True}, "gate compares a proposer's own answer"), ({"wrong": 1.0}, "wrong is 1.0"),
+    ({"references": 3}, "references is 3, and the prompts of style 'chat' show no questions"),
+    ({"turns": 1}, "turns is 1, and an answer with the tool has a program in one turn"),
     ({"wrong": float("nan")}, "wrong is nan"), ({"turns": 0}, "turns is 0: give 1 or more")])
 def test_what_no_run_can_do_is_refused_in_a_sentence(changes, sentence):
     with pytest.raises(ValueError) as refused: Agent0Settings(**changes)
@@ -165,6 +173,9 @@ def test_it_is_a_shipped_system_with_presets():
     assert (paper.batch, paper.samples, paper.votes, paper.tries, paper.of("executor_steps")) == (128, 4, 10, 16, 40)
     r_zero = config("r-zero")
     assert not r_zero.tool and not r_zero.adpo and r_zero.of("tool_weight") == 0
+    differ = {name for name in vars(paper) if getattr(paper, name) != getattr(r_zero, name)}
+    assert differ == {"tool", "turns", "adpo", "tool_weight", "executor_steps", "steps"}
+    assert spans(r_zero.phase, r_zero.steps)[2] == (14, 28) and r_zero.steps == 84
 
 
 def test_samples_of_one_draw_are_a_group():
@@ -183,6 +194,23 @@ def test_the_loop_never_asks_a_question_of_the_exam():
     assert {one.status for one in found if isinstance(one, Verdict)} == {Status.HELD_OUT} and len(found) == 60
 
 
+def test_both_halves_of_the_school_exam_ask_every_template():
+    halves = [_exam(Agent0Settings(exam="school"), name, 500) for name in ("validation", "heldout")]
+    every = [row[0] for row in school_problems()]
+    places = [{every.index(task.given["question"]) % 24 for task in half} for half in halves]
+    assert [len(half) for half in halves] == [48, 192] and places == [set(range(24))] * 2
+
+
+def test_a_question_of_a_listed_exam_is_refused_and_its_words_are_found():
+    settings = Agent0Settings(exam="school", workers=1)
+    task = _exam(settings, "heldout", 1)[0]
+    with _opened(settings) as env:
+        assert env.held_out(task.given["question"].upper()) and not env.held_out(ANN)
+    ours = Task("maths", {"question": f"Now then: {task.given['question']}"}, {}, "q")
+    other = Task("maths", {"question": ANN}, {}, "r")
+    assert AGENT0.findings(settings, [ours, other], ()) == {"overlap": {"questions": 2, "eight words of the exam": 1}}
+
+
 def test_gsm8k_is_read_from_a_file_and_left_out_aloud(tmp_path, monkeypatch):
     monkeypatch.setenv("AZR_DATA", str(tmp_path))
     settings = Agent0Settings(exam="gsm8k")
@@ -192,13 +220,16 @@ def test_gsm8k_is_read_from_a_file_and_left_out_aloud(tmp_path, monkeypatch):
     (tmp_path / "gsm8k.jsonl").write_text("".join(json.dumps(row) + "\n" for _ in range(12)))
     assert [task.hidden for task in _exam(settings, "heldout", 50)] == [{"answer": "1,007"}] * 10
     assert len(_exam(settings, "validation", 50)) == 2 and _exam(settings, "shifted", 5) == []
+    (tmp_path / "gsm8k.jsonl").write_text(json.dumps(row) + '\n{"problem": "?"}\n')
+    with pytest.raises(ValueError, match="gsm8k.jsonl, line 2 has no texts 'question' and 'answer'"):
+        _exam(settings, "heldout", 5)
 
 
 def test_exams_do_not_overlap():
     for exam in ("problems", "school"):
         settings = Agent0Settings(exam=exam)
         asked = [{task.given["question"] for task in _exam(settings, name, 200)} for name in ("validation", "heldout")]
-        assert not asked[0] & asked[1] and len(asked[1]) == 200
+        assert not asked[0] & asked[1] and len(asked[1]) == (192 if exam == "school" else 200)
 
 
 # ---- a run on a toy model
@@ -317,6 +348,72 @@ ARMS = {
 def test_arms_run_to_their_end(base, tmp_path, changes):
     settings = Agent0Settings(model=str(base), **TOY | {"steps": 4} | changes)
     assert train(settings, tmp_path / "run", say=list().append, system=system())["steps"] == 4
+
+
+# one iteration of the embedded base: two curriculum steps, a pool step, two executor steps
+LITTLE = dict(curriculum_steps=2, pool_steps=1, executor_steps=2, steps=5, batch=2, samples=2, votes=4, pool=16,
+              pool_votes=4, low=.2, high=1.0, solves=2, tries=4, save_every=1, rollouts_every=1, evaluate_every=5,
+              evaluate_tasks=4, test_tasks=4)
+# where a process ends itself by SIGKILL, and at which call; each goes on from what the one before it left
+DEATHS = {
+    "proposals are written": ("azr.selfplay:judge", 1),
+    "attempts are written": ("azr.selfplay:_judge_attempts", 1),
+    "in the first update": ("azr.trainer:SelfPlayTrainer._compute_loss", 1),
+    "in a checkpoint": ("azr.trainer:save_loop", 1),
+    "in the second update": ("azr.trainer:SelfPlayTrainer._compute_loss", 2),
+    "between phases": ("azr.trainer:SelfPlayTrainer.following", 1),
+    "the pool is being filled": ("azr.selfplay:_remember", 1),
+    "a program runs": ("azr.maths:_run_tool", 2),
+    "rollouts are recorded": ("azr.records:Records.append_rollouts", 1),
+    "before the summary": ("azr.run:_summarise", 1),
+}
+DYING = """
+import importlib, os, signal, sys
+from azr.run import train
+from azr.settings import config
+where, count, folder, settings = sys.argv[1], int(sys.argv[2]), sys.argv[3], eval(sys.argv[4])
+if where:
+    module, _, path = where.partition(":")
+    owner, left = importlib.import_module(module), [count]
+    *outer, name = path.split(".")
+    for one in outer: owner = getattr(owner, one)
+    real = getattr(owner, name)
+    def dying(*given, **more):
+        left[0] -= 1
+        if not left[0]: os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given, **more)
+    setattr(owner, name, dying)
+train(config("agent0", **settings), folder)
+"""
+
+
+def lived(folder, where="", count=0): # exit status
+    "A process that goes on with the run in this folder."
+    words = [sys.executable, "-c", DYING, where, str(count), str(folder), repr(LITTLE)]
+    return subprocess.run(words, capture_output=True, text=True).returncode
+
+
+@pytest.mark.slow
+def test_killed_at_ten_points_of_an_iteration_it_ends_with_the_same_bytes(tmp_path):
+    assert lived(tmp_path / "whole") == 0
+    for words, (where, count) in DEATHS.items():
+        assert lived(tmp_path / "killed", where, count) == -signal.SIGKILL, words
+    assert not (tmp_path / "killed" / "summary.json").exists() and lived(tmp_path / "killed") == 0
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_agents_are_asked_afterwards_what_the_run_was_asked(tmp_path):
+    folder = tmp_path / "run"
+    train(config("agent0", **LITTLE), folder, say=list().append)
+    found, lines = cross_examine(folder, count=8, held_out=4), read_metrics(folder)
+    for name in ("heldout", "shifted"):
+        assert found[name]["accuracy"] == [lines[0][f"{name}/accuracy"], lines[-1][f"{name}/accuracy"]]
+    own = found["questions 1"]
+    assert 0 < own["n"] <= own["posed"] <= 8 and len(own["accuracy"]) == len(own["tool_calls"]) == 2
+    shutil.rmtree(folder / "checkpoints" / "checkpoint-5")
+    with pytest.raises(ValueError, match="checkpoint-5 is missing: run it again with a larger keep_checkpoints"):
+        cross_examine(folder)
 
 
 def test_the_embedded_base_wants_its_style(tmp_path):

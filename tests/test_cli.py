@@ -58,7 +58,7 @@ def test_the_checkout_shows_the_packages_presets():
     "changes, said",
     [
         ({"learning_rat": 1e-5}, "unknown setting learning_rat of system azr: did you mean learning_rate"),
-        ({"zzz": 1}, "unknown setting zzz of system azr: the settings are model"),
+        ({"zzz": 1}, "unknown setting zzz of system azr: `azr train --system azr --help` lists"),
         ({"batch": "ten"}, "batch is 'ten': give a whole number"),
         ({"batch": True}, "batch is True: give a whole number"),
         ({"batch": 2.5}, "batch is 2.5"),
@@ -370,7 +370,11 @@ def test_settings_of_another_system_are_refused_before_a_folder_is_made(tmp_path
     mine = tmp_path / "mine.yaml"
     mine.write_text("system: azr\nflips: 3\n")
     said = refused(capsys, tmp_path / "run", "--config", str(mine))
-    assert said.startswith("azr: unknown setting flips of system azr: the settings are")
+    assert said.startswith("azr: unknown setting flips of system azr: `azr train --system azr --help`")
+    mine.write_text("system: azr.sums:SUMS\nsolver_samples: refill\n")
+    said = refused(capsys, tmp_path / "run", "--config", str(mine))
+    assert said.startswith("azr: unknown setting solver_samples of system azr.sums:SUMS: it is a setting of azr; `azr")
+    mine.write_text("system: azr\nflips: 3\n")
     said = refused(capsys, tmp_path / "run", "--config", str(mine), "--system", "coins:COINS")
     assert f"preset {mine} is of system 'azr', and 'coins:COINS' is asked for: leave one of them out" in said
 

@@ -174,6 +174,7 @@ def damaged(tmp_path, size): # a file of so many bytes
 def test_a_broken_file_is_refused(tmp_path, size):
     path = damaged(tmp_path, size)
     with pytest.raises(ValueError, match="no whole GGUF file .*: download it again") as error: load_policy(str(path))
+    with pytest.raises(ValueError, match="no whole GGUF file .*: download it again"): _shape_of(str(path))
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 

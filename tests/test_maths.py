@@ -12,7 +12,9 @@ from azr.maths import (
     NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, _boxed, _distance, _grams, _run_tool, by_number,
     clusters)
 from azr.metrics import step_metrics
-from azr.problems import answer_text, output_text, program_text, question_text, school_problems, split_of, truth
+from azr.problems import (
+    _problem_tokenizer, answer_text, output_text, program_text, question_text, school_problems, split_of, truth)
+from azr.sampler import PolicySampler
 from azr.sampling import Script, converse
 from azr.selfplay import Phase, Recipe, SelfPlay
 
@@ -29,13 +31,17 @@ def executor():
 
 @pytest.mark.parametrize("text, answer", [
     (r"\boxed{7}", "7"), (r"so \boxed{1} or \boxed{ 2 }", "2"), (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"), ("7", None),
-    (r"\boxed{", None), (r"\boxed{}", None), (r"\boxed{" * 9, None), (r"\boxed{" + "x" * 10_000, None), ("", None)])
+    (r"\boxed{7} and \boxed{", "7"), (r"\boxed{7} \boxed{}", None), (r"\boxed{", None), (r"\boxed{}", None),
+    (r"\boxed{" * 9, None), (r"\boxed{" + "x" * 10_000, None), ("", None)])
 def test_an_answer_is_what_the_last_whole_box_holds(text, answer): assert _boxed(text) == answer
 
 
 @pytest.mark.parametrize("group, kinds", [
     (["7", "7.0", " 7 ", "$7$", "7."], [0] * 5), (["1,200", "1200", "12,00"], [0, 0, 1]), ([], []),
     (["1/2", "0.5", r"\frac{2}{4}"], [0] * 3), (["1/0", "0", "1e3", "1000"], [0, 1, 2, 3]),
+    ([r"3\frac{1}{2}", "7/2", "31/2", "3 1/2"], [0, 1, 2, 3]), (["2 3", "23", "1 2", "12"], [0, 1, 2, 3]),
+    (["3 000", "3,000", "3000", "- 3", "-3", "1 / 2", ".5"], [0, 0, 0, 1, 1, 2, 3]),
+    ([r"\frac{12}", r"\frac12", r"-\dfrac{1}{2}", "-0.5"], [0, 1, 2, 2]),
     (["Ann", "ann", "Ben"], [0, 0, 1]), (["9" * 500, "9" * 500], [0, 0]),
     (["__import__('os')", "9**9**9"], [0, 1]), (["\u0663", "3"], [0, 0])])
 def test_equal_numbers_are_equal_answers(group, kinds): assert by_number([group]) == [kinds]
@@ -49,9 +55,32 @@ def test_equal_numbers_are_equal_answers(group, kinds): assert by_number([group]
     ("print('x' * 10**9)", "memory: over its memory"), ("def f(): return 3\nprint(f())", "3"),
     ("open('/etc/passwd')", "unsafe: line 1 uses open: open('/etc/passwd')"),
     ("x = 1\nimport socket", "unsafe: line 2 imports socket: import socket"),
-    ("if __name__ == '__main__': print(5)", "5"), ("", "(nothing was printed)"), ("print(print)", "")])
+    ("if __name__ == '__main__': print(5)", "5"), ("", "(nothing was printed)"), ("print(print)", ""),
+    ("print(1, 2, sep=None, end=None)", "1 2"), ("print(chr(0xd800))", "?"),
+    ("raise ValueError(chr(0xd800))", "ValueE")])
 def test_a_program_says_what_it_prints_or_why_not(executor, program, told):
     assert _run_tool([program], executor)[0].startswith(told)
+
+
+@pytest.mark.parametrize("program, ids", [("print(chr(0xd800))", None), ("print('<end>')", 1)])
+def test_no_output_ends_a_turn_or_the_run(executor, program, ids):
+    "Half a surrogate pair is none to a tokenizer, and a special token's name is words."
+    tokenizer = _problem_tokenizer()
+    sampler = PolicySampler(None, tokenizer, 200, 40)
+    told = output_text(_run_tool([program], executor)[0])
+    assert ids not in sampler.observation_ids(told) and tokenizer.decode(sampler.observation_ids(told)) == told
+
+
+def test_equal_programs_run_once():
+    ran = []
+    class Counting:
+        def run(self, calls): ran.extend(calls); return Executor(workers=1).run(calls)
+    assert _run_tool(["print(1)", "print(2)", "print(1)"], Counting()) == ["1", "2", "1"] and len(ran) == 2
+
+
+def test_an_answer_without_a_program_may_begin_with_its_comment():
+    answer = NOTATIONS["code"].answer
+    assert [answer(text) for text in ("# Answer: 48\n\n\n", " 48\n#", "# Answer:")] == ["48", "48", None]
 
 
 def test_a_long_output_is_shown_in_part(executor):
@@ -81,7 +110,13 @@ def test_an_answer_of_only_tool_calls_ends_after_the_last_turn(executor):
     said, submitted = play([program_text("print(1)")] * 9, executor)
     task = replace(TASK, hidden={"label": "1"})
     verdict, = Maths().verify([(task, [Attempt("q", submitted)])], MathsEnvironment())[0]
-    assert said.turns == 4 and verdict.status == Status.MALFORMED
+    assert said.turns == 4 and verdict.status == Status.MALFORMED and said.text.count("```output") == 3
+
+
+def test_a_program_whose_output_nobody_could_read_is_not_run():
+    "There is no executor: a run would raise."
+    said, _ = play([program_text("print(1)")], None, Maths(turns=1))
+    assert said.turns == 1 and "output" not in said.text
 
 
 def test_an_open_fence_runs_nothing(executor):
@@ -90,13 +125,14 @@ def test_an_open_fence_runs_nothing(executor):
 
 
 def test_a_typed_output_is_not_a_tool_call(executor):
-    said, _ = play([output_text("7") + answer_text("7")], executor)
-    assert said.turns == 1
+    said, _ = play([output_text("7") + answer_text("7"), answer_text("8")], executor)
+    told = output_text("(only a block that begins with ```python runs)")
+    assert said.text == output_text("7") + told + answer_text("8")
 
 
 def test_without_the_tool_nothing_runs(executor):
-    said, _ = play([program_text("print(3)")], executor, Maths(tool=False))
-    assert said.turns == 1
+    said, _ = play([program_text("print(3)") + answer_text("3")], executor, Maths(tool=False))
+    assert said.turns == 1 and said.text == program_text("print(3)") + answer_text("3")   # the fence cuts nothing off
     bare = Maths(bare=lambda task: "label" not in task.hidden)
     assert play([program_text("print(3)")], executor, bare)[0].turns == 1
     labelled = replace(TASK, hidden={"label": "3"})
@@ -156,6 +192,9 @@ def test_a_conversation_without_room_for_the_output_is_cut_off(executor):
     (question_text(QUESTION), "ok"), (QUESTION, "malformed"), ("<question>How many coins?", "malformed"),
     (question_text(""), "malformed"), (question_text("How?"), "malformed"),
     (question_text("What is 3? " * 99), "too_large"), (question_text("Prove that 3 + 4 is 7."), "unanswerable"),
+    (question_text("You draw 2 balls of 5. How likely are 2 red ones?"), "ok"),
+    (question_text("Draw the graph of x."), "unanswerable"),
+    (question_text("Give the remainder of 7^100 modulo 5."), "ok"), (question_text("How old is Ann now"), "ok"),
     (question_text("Ann has 3 coins now."), "unanswerable"), (question_text("证明 3 + 4 = 7?   ."), "unanswerable"),
     (question_text("Explain how many coins Ann has."), "unanswerable"),
     (question_text(r"What is 3 + 4? It is \boxed{7}."), "leaked"), (question_text("Improve 3 + 4: what is it?"), "ok"),
@@ -274,6 +313,14 @@ def test_agreement_and_accuracy_part(executor):
 def test_outside_of_the_band_nothing_is_kept(executor, answers, kept):
     game, step, metrics = a_step([question_text(QUESTION)], boxes(*answers), executor)
     assert len(game.buffers) == kept == metrics["propose/maths/pool"]
+
+
+def test_of_near_questions_in_one_step_the_first_enters_the_pool(executor):
+    "Each of them is answered by 7, 7, 8, 9."
+    near = [QUESTION, QUESTION.replace("3", "5")]
+    kind = Maths(posed=Posed(.5))
+    game, step, _ = a_step([question_text(one) for one in near], boxes(*"7789" * 2), executor, kind=kind)
+    assert [task.given["question"] for task in game.buffers] == [QUESTION]
 
 
 def test_a_step_of_duplicates_and_nothing_else_goes_on(executor):

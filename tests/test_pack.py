@@ -330,3 +330,16 @@ def test_in_bfloat16_packs_differ_by_rounding_alone(tmp_path):
         with torch.autocast("cpu", torch.bfloat16): found = gradients(trainer, batch)[1]
         off.append((found - exact).abs().mean().item())
     assert 0 < off[1] < 2 * off[0] < .2
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_last_layer_reads_what_lies_in_one_piece(frozen):
+    "Of a slice torch copies the matrix of all words for each row, where the weights want no gradients: gigabytes."
+    model, pieces = toy_model().requires_grad_(not frozen), []
+    model.lm_head.register_forward_hook(lambda layer, given, _: pieces.append(given[0].is_contiguous()))
+    ids = [[5, 6, 7], [4, 8, 9]]
+    generator(model, toy_tokenizer(), once=True)(ids, Sampling(max_tokens=3), "default")
+    assert len(pieces) == 3 and all(pieces) and not model.lm_head._forward_pre_hooks
+    del pieces[:]
+    generator(model, toy_tokenizer())(ids, Sampling(max_tokens=3), "default")
+    assert not all(pieces)                      # as transformers hands it over

@@ -129,8 +129,11 @@ TARGETS = {
     "scaling": "scaling",
     "real": "real",
     "agent0": "agent0",
+    "agent0-ablations": "agent0_ablations",
+    "ssr": "ssr",
 }
-OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH"}   # of the others: their names
+OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH",   # of the others: their names
+           "agent0-ablations": "AGENT0"}
 
 @pytest.mark.parametrize("path", sorted((ROOT / "nbs" / "runs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_file_of_parameters_sets_parameters_that_exist(path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, strategies
 from peft import LoraConfig, get_peft_model
+from test_policies import Settled, make as two_agents
 from test_trainer import make
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -178,13 +179,33 @@ def test_bytes_of_a_trainer_are_planned_exactly(tmp_path, changes):
     states = sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")
     planned = _state_bytes(c, s)
     assert (
-        sum(p.nbytes for p in trainer.model.parameters()) == planned["weights"] + planned["adapter"]
+        sum(p.nbytes for p in trainer.model.parameters()) == planned["weights"] + planned["adapters"]
         and states == planned["optimiser"]
     )
     assert look.gradients == _memory(c, s)["gradients"][-1]
     assert (sum(p.nbytes for p in trainer.frozen.parameters()) if trainer.frozen is not None else 0) == planned[
         "copy of the base"
     ]
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.01])
+def test_two_agents_are_two_adapters_and_with_a_kl_penalty_three(tmp_path, kl):
+    trainer = two_agents(tmp_path, Settled(kl=kl))
+    trainer.train()
+    c, s = trainer.settings, from_config(trainer.model.config)
+    planned = _state_bytes(c, s)
+    assert sum(p.nbytes for p in trainer.model.parameters()) == planned["weights"] + planned["adapters"]
+    assert planned["adapters"] == (2 + (kl > 0)) * 4 * _adapter_parameters(s, c.lora_rank)
+    states = sum(v.nbytes for one in trainer.optimizer.state.values() for k, v in one.items() if k != "step")
+    assert states == planned["optimiser"]
+
+
+def test_a_completion_of_several_turns_may_fill_the_text():
+    c, s = config("qwen3-4b-agent0"), _shape_of("Qwen/Qwen3-4B")
+    one = replace(c, turns=1, tool=False)
+    assert _load(c, s).answer == _load(c, s).longest > _load(one, s).answer == c.max_completion_tokens
+    gpu = gpu_named("80GB")
+    assert peak(c, s) > peak(one, s) and _cost(c, s, gpu).written > _cost(one, s, gpu).written
 
 
 @given(

@@ -36,6 +36,9 @@ class Settled(ToySettings):
     evaluate_tasks: int = 2
     test_tasks: int = 2
 
+    @property
+    def agents(self): return 2
+
     def phase(self, step):
         return (CURRICULUM, CURRICULUM, POOL, EXECUTOR, EXECUTOR, replace(CURRICULUM, iteration=2))[step - 1]
 
@@ -125,6 +128,13 @@ def test_each_policy_writes_as_itself(tmp_path):
     assert trainer.model.active_adapter == "default"
     with pytest.raises(ValueError, match="no policy is called 'default': there are curriculum, executor, base"):
         trainer.sampler([prompt], GREEDY, "default")
+
+
+def test_a_wrong_active_adapter_is_an_error(tmp_path):
+    trainer = make(tmp_path)
+    trainer.on_play = lambda step: trainer.model.set_adapter("executor")
+    with pytest.raises(RuntimeError, match="adapter 'executor' is active in a step that trains 'curriculum'"):
+        trainer.train()
 
 
 @pytest.mark.parametrize("changes, sentence", [
@@ -229,3 +239,9 @@ def test_steps_of_one_name_that_train_others_are_phases_of_their_own():
 ])
 def test_names_that_no_adapter_can_have_are_refused(tmp_path, policies, sentence):
     with pytest.raises(ValueError, match=sentence): make(tmp_path, policies=policies)
+
+
+def test_a_run_of_impossible_adapters_is_refused_before_its_base_is_made(tmp_path):
+    def began(settings, folder): raise AssertionError("the base was made")
+    with pytest.raises(ValueError, match="are adapters, and lora_rank is 0"):
+        train(replace(Settled(), lora_rank=0), tmp_path / "run", system=replace(system(), start=began))

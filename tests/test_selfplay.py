@@ -1,5 +1,6 @@
 "The loop on a toy domain: nothing here knows of Python programs."
 import random
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -334,3 +335,14 @@ def test_remember_sees_what_was_submitted_and_may_write_it_into_the_task():
     step = play.step(Script(write), 1)
     assert [task.hidden for task in step.tasks] == [{"label": "4"}] and step.tasks[0] in [*play.buffers]
     assert {one.completion.text for one in step.rollouts if one.prompt.role is Role.SOLVE} == {"hmso 4"}
+
+
+@pytest.mark.parametrize("left_out, said", [
+    ({"step"}, "task type 'sums' has turns, and no step: give it step, submission, close, turns"),
+    ({"close", "turns"}, "task type 'sums' has turns, and no close"),
+    (set(), "turns of task type 'sums' is 0: give 1 or more"),
+])
+def test_a_type_whose_turns_cannot_be_played_is_refused_with_its_recipe(left_out, said):
+    whole = dict(open=None, step=None, submission=None, close=None, turns=0)
+    talking = type("Talking", (Sums,), {name: value for name, value in whole.items() if name not in left_out})
+    with pytest.raises(ValueError, match=re.escape(said)): recipe(talking())

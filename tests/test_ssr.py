@@ -9,14 +9,15 @@ from azr.bugs import (
     PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of, command,
     grade, mutations, options, without_tests)
 from azr.core import Prompt, Proposal, Role, Status, Verdict
-from azr.rewards import curve_function
 from azr.sampling import Script, Sampling
 from azr.selfplay import Phase, Recipe, SelfPlay
 from azr.settings import system_named
-from azr.ssr import (
-    Bugs, SSRSettings, Workshop, functions, place_named, scripted_policy, scripted_tasks, shown_tests, ssr_curve,
-    ssr_rewards, with_function, written_function)
-from azr.workspace import HELD_OUT, Refused, RepositoryStatus as S, Run, Suites, applied, difference, refusal, shipped
+from azr.notations import functions, place_named, with_function, written_function
+from azr.repairs import Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, shown_tests
+from azr.rewards import curve_function, ssr_curve
+from azr.ssr import SSRSettings, ssr_rewards
+from azr.workspace import (
+    HELD_OUT, Refused, Repository, RepositoryStatus as S, Run, Suites, applied, difference, edited, refusal, shipped)
 
 RPN = shipped()["rpn"]
 OLD, NEW = "right, left = stack.pop(), stack.pop()", "left, right = stack.pop(), stack.pop()"
@@ -96,6 +97,12 @@ MALFORMED = {   # name -> (artifact, its status)
     "a test asked for": (bug(changed(("from .tokens", "import pytest\nfrom .tokens"))), S.UNSAFE),
     "its own source hashed": (bug(changed((LINE, f"    hash(open(__file__).read())\n{LINE}"))), S.READS_ITSELF),
     "a hint": (bug(changed((OLD, NEW + "  # was: right, left"))), B.HINT),
+    "a hint as a text": (bug(changed((OLD, f"'was: the other way round'\n            {NEW}"))), B.HINT),
+    "a hint in a value": (bug(changed((OLD, f"was = '{OLD}'\n            {NEW}"))), B.HINT),
+    "five thousand signs": (bug(changed((OLD, NEW + "; x = " + "-" * 5000 + "1"))), S.SYNTAX),
+    "twelve hundred signs": (bug(changed((OLD, NEW + "; x = " + "-" * 1200 + "1"))), S.SYNTAX),
+    "three hundred signs": (bug(changed((OLD, NEW + "; x = " + "-" * 300 + "1"))), S.SYNTAX),
+    "builtins by vars": (bug(changed((LINE, f"    vars()\n{LINE}"))), S.UNSAFE),
     "nothing broken": (bug(changed(("if len(stack) != 1:", "if not len(stack) == 1:"))), B.TOO_FEW_FAILING),
     "padded": (bug(OTHER), B.PADDED),
     "everything broken": (replace(artifact_for(RPN, NOTHING, [TOKENS]), test_script=f"pytest -rA {MISSING}"),
@@ -230,6 +237,16 @@ CHEATS = {   # name -> (files beside those of the task, statuses that it may get
     "eval": (more("x = eval('1')"), {S.UNSAFE}),
     "an import by name": (more("x = __import__('os')"), {S.UNSAFE}),
     "a name put together": (more("x = getattr(calculate, '__glo' + 'bals__')"), {S.UNSAFE}),
+    "pytest patched through vars": (more("def _ok(self): pass\n"
+        "_b = vars()['_' + '_builtins_' + '_']\n_p = _b['_' + '_import_' + '_']('_pytest.python', None, None, ['x'])\n"
+        "_b['set' + 'attr'](_p.Function, 'runtest', _ok)"), {S.UNSAFE}),
+    "the expected value read from a frame": (more("def _look(): yield '{0.gi_frame.f_back.f_locals}'.format(_g[0])\n"
+                                                  "_g = []"), {S.UNSAFE}),
+    "globals by update_wrapper": (more("functools.update_wrapper(calculate, calculate, ('_' + '_globals_' + '_',), ())",
+                                       "import functools\n"), {S.UNSAFE}),
+    "a builtin behind a name of the same kind": (more("def f(eval=0): pass\nx = eval('1')"), {S.UNSAFE}),
+    "a tower of signs": (more("x = " + "-" * 1200 + "1"), {S.SYNTAX}),
+    "a tower of attributes": (more("x = calculate" + ".a" * 1200), {S.SYNTAX}),
     "no Python": (source("def ("), {S.SYNTAX}),
     "too much memory": (more("x = [0] * 10**11"), {Status.WRONG}),
     "no end": (more("while True: pass"), {S.TIMEOUT}),
@@ -370,6 +387,96 @@ def test_a_removal_leaves_something_out(suites):
     assert more.status == B.NOTHING_REMOVED and none.status == Status.MALFORMED
     assert less.info == {"kind": "removal", "lines": 4, "failing": 1}
 
+def proposal(path: str, function: str, kind: str = "direct") -> Prompt:
+    context = {"repository": "romans", "path": path, "function": function, "kind": kind}
+    return Prompt("bugs", Role.PROPOSE, "x", context=context)
+
+def test_a_known_bug_with_a_dead_statement_is_the_same_bug(suites):
+    kind = Bugs({"romans": shipped()["romans"]})
+    env = Workshop(kind.repositories, Checker(suites))
+    prompt = proposal("romans/reckon.py", "compare")
+    bodies = ("return 0", "x = 1\n    return 0", "y = z = 'a'\n    return 0", "0\n    return 0",
+              "return 0\n    x = left", "return 1")
+    tasks = kind.validate([Proposal(prompt, f"left, right):\n    {body}\n") for body in bodies], env)
+    assert len({task.id for task in tasks[:5]}) == 1 and tasks[5].id != tasks[0].id
+
+def test_no_answer_ends_a_run(suites):
+    kind = Bugs({"romans": shipped()["romans"]})
+    env = Workshop(kind.repositories, Checker(suites))
+    prompts = [proposal("romans/reckon.py", "compare", how) for how in ("direct", "removal")]
+    towers = ["left, right):\n    return " + "-" * n + "1\n" for n in (300, 1200, 5000)]
+    towers += ["left, right):\n    return left" + ".a" * n + "\n" for n in (300, 1200, 5000)]
+    verdicts = kind.validate([Proposal(prompt, text) for prompt in prompts for text in towers], env)
+    assert {verdict.status for verdict in verdicts} <= {S.SYNTAX, Status.MALFORMED, B.NOTHING_REMOVED}
+
+def test_an_edit_elsewhere_is_refused(suites):
+    kind = Bugs({"romans": shipped()["romans"]}, style="chat")
+    env = Workshop(kind.repositories, Checker(suites))
+    edit = ("<tool: edit>\nromans/reckon.py\n<<<<<<< SEARCH\n    return (a > b) - (a < b)\n=======\n    return 0\n"
+            ">>>>>>> REPLACE\n</tool>")
+    asked, other = kind.validate([Proposal(proposal("romans/reckon.py", name), edit) for name in ("compare", "add")],
+                                 env)
+    assert asked.given["function"] == "compare" and asked.given["right"] != asked.given["wrong"]
+    assert other.status == B.ELSEWHERE and "add" in other.detail
+
+def test_a_module_that_another_one_needs_must_stay(checker):
+    files = {"two/__init__.py": "", "two/a.py": "def one():\n    return 1\n\n\ndef more():\n    return 2\n",
+             "two/b.py": "from .a import one\n\n\ndef twice():\n    return 2 * one()\n",
+             "tests/test_a.py": "from two.a import more\n" + "".join(f"def test_{i}(): assert more() == 2\n"
+                                                                      for i in range(5)),
+             "tests/test_b.py": "def test_b():\n    from two.b import twice\n    assert twice() == 2\n"}
+    repository = Repository("two", files, ("two",))
+    buggy = {**files, "two/a.py": files["two/a.py"].replace("def one", "def other")}
+    artifact = artifact_for(repository, buggy, ["tests/test_b.py::test_b"])
+    verdict, = checker.check([(repository, artifact)])
+    assert verdict.status == S.NO_IMPORT and "two.b" in verdict.detail
+
+@pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028"])
+def test_only_a_newline_ends_a_line(mark):
+    files = {"p/a.py": f"x = 'a{mark}b'\n\n\ndef f(n):\n    y = '{mark}'\n    return n\n\n\ndef g(n):\n    return 2"}
+    place = place_named(files, "p/a.py", "g")
+    after = with_function(files["p/a.py"], place, "def g(n):\n    return 3\n")
+    assert after == files["p/a.py"].replace("return 2", "return 3")
+    block = "p/a.py\n<<<<<<< SEARCH\n    return n\n=======\n    return 1\n>>>>>>> REPLACE\n"
+    assert edited(files, block)["p/a.py"] == files["p/a.py"].replace("return n", "return 1")
+    assert applied(files, difference(files, {"p/a.py": after}))["p/a.py"] == after
+    tests = {"t.py": f"x = '{mark}'\n\n\ndef test_a():\n    assert '{mark}'\n\n\ndef test_b():\n    pass\n"}
+    assert without_tests(tests, ["t.py::test_b"])["t.py"] == tests["t.py"].partition("\n\n\ndef test_b")[0] + "\n"
+
+def test_references_are_those_that_are_shown():
+    from azr.buffers import Buffers
+    kind, buffers, rng = Bugs(shipped()), Buffers(("bugs",)), random.Random(0)
+    tasks = {task.id: task for task in kept_tasks(kind, "first", 40)}
+    for task in tasks.values(): buffers.add(task)
+    prompts = [kind.propose_prompt(buffers, rng) for _ in range(60)]
+    assert sum(bool(prompt.references) for prompt in prompts) > 40
+    for prompt in prompts:
+        for name in prompt.references: assert tasks[name].given["wrong"] in prompt.text
+    assert not any(replace(kind, style=style).propose_prompt(buffers, rng).references
+                   for style in ("chat",) for _ in range(20))
+
+def test_a_repository_of_ones_own_is_looked_at_before_any_work(tmp_path):
+    system = system_named("ssr")
+    def folder(name, source, test):
+        (tmp_path / name / name).mkdir(parents=True)
+        (tmp_path / name / "tests").mkdir()
+        (tmp_path / name / name / "__init__.py").write_text(source)
+        (tmp_path / name / "tests" / "test_x.py").write_text(test)
+        return str(tmp_path / name)
+    for name, source, test, said in (
+            ("tables", "def f(n):\n    return n\n", "def test_x(): pass\n", "rename the folder"),
+            ("short", "def f(n): return n\n", "def test_x(): pass\n", "no function of two lines"),
+            ("sad", "def f(n):\n    return n\n", "def test_x(): assert 0\n", "sad: .*test_x fails")):
+        settings = SSRSettings(repositories=(folder(name, source, test),), seconds=1, workers=1)
+        with pytest.raises(ValueError, match=said), system.environment(settings): pass
+
+@pytest.mark.parametrize("words", [["--mutations", "-5"], ["--seconds", "0"], ["--passing", "-1"], ["--files", "x"]])
+def test_check_bug_refuses_a_number_that_is_none(capsys, words):
+    parser = argparse.ArgumentParser()
+    options(parser)
+    with pytest.raises(SystemExit): parser.parse_args(["rpn", *words])
+    assert f"{words[1]!r} is no whole number of 1 or more" in capsys.readouterr().err
+
 @pytest.mark.parametrize("wrong, said", [
     ({"attempts": 3}, "attempts is 3"), ({"injections": ()}, "injections"), ({"style": "r1"}, "style"),
     ({"injections": ("history",)}, "history"), ({"control": "repair_only", "first_bugs": 0}, "first_bugs"),
@@ -386,12 +493,26 @@ def test_the_system_is_shipped():
     assert phases["repair_only"].proposals == 0 and phases["repair_only"].solves == 16
     assert phases["injection_only"].train == (Role.PROPOSE,)
 
+@pytest.mark.parametrize("style", ["code", "terse"])
+def test_the_exams_share_nothing_and_held_out_repositories_are_apart(style):
+    injections = ("direct",) if style == "terse" else ("removal", "direct")
+    system, settings = system_named("ssr"), SSRSettings(style=style, injections=injections)
+    sets = {name: system.exam(settings, name, 60) for name in ("heldout", "validation", "seen")}
+    sets["first"] = kept_tasks(Bugs(shipped(), style), "first")
+    assert all(len(own) >= 15 for own in sets.values())
+    for name, own in sets.items():
+        assert {task.given["repository"] in HELD_OUT for task in own} == {name in ("heldout", "validation")}
+    ids = [task.id for own in sets.values() for task in own]
+    assert len(ids) == len(set(ids))
+    if style == "terse": assert not any(task.info["kind"] == "removal" for own in sets.values() for task in own)
+
 @pytest.mark.slow
-def test_the_exam_is_of_held_out_repositories_and_the_two_sets_share_nothing():
-    system, settings = system_named("ssr"), SSRSettings(seconds=1, workers=1)
-    exam, curve = (system.exam(settings, name, 4) for name in ("heldout", "validation"))
-    assert exam and {task.given["repository"] for task in (*exam, *curve)} <= set(HELD_OUT)
-    assert not {task.id for task in exam} & {task.id for task in curve}
+def test_the_file_of_bugs_is_what_its_script_makes():
+    import json
+    from exam_bugs import FILE, make
+    made, kept = make(["romans"]), json.loads(FILE.read_text())
+    assert made["tests"]["romans"] == kept["tests"]["romans"]
+    assert made["bugs"] == [row for row in kept["bugs"] if row[1] == "romans"]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -439,3 +560,54 @@ def test_check_bug_says_what_a_bug_does(capsys, tmp_path, good):
     (tmp_path / "test_script.sh").unlink()
     for place, why in ((tmp_path, "test_script.sh is missing"), (tmp_path / "gone", "cannot be read")):
         with pytest.raises(ValueError, match=why): told_command(capsys, "rpn", "--bug", str(place))
+
+# ---- kill -9
+
+KILLED = """
+import os, signal, sys, threading
+import azr.repairs, azr.trainer
+from azr.run import train
+from azr.settings import config
+station, folder, calls = sys.argv[1], sys.argv[2], [0]
+def deadly(function, from_call, after):
+    def wrapped(*words, **named):
+        calls[0] += 1
+        if calls[0] == from_call: threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return function(*words, **named)
+    return wrapped
+if station == "validation": azr.repairs._validated = deadly(azr.repairs._validated, 3, .2)   # the exam asks first
+if station == "grading": azr.repairs._verified = deadly(azr.repairs._verified, 5, .1)
+if station == "update":
+    kind = azr.trainer.SelfPlayTrainer
+    kind.training_step = deadly(kind.training_step, 2, 0)
+settings = config("ssr", steps=3, batch=3, attempts=4, first_bugs=1, evaluate_tasks=2, test_tasks=2, workers=1,
+                  save_every=1, seed=1)
+train(settings, folder, say=lambda line: None)
+"""
+
+@pytest.mark.slow
+@pytest.mark.parametrize("station", ["validation", "grading", "update"])
+def test_a_run_killed_anywhere_ends_like_one_left_alone_and_leaves_nothing(tmp_path, station):
+    import os, signal, subprocess, sys, time
+    import psutil
+    (tmp_path / "tmp").mkdir()
+    told = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "OMP_NUM_THREADS": "1"}
+    def run(station, name, wanted):
+        words = [sys.executable, "-c", KILLED, station, str(tmp_path / name)]
+        done = subprocess.run(words, env=told, capture_output=True, text=True)
+        assert done.returncode == wanted, done.stderr[-2000:]
+    def left():
+        every = psutil.process_iter(["cmdline"])
+        return [process.pid for process in every if str(tmp_path / "tmp") in " ".join(process.info["cmdline"] or ())]
+    run("none", "alone", 0)
+    run(station, "killed", -signal.SIGKILL)
+    assert not (tmp_path / "killed" / "summary.json").exists(), "the test would say nothing"
+    for _ in range(600):
+        if not left(): break
+        time.sleep(.05)
+    assert not left()
+    run("none", "killed", 0)
+    for name in ("metrics.jsonl", "rollouts.jsonl.gz"):
+        alone, killed = (tmp_path / own / name for own in ("alone", "killed"))
+        assert alone.read_bytes() == killed.read_bytes(), name
+    assert not list((tmp_path / "tmp").glob("azr-suites-*"))

@@ -132,6 +132,14 @@ def test_turns_end():
 # ---- the rule
 
 HOSTILE = {
+    "vars": "def half(n): return vars()['_' + '_builtins_' + '_']\n",
+    "vars handed on": "f = vars\ndef half(n): return n // 2\n",
+    "format": "def half(n): return '{0.gi_frame}'.format(x for x in [n])\n",
+    "format_map": "def half(n): return '{n.real}'.format_map({'n': n})\n",
+    "enum": "from enum import global_enum\ndef half(n): return n // 2\n",
+    "wraps": "import functools\ndef half(n): return functools.wraps(half)(n)\n",
+    "type under another name": "t = type\ndef half(n): return t('Any', (), {})\n",
+    "eval bound elsewhere": "def g(eval=0): pass\ndef half(n): return eval('n // 2')\n",
     "any": "class Any:\n    def __eq__(self, other): return True\ndef half(n): return Any()\n",
     "any by assignment": "class Any:\n    __eq__ = lambda self, other: True\ndef half(n): return Any()\n",
     "any by type()": "def half(n): return type('Any', (), {'__e' + 'q__': max})()\n",
@@ -193,7 +201,7 @@ def test_no_shipped_repository_needs_a_power_that_others_would_be_refused():
     for repository in shipped().values():
         for path in repository.modules:
             own = powers(repository.files[path], repository.packages)   # comparisons of its classes; no os, no eval
-            assert all("__" in what or "its own" in what for what in own), (path, own)
+            assert all("__" in what or "its own" in what or what == "uses dataclass" for what in own), (path, own)
 
 def test_a_power_of_the_file_stays_and_a_repair_may_bring_back_the_originals():
     eq = "class V:\n    def __eq__(self, other): return True\n"
