@@ -26,7 +26,8 @@ NOT_RUN = "It is shown as it stands in the repository: it measures for minutes o
 
 def repository() -> str:
     "Where files that are no page can be read."
-    facts = dict(line.split(" = ", 1) for line in (ROOT / "settings.ini").read_text().splitlines() if " = " in line)
+    lines = (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines()
+    facts = dict(line.split(" = ", 1) for line in lines if " = " in line)
     return f"https://github.com/{facts['user']}/{facts['repo']}/blob/{facts['branch']}/"
 
 def staged(path: Path) -> Path | None: # None: it is not part of the site
@@ -181,13 +182,15 @@ def stage():
     shutil.rmtree(STAGED, ignore_errors=True)
     shutil.copytree(ROOT / "figures", STAGED / "figures")
     (STAGED / "_static").mkdir()
-    (STAGED / "_static" / "wide.css").write_text(WIDE)
+    (STAGED / "_static" / "wide.css").write_text(WIDE, encoding="utf-8")
     for path in notebooks.notebooks():
         book, there = page(path), staged(path)
         if path.name == "index.ipynb": book.cells.append(nbformat.v4.new_markdown_cell(contents()))
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(nbformat.writes(book), encoding="utf-8")
-    for name in TEXTS: (STAGED / name).write_text(moved((ROOT / name).read_text(encoding="utf-8"), ROOT / name))
+    for name in TEXTS:
+        text = moved((ROOT / name).read_text(encoding="utf-8"), ROOT / name)
+        (STAGED / name).write_text(text, encoding="utf-8")
     (STAGED / "api").mkdir()
     for path in modules(): (STAGED / "api" / f"{path.stem}.md").write_text(reference(path), encoding="utf-8")
 
