@@ -159,18 +159,23 @@ def _warm():
     if sys.platform.startswith("linux"): ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)   # PR_SET_DUMPABLE
     gc.collect(), gc.freeze()
 
-def _emptied(scratch: str):
-    "A suite finds nothing that another one has written."
-    place = os.path.dirname(scratch)
-    for name in os.listdir(place): shutil.rmtree(os.path.join(place, name), ignore_errors=True)
-    os.makedirs(scratch, exist_ok=True)
+def _empty(folder: str):
+    "Take away all that lies in a folder."
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False): shutil.rmtree(entry.path, ignore_errors=True)
+        else: os.unlink(entry.path)
 
 def serve():
-    "Run the suites that the standard input names, and write a line of JSON for each."
+    """Run the suites that the standard input names, and write a line of JSON for each. Each has a folder of its own in
+    `scratch` and finds nothing that another one has written. Raises ValueError where something lies there already."""
     asked = json.load(sys.stdin)
+    scratch = asked["scratch"]
+    if os.listdir(scratch): raise ValueError(f"scratch is {scratch!r} and not empty: give a new folder")
     _warm()
     for job in asked["jobs"]:
-        _emptied(job["scratch"])
-        report = _run_suite(job, asked["jailed"])
+        _empty(scratch)   # only what suites have left: it was empty
+        own = os.path.join(scratch, os.urandom(8).hex())
+        os.mkdir(own)
+        report = _run_suite(job | {"scratch": own}, asked["jailed"])
         sys.stdout.write(json.dumps([job["name"], report]) + "\n")
         sys.stdout.flush()

@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -568,33 +568,32 @@ class _Limits:
     @property
     def wall(self) -> int: return 3 * self.seconds + 10   # seconds of one suite by the clock
 
-def _job(name: str, run: Run, folder: Path, scratch: Path, limits: _Limits) -> dict: # JSON
+def _job(name: str, run: Run, folder: Path, limits: _Limits) -> dict: # JSON
     words = run.repository.command if run.command is None else run.command
-    return {"name": name, "folder": str(folder), "scratch": str(scratch), "seconds": limits.seconds,
-            "wall": limits.wall, "paths": list(run.repository.paths), "modules": list(run.modules),
-            "arguments": list(words)}
+    return {"name": name, "folder": str(folder), "seconds": limits.seconds, "wall": limits.wall,
+            "paths": list(run.repository.paths), "modules": list(run.modules), "arguments": list(words)}
 
 # %% ../nbs/51_workspace.ipynb #c039
 @contextmanager
-def _checkouts(folder: Path, trees: Sequence[Files]) -> Iterator[tuple[Path, list[Path], Path, list[Path]]]:
-    "Fresh checkouts with a scratch folder each, for as long as this is open."
+def _checkouts(folder: Path, trees: Sequence[Files]) -> Iterator[tuple[Path, list[Path], Path]]:
+    "Fresh checkouts in one folder, and an empty folder to write into, for as long as this is open."
     place = folder / secrets.token_hex(8)
     names = [secrets.token_hex(8) for _ in trees]   # tell nothing of what lies there
     read, written = place / "trees", place / "scratch"
     try:
+        written.mkdir(parents=True)
         for name, files in zip(names, trees, strict=True):
-            (written / name).mkdir(parents=True)
             (read / name).mkdir(parents=True)
             _write(read / name, files)
-        yield read, [read / name for name in names], written, [written / name for name in names]
+        yield read, [read / name for name in names], written
     finally: shutil.rmtree(place, ignore_errors=True)
 
 def _serve(limits: _Limits, runs: Mapping[int, Run]) -> dict[int, Report]: # those that have a line
     "One start of the server, in one jail; all of one hash seed."
-    with _checkouts(limits.folder, [one.files for one in runs.values()]) as (read, trees, written, scratch):
-        jobs = [_job(str(i), runs[i], *own, limits) for i, *own in zip(runs, trees, scratch)]
+    with _checkouts(limits.folder, [one.files for one in runs.values()]) as (read, trees, written):
+        jobs = [_job(str(i), runs[i], tree, limits) for i, tree in zip(runs, trees, strict=True)]
         command = [PYTHON, "-P", "-s", "-S", "-c", _SERVER, str(_ROOT), _packages()]
-        asked = json.dumps({"jobs": jobs, "jailed": limits.isolation != "process"})
+        asked = json.dumps({"jobs": jobs, "scratch": str(written), "jailed": limits.isolation != "process"})
         told = _variables(str(written), next(iter(runs.values())).seed)
         seconds = limits.wall * len(runs) + 30
         return _reports(jail(command, [*readable(), read], [written], str(read), told, asked, seconds,
@@ -646,7 +645,7 @@ class Suites:
 
     def shell(self, script: str, files: Files) -> Ended:
         "A shell script in a fresh checkout, which it may read."
-        with _checkouts(self.limits.folder, [files]) as (_, (tree,), _, (scratch,)):
+        with _checkouts(self.limits.folder, [files]) as (_, (tree,), scratch):
             told = _variables(str(scratch)) | {"PYTHONPATH": f"{tree}:{_packages()}"}
             return jail(["/bin/sh", "-c", script], [*readable(), tree], [scratch], str(tree), told, b"",
                         self.limits.wall, self.limits.memory_mb, 100_000, self.limits.isolation)

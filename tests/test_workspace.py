@@ -1,5 +1,5 @@
 "Repositories as values: diffs, edits, tools, the rule on edits; suites in the jail, against hostile code."
-import os, random, signal, subprocess, sys, time
+import json, os, random, signal, subprocess, sys, time
 from pathlib import Path
 
 import pytest
@@ -353,3 +353,27 @@ def test_a_killed_process_leaves_no_process_and_the_next_one_removes_its_folder(
     script = "from azr.workspace import Suites\nwith Suites(): pass"
     subprocess.run([sys.executable, "-c", script], env=told, check=True)
     assert not list(tmp_path.iterdir())
+
+
+def served(scratch, jobs):
+    asked = json.dumps({"jobs": jobs, "scratch": str(scratch), "jailed": False})
+    return subprocess.run([sys.executable, "-c", "from azr.suite import serve; serve()"], input=asked, text=True,
+                          capture_output=True)
+
+
+def test_only_what_suites_have_left_is_taken_away(tmp_path):
+    (tmp_path / "mine" / "deep").mkdir(parents=True)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "test_it.py").write_text(
+        "import os, pathlib\n\ndef test_it():\n    home = pathlib.Path(os.environ['HOME'])\n"
+        "    assert not [*home.iterdir()] and [*home.parent.iterdir()] == [home]\n"
+        "    (home.parent / 'left').mkdir(), (home / 'left').write_text('x'), (home.parent / 'file').write_text('x')\n")
+    job = {"folder": str(tmp_path / "tree"), "seconds": 20, "wall": 60, "paths": ["."], "modules": [],
+           "arguments": ["-q"]}
+    jobs = [job | {"name": name} for name in ("one", "two")]
+    done = served(tmp_path, jobs)
+    assert done.returncode and "is not empty" not in done.stdout and "not empty: give a new folder" in done.stderr
+    (tmp_path / "scratch").mkdir()
+    found = [json.loads(line)[1]["outcomes"] for line in served(tmp_path / "scratch", jobs).stdout.splitlines()]
+    assert [[*one.values()] for one in found] == [["passed"], ["passed"]]
+    assert (tmp_path / "mine" / "deep").is_dir() and (tmp_path / "tree" / "test_it.py").exists()
