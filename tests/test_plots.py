@@ -211,7 +211,6 @@ def test_the_committed_records_give_the_same_figures_twice(tmp_path):
             check=True, capture_output=True, cwd=ROOT)
         drawn.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert drawn[0] == drawn[1]
-    own = {
-        "ssr.png", *(f"{name}.{kind}" for name in ("climb", "executor", "real", "training_cost") for kind in ("png", "svg"))
-    }  # drawn by the pages that make their records
+    pages = ("climb", "executor", "real", "training_cost")   # that make their records and draw them
+    own = {"ssr.png", *(f"{name}.{kind}" for name in pages for kind in ("png", "svg"))}
     assert set(drawn[0]) == {path.name for path in (ROOT / "figures").iterdir()} - own
