@@ -7,12 +7,10 @@ __all__ = ['PROFILES', 'AGENT0', 'CurriculumReward', 'ADPO', 'Agent0Settings', '
 
 # %% ../nbs/42_agent0.ipynb #c002
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
@@ -24,7 +22,7 @@ from .executor import Executor
 from .formulas import Formulas
 from .maths import NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, by_number, clusters
 from .metrics import mean
-from .problems import BASE, build_base, held_out, school_problems, split_of, truth
+from .problems import BASE, held_out, school_problems, split_of, truth
 from .records import read_params
 from .rewards import Proposed, Reward, RewardSetting
 from .sampling import GREEDY, Sampling, converse
@@ -343,14 +341,6 @@ def _exam(settings: Agent0Settings, name: str, count: int) -> list[Task]:
             for i, (question, right) in enumerate(rows[:count])]
 
 # %% ../nbs/42_agent0.ipynb #c037
-def _start(settings: Agent0Settings, folder: str | Path):
-    "The embedded base of word problems. Raises ValueError for a style that it cannot read."
-    if settings.style != "terse":
-        raise ValueError(f"model is '' and style {settings.style!r}, which the embedded base cannot read: name a "
-                         "model, or take style terse")
-    if BASE.exists(): shutil.copytree(BASE, folder)
-    else: shutil.copytree(build_base(Path(folder).parent / "base", progress=False), folder)   # minutes, resumable
-
 def _findings(settings: Agent0Settings, tasks: Sequence[Task], rollouts) -> dict:
     "How many of the questions that were kept share eight words in a row with an exam that is a list."
     if settings.exam == "problems": return {}   # held-out questions of the grammar are refused, and all are alike
@@ -361,7 +351,7 @@ def _findings(settings: Agent0Settings, tasks: Sequence[Task], rollouts) -> dict
     near = sum(bool(runs(task.given["question"]) & asked) for task in tasks)
     return {"overlap": {"questions": len(tasks), "eight words of the exam": near}}
 
-AGENT0 = System("agent0", Agent0Settings, _opened, _recipe, _exam, _SETS, start=_start, findings=_findings)
+AGENT0 = System("agent0", Agent0Settings, _opened, _recipe, _exam, _SETS, start=BASE.start, findings=_findings)
 
 # %% ../nbs/42_agent0.ipynb #c039
 def _agents(run: str | Path, settings: Agent0Settings) -> dict[str, dict]: # name and iteration -> an adapter's tensors

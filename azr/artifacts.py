@@ -15,8 +15,8 @@ from .buffers import Buffers
 from .bugs import Case, Found, artifact_of
 from .core import Prompt, Proposal, Role, Status, Task, Verdict
 from .notations import WANTED, message
-from .repairs import Bugs, Workshop, bug_task
-from .workspace import HELD_OUT, Files, Refused, Repository, RepositoryStatus, Workspace, applied, difference
+from .repairs import Bugs, Workshop, as_tasks, bug_task
+from .workspace import HELD_OUT, Files, Refused, Repository, RepositoryStatus, Workspace, applied, difference, tried
 
 # %% ../nbs/56_artifacts.ipynb #c005
 _PARTS = ("test_script.sh", "test_files.txt", "test_parser.py", "bug_inject.diff", "test_weaken.diff")
@@ -101,7 +101,8 @@ class Artifacts(Bugs):
     def close(self, states: Sequence[Workspace]): pass   # a workspace is a value; its checkouts are gone after each run
 
     def validate(self, proposals: list[Proposal], env: Workshop) -> list[Task | Verdict]: # same order
-        return _validated_artifacts(self, proposals, env)
+        made = [tried(artifact_of, json.loads(one.text) if one.text else {}) for one in proposals]
+        return as_tasks(self, [one.prompt.context for one in proposals], made, env.checker.check, env)
 
     def repaired(self, case: Case, task: Task, text: str) -> Files:
         if not text: raise Refused(Status.MALFORMED, "nothing was submitted")
@@ -122,16 +123,3 @@ def _opened(kind: Artifacts, prompt: Prompt, env: Workshop) -> Workspace:
     case = env.case_for(prompt.task_id, repository.name, prompt.context["artifact"])
     return Workspace(repository, case.weakened, env.checker.suites, kind.turns, kind.strict)
 
-def _validated_artifacts(kind: Artifacts, proposals: Sequence[Proposal], env: Workshop) -> list[Task | Verdict]:
-    "Artifacts as tasks, all in one batch of suites."
-    results: list = []
-    for one in proposals:
-        try: results.append(artifact_of(json.loads(one.text) if one.text else {}))
-        except Refused as error: results.append(error.verdict)
-    places = [i for i, one in enumerate(results) if not isinstance(one, Verdict)]
-    contexts = [one.prompt.context for one in proposals]
-    checked = env.checker.check([(env.repositories[contexts[i]["repository"]], results[i]) for i in places])
-    for i, found in zip(places, checked):
-        results[i] = found if isinstance(found, Verdict) else kind.task(contexts[i], *found)
-        if isinstance(results[i], Task): env.cases[results[i].id] = found[0]
-    return results

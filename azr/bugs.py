@@ -26,7 +26,7 @@ from .core import Status, Verdict, tell
 from .executor import PYTHON, jail
 from .workspace import (
     Files, Refused, Report, Repository, RepositoryStatus, Run, Suites, applied, check_change, check_path, difference,
-    pytest_words, read_repository, readable, refusal, shipped, text_lines, touched)
+    pytest_words, read_repository, readable, refusal, shipped, text_lines, touched, tried)
 
 # %% ../nbs/52_bugs.ipynb #c007
 class BugStatus(StrEnum):
@@ -283,11 +283,6 @@ def _check_parts(case: Case, found: Found, restored: Mapping[str, Report]):
             raise Refused(BugStatus.PADDED, f"putting {path} back mends nothing: it has no part in the bug")
 
 # %% ../nbs/52_bugs.ipynb #c022
-def _tried(function, *arguments):
-    "The value, or the verdict of a refusal."
-    try: return function(*arguments)
-    except Refused as error: return error.verdict
-
 def _key(repository: Repository) -> str:
     text = json.dumps([[path, str(text)] for path, text in sorted(repository.files.items())])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -330,14 +325,14 @@ class Checker:
 
     def check(self, asked: Sequence[tuple[Repository, Artifact]]) -> list[tuple[Case, Found] | Verdict]: # same order
         "What artifacts do to the tests, or why they are refused."
-        results: list = [_tried(case_of, repository, artifact, self.thresholds) for repository, artifact in asked]
+        results: list = [tried(case_of, repository, artifact, self.thresholds) for repository, artifact in asked]
         places = [i for i, one in enumerate(results) if isinstance(one, Case)]
         originals = self.originals([(results[i].repository, results[i].command) for i in places])
         runs = [_runs(results[i]) for i in places]
         reports = iter(self.suites.run([run for own in runs for run in own]))
         for i, own, original in zip(places, runs, originals):
             case, said = results[i], [next(reports) for _ in own]
-            results[i] = _tried(_judged, case, original, said, self.thresholds, self.suites)
+            results[i] = tried(_judged, case, original, said, self.thresholds, self.suites)
         return results
 
 # %% ../nbs/52_bugs.ipynb #c025
@@ -468,7 +463,7 @@ def bugs_of(
     originals = checker.originals([(changes[i][0], changes[i][0].command) for i in places])
     reports = checker.suites.run([Run(*changes[i]) for i in places])
     for i, (before, _), report in zip(places, originals, reports):
-        results[i] = _tried(_wrapped, *changes[i], report, before)
+        results[i] = tried(_wrapped, *changes[i], report, before)
     wrapped = [i for i in places if isinstance(results[i], Artifact)]
     checked = checker.check([(changes[i][0], results[i]) for i in wrapped])
     for i, result in zip(wrapped, checked): results[i] = result

@@ -12,13 +12,12 @@ import io
 import re
 import textwrap
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Protocol
 
 from .core import Status
-from .workspace import Files, Refused, RepositoryStatus, edited
+from .workspace import Files, Refused, edited, text_lines
 
 # %% ../nbs/53_notations.ipynb #c005
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ _PLACES = re.compile(r"(?:not in|is not|(?:if|elif|while) not|[a-zA-Z]+|\d{1,3}|
 def tokens(source: str) -> list[Token]: # in their order
     "The tokens of a function that may be replaced. Texts, comments and unknown names are none."
     starts = [0]
-    for line in source.splitlines(True): starts.append(starts[-1] + len(line))
+    for line in text_lines(source): starts.append(starts[-1] + len(line))
     def at(place): return starts[place[0] - 1] + place[1]
     kinds = tokenize.OP, tokenize.NAME, tokenize.NUMBER
     begun = {at(one.start) for one in tokenize.generate_tokens(io.StringIO(source).readline) if one.type in kinds}

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import wraps
 from itertools import cycle
-from math import comb
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,7 +22,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .core import Role, Rollout
 from .metrics import select, solve_rates
-from .rewards import curve_function
+from .rewards import curve_function, expected_pay
 from .statistics import interval
 
 # %% ../nbs/34_plots.ipynb #c007
@@ -649,11 +648,6 @@ def compared_funnels(
     return fig
 
 # %% ../nbs/34_plots.ipynb #c064
-def _expected_pay(p: float, size: int) -> float:
-    "Mean pay of a bug with solve rate `p` that is estimated from `size` repairs."
-    ways = [comb(size, k) * p**k * (1 - p)**(size - k) for k in range(size + 1)]
-    return sum(way * curve_function("ssr")(k / size) for k, way in enumerate(ways))
-
 def _measured_pay(right: Sequence[int], size: int) -> float:
     "Mean pay of a bug whose repairs are paid in groups of `size`."
     groups = [right[i:i + size] for i in range(0, len(right) - size + 1, size)]
@@ -663,7 +657,8 @@ def _pay_panel(axes: plt.Axes, bugs: Sequence[Sequence[int]]) -> None:
     "Pay against the solve rate, by the size of a group."
     grid = np.linspace(0, 1, 101)
     for size, colour, line in ((2, Colour.GREY, ":"), (4, Colour.SKY, "--"), (8, Colour.BLUE, "-")):
-        axes.plot(grid, [_expected_pay(p, size) for p in grid], line, color=colour, lw=1.4, label=f"G = {size}")
+        pay = [expected_pay(curve_function("ssr"), p, size) for p in grid]
+        axes.plot(grid, pay, line, color=colour, lw=1.4, label=f"G = {size}")
         points = [(sum(own) / len(own), _measured_pay(own, size)) for own in bugs]
         if points: axes.plot(*zip(*points), "o", color=colour, mfc="none", ms=3.5, lw=0)
     axes.axhline(0, color=Colour.BLACK, lw=.6)

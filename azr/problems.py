@@ -4,21 +4,18 @@
 
 # %% auto #0
 __all__ = ['ASK', 'BASE', 'question_text', 'program_text', 'output_text', 'answer_text', 'truth', 'split_of', 'held_out',
-           'school_problems', 'build_base']
+           'school_problems']
 
 # %% ../nbs/40_problems.ipynb #c002
-import argparse
 import hashlib
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from random import Random
 
-import azr
-from .tiny import Example, Phase, build, new_tokenizer
+from .tiny import DomainBase, Example, Phase, new_tokenizer
 
 # %% ../nbs/40_problems.ipynb #c005
 def question_text(question: str) -> str: return f"<question>{question}</question>"
@@ -314,23 +311,7 @@ def _problem_tokenizer(): # of the embedded model
 
 # %% ../nbs/40_problems.ipynb #c035
 _PHASES = (Phase("clean", 12000, 3e-3, _Corpus()), Phase("maths", 500, 1e-3, _Corpus(.6, .12, .25)))
-BASE = Path(azr.__file__).parent / "weights" / "maths"
-
-def build_base(output: str | Path, seed: int = 0, phases: Sequence[Phase] = _PHASES, **more) -> Path: # folder
-    "Pre-train the embedded base of this domain from nothing, or go on with it."
-    return build(output, seed, phases, tokenizer=_problem_tokenizer(), example=_lesson, **more)
+BASE = DomainBase("maths", "problems", "word problems", _PHASES, _problem_tokenizer, _lesson)
 
 # %% ../nbs/40_problems.ipynb #c037
-def _main(arguments: Sequence[str] | None = None) -> int: # exit status
-    "Rebuild the embedded base of word problems."
-    parser = argparse.ArgumentParser(
-        prog="python -m azr.problems", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Pre-train the base of word problems from nothing. Interrupted, the same command goes on.")
-    parser.add_argument("--output", type=Path, default=Path("runs/maths"), help="folder for checkpoints and models")
-    parser.add_argument("--seed", type=int, default=0, help="of the initial weights and of the corpus")
-    options = parser.parse_args(arguments)
-    try: print(f"the base is in {build_base(options.output, options.seed)}")
-    except (ValueError, OSError) as problem: parser.error(str(problem))
-    return 0
-
-if __name__ == "__main__" and "__file__" in globals(): sys.exit(_main())
+if __name__ == "__main__" and "__file__" in globals(): sys.exit(BASE.main())

@@ -6,18 +6,16 @@
 __all__ = ['SSR', 'ssr_rewards', 'SSRSettings']
 
 # %% ../nbs/57_ssr.ipynb #c002
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from .advantages import advantage_function
-from .bugs import Checker, Thresholds, check_baseline
 from .artifacts import Artifacts
+from .bugs import Checker, Thresholds, check_baseline
 from .core import Attempt, Role, Task, Verdict
-from .mender import BASE, build_base
+from .mender import BASE
 from .notations import NOTATIONS, functions
 from .repairs import Bugs, Workshop, kept_tasks, scripted_tasks, second_order
 from .rewards import RewardSetting, ssr_curve
@@ -169,12 +167,4 @@ def _exam(settings: SSRSettings, name: str, count: int) -> list[Task]:
     "Scripted bugs, one greedy repair each; no others of the repositories in play where these are a user's."
     return [] if name == "seen" and settings.repositories else kept_tasks(_kind(settings), name, count)
 
-def _start(settings: SSRSettings, folder: str | Path):
-    "The embedded base of small bugs. Raises ValueError for a style that it cannot read."
-    if settings.style != "terse":
-        raise ValueError(f"model is '' and style {settings.style!r}, which the embedded base cannot read: name a "
-                         "model, or take style terse")
-    if BASE.exists(): shutil.copytree(BASE, folder)
-    else: shutil.copytree(build_base(Path(folder).parent / "base", progress=False), folder)   # minutes, resumable
-
-SSR = System("ssr", SSRSettings, _environment, _recipe, _exam, _SETS, start=_start)
+SSR = System("ssr", SSRSettings, _environment, _recipe, _exam, _SETS, start=BASE.start)

@@ -36,6 +36,11 @@ def test_nearly_every_swap_has_an_inverse_and_most_still_compile():
         except SyntaxError: pass
     assert len(changes) > 500 and inverse > .97 * len(changes) and compiled > .95 * len(changes)
 
+def test_a_line_ends_at_a_newline_alone():
+    source = "def f(n):\n    s = 'a\x0cb\u2028c'\n    return n + 1\n"
+    assert [source[one.start:one.end] for one in tokens(source)] == ["+", "1"]
+
+
 def test_texts_and_comments_hold_no_mark():
     source = ('def f(n):\n    "if 1 + 2 and 3"\n    # not 4 - 5\n    n += 2\n'
               '    return n + 1, "a < b", n2, x.y1, 1.5, 1234\n')
