@@ -36,7 +36,7 @@ from .safety import ProgramStatus
 from .grammar import held_out_tasks
 from .sampling import Sampler, Sampling, fits_of, prompt_key
 from .selfplay import cut_off
-from .statistics import bootstrap, paired, pass_at_k, shared, wilson
+from .statistics import paired, pass_at_k, shared, task_interval
 from .azr import AZR, azr_recipe, opened
 from .exams import evaluate, verdicts_on
 from .models import began_from, context_length, load_policy, model_place
@@ -281,8 +281,7 @@ def _pass_at(
     counted = {"clusters": len(set(own))} if own else {}
     for k in exam.tries:
         values = [pass_at_k(exam.samples, r["right"], k) for r in records]
-        if not own and exam.samples == 1: low, high = wilson(round(sum(values)), len(values))
-        else: low, high = bootstrap(values, exam.seed, clusters=own)
+        low, high = task_interval(values, own, exam.samples == 1, exam.seed)
         found[f"pass@{k}"] = {"value": fmean(values), "low": low, "high": high, "n": len(values)} | counted
     return found
 
