@@ -16,7 +16,7 @@ from .bugs import Case, Found, artifact_of
 from .core import Prompt, Proposal, Role, Status, Task, Verdict
 from .notations import WANTED, message
 from .repairs import Bugs, Workshop, as_tasks, bug_task
-from .workspace import HELD_OUT, Files, Refused, Repository, RepositoryStatus, Workspace, applied, difference, tried
+from .workspace import Files, Refused, Repository, RepositoryStatus, Workspace, applied, difference, tried
 
 # %% ../nbs/56_artifacts.ipynb #c005
 _PARTS = ("test_script.sh", "test_files.txt", "test_parser.py", "bug_inject.diff", "test_weaken.diff")
@@ -75,7 +75,7 @@ class Artifacts(Bugs):
     stop: tuple[str, ...] = ("</tool>",)
 
     def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt:
-        repository = self.repositories[rng.choice([name for name in self.repositories if name not in HELD_OUT])]
+        repository = self.repositories[rng.choice(self.in_play)]
         path, kind = rng.choice([*repository.modules]), rng.choice(self.kinds)
         asked = _INJECT.format(name=repository.name, wanted=WANTED[kind], path=path)
         context = {"repository": repository.name, "path": path, "function": "", "kind": kind}

@@ -9,15 +9,16 @@ __all__ = ['SSR', 'ssr_rewards', 'SSRSettings']
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from .advantages import advantage_function
 from .artifacts import Artifacts
 from .bugs import Checker, Thresholds, check_baseline
-from .core import Attempt, Role, Task, Verdict
+from .core import Attempt, Role, Task, Verdict, tell
 from .mender import BASE
 from .notations import NOTATIONS, functions
-from .repairs import Bugs, Workshop, kept_tasks, scripted_tasks, second_order
+from .repairs import Bugs, Workshop, human_tasks, kept_tasks, scripted_tasks, second_order
 from .rewards import RewardSetting, ssr_curve
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
@@ -47,6 +48,7 @@ class SSRSettings(Settings):
     injections: tuple = _KINDS        # removal, direct: one is drawn of these
     references: int = 1               # earlier bugs shown to the injector, in style code
     repositories: tuple = ()          # folders or git addresses; empty: the shipped ones
+    human_bugs: tuple = ()            # folders or git addresses of QuixBugs or mini_nightmare: one more exam
     batch: int = 16                   # injections of a step, and repairs where nobody injects
     attempts: int = 8                 # G: repairs of each valid bug
     alpha: float = 0.8                # a bug that is always or never mended costs so much
@@ -70,7 +72,7 @@ class SSRSettings(Settings):
         **dict.fromkeys(("references", "first_bugs"), Range(0)),
         "attempts": Range(4, why=_G), "alpha": Range(0), "hidden_share": Range(0, 1), "invalid": Range(-float("inf")),
     }
-    ELEMENTS: ClassVar[dict] = {"repositories": str}
+    ELEMENTS: ClassVar[dict] = {"repositories": str, "human_bugs": str}
     CHOICES: ClassVar[dict] = {"style": (*NOTATIONS, "tools"), "control": _CONTROLS,
                                "isolation": ("auto", "jail", "process")}
 
@@ -102,6 +104,24 @@ def _phase(settings: SSRSettings) -> Phase:
     return Phase("self-play", proposals=settings.batch, attempts=settings.attempts, train=train, **more)
 
 # %% ../nbs/57_ssr.ipynb #c015
+@cache
+def _judged_human(places: tuple[str, ...], style: str, *limits) -> tuple[list[Task], Workshop]:
+    "What people broke, judged once; what cannot be asked is told."
+    seconds, workers, isolation = limits
+    with Suites(seconds, workers=workers, isolation=isolation) as suites:
+        env = Workshop({}, Checker(suites))
+        tasks, reasons = human_tasks(Bugs({}, style), places, env)
+    tell(f"human bugs: {len(tasks)} of {len(tasks) + len(reasons)} can be asked in style {style}")
+    for name, why in reasons.items(): tell(f"  left out: {name}, {why}")
+    return tasks, env
+
+def _human(settings: SSRSettings) -> tuple[list[Task], Workshop]: # the exam; its repositories and cases
+    if not settings.human_bugs: return [], Workshop({}, None)
+    style = "chat" if settings.style == "tools" else settings.style
+    limits = settings.seconds, settings.workers, settings.isolation
+    return _judged_human(tuple(settings.human_bugs), style, *limits)
+
+# %% ../nbs/57_ssr.ipynb #c016
 def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> repository
     "Where bugs are made, and the held-out ones."
     if not settings.repositories: return dict(shipped())
@@ -119,17 +139,19 @@ def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> rep
 def _environment(settings: SSRSettings) -> Iterator[Workshop]:
     thresholds = Thresholds(settings.passing, 1, settings.failing)
     with Suites(settings.seconds, workers=settings.workers, isolation=settings.isolation) as suites:
-        workshop = Workshop(_repositories(settings), Checker(suites, thresholds))
-        own = [workshop.repositories[name] for name in workshop.repositories if settings.repositories]
+        people = _human(settings)[1]
+        every = _repositories(settings) | people.repositories
+        workshop = Workshop(every, Checker(suites, thresholds), dict(people.cases))
+        own = [one for one in every.values() if settings.repositories and not one.held_out]
         for one, reports in zip(own, workshop.checker.originals([(one, one.command) for one in own])):
             check_baseline(*reports, one.name)   # or each of its bugs would be refused, and the injector would pay
         yield workshop
 
 def _kind(settings: SSRSettings) -> Bugs:
-    injections = tuple(settings.injections)
+    every, injections = _repositories(settings) | _human(settings)[1].repositories, tuple(settings.injections)
     if settings.style == "tools":
-        return Artifacts(_repositories(settings), "chat", injections, turns=settings.turns, strict=settings.strict)
-    return Bugs(_repositories(settings), settings.style, injections, settings.references, settings.hidden_share)
+        return Artifacts(every, "chat", injections, turns=settings.turns, strict=settings.strict)
+    return Bugs(every, settings.style, injections, settings.references, settings.hidden_share)
 
 def _remembering(kind: Bugs, env: Workshop):
     "A new bug and, where a repair of it failed, that repair's program enter the buffers."
@@ -139,11 +161,11 @@ def _remembering(kind: Bugs, env: Workshop):
     return remember
 
 
-# %% ../nbs/57_ssr.ipynb #c016
+# %% ../nbs/57_ssr.ipynb #c017
 def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
     "The loop's slots, filled."
     kind, rewards = _kind(settings), ssr_rewards(settings.alpha, settings.invalid)
-    own = [one for name, one in env.repositories.items() if name not in HELD_OUT]
+    own = [one for one in env.repositories.values() if not one.held_out]
     if settings.repositories:
         tasks = [task for one in own for task in scripted_tasks(kind, one, env, settings.first_bugs, "first")]
     else: tasks = kept_tasks(kind, "first", settings.first_bugs * len(own))
@@ -161,10 +183,12 @@ def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
         **controlled(control),
     )
 
-_SETS = {"heldout": "bugs of held-out repositories", "seen": "other bugs of the repositories in play"}
+_SETS = {"heldout": "bugs of held-out repositories", "seen": "other bugs of the repositories in play",
+         "human": "bugs that people made"}
 
 def _exam(settings: SSRSettings, name: str, count: int) -> list[Task]:
-    "Scripted bugs, one greedy repair each; no others of the repositories in play where these are a user's."
+    "Bugs, one greedy repair each: people's where there are, no others of the repositories in play if these are a user's."
+    if name == "human": return _human(settings)[0][:count]
     return [] if name == "seen" and settings.repositories else kept_tasks(_kind(settings), name, count)
 
 SSR = System("ssr", SSRSettings, _environment, _recipe, _exam, _SETS, start=BASE.start)

@@ -8,7 +8,7 @@ from azr.core import Status
 from azr.executor import _jail_trouble
 from azr.workspace import (
     Refused, Repository, RepositoryStatus as S, Run, Suites, Workspace, applied, check_change, difference, edited,
-    powers, pytest_words, read_repository, refusal, replaced_block, reversed_diff, shipped, touched)
+    powers, pytest_words, read_repository, refusal, replaced_block, shipped, touched, undone)
 
 NO_JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=_jail_trouble() or "the jail works")
 
@@ -37,7 +37,7 @@ def test_a_diff_makes_one_set_of_files_the_other():
         if not diff:
             assert old == new
             continue
-        assert applied(old, diff) == new and applied(new, reversed_diff(old, diff)) == old
+        assert applied(old, diff) == new and undone(new, diff) == old
         assert set(touched(diff)) == {path for path in {*old, *new} if old.get(path) != new.get(path)}
 
 def test_lines_may_have_moved_as_long_as_they_stand_in_one_place():
