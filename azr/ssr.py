@@ -26,9 +26,11 @@ from .settings import CONTROLS, Range, Settings, System, controlled
 from .workspace import HELD_OUT, Repository, Suites, read_repository, shipped
 
 # %% ../nbs/57_ssr.ipynb #c005
-def ssr_rewards(alpha: float = .8, invalid: float = -1.0) -> RewardSetting:
+def _one(p: float) -> float: return 1.0
+
+def ssr_rewards(alpha: float = .8, invalid: float = -1.0, consistency_only: bool = False) -> RewardSetting:
     "SSR's pay. A known bug earns what an invalid one earns."
-    return RewardSetting(ssr_curve(alpha), refused=invalid, malformed=invalid, duplicate=invalid,
+    return RewardSetting(_one if consistency_only else ssr_curve(alpha), refused=invalid, malformed=invalid, duplicate=invalid,
                          solved=1.0, wrong=-1.0, answer_malformed=-1.0)
 
 # %% ../nbs/57_ssr.ipynb #c011
@@ -53,6 +55,7 @@ class SSRSettings(Settings):
     attempts: int = 8                 # G: repairs of each valid bug
     alpha: float = 0.8                # a bug that is always or never mended costs so much
     invalid: float = -1.0             # what an invalid bug earns
+    consistency_only: bool = False    # a control: every valid bug earns 1, whatever its solve rate
     hidden_share: float = 0.0         # of the failing tests, which no specification shows
     control: str = "none"             # shuffled_rewards, frozen_proposer, repair_only or injection_only
     advantage: str = "trr++"          # a name of azr.advantages; the paper names no estimator
@@ -164,7 +167,7 @@ def _remembering(kind: Bugs, env: Workshop):
 # %% ../nbs/57_ssr.ipynb #c017
 def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
     "The loop's slots, filled."
-    kind, rewards = _kind(settings), ssr_rewards(settings.alpha, settings.invalid)
+    kind, rewards = _kind(settings), ssr_rewards(settings.alpha, settings.invalid, settings.consistency_only)
     own = [one for one in env.repositories.values() if not one.held_out]
     if settings.repositories:
         tasks = [task for one in own for task in scripted_tasks(kind, one, env, settings.first_bugs, "first")]
