@@ -46,6 +46,7 @@ class RepositoryStatus(StrEnum):
     FLAKY = "flaky"                    # two runs of the same files differ
     TIMEOUT = "timeout"                # the tests are over their time
     CRASHED = "crashed"                # the test run ended without a result
+    REPLACED = "replaced"              # what decides a test's outcome was replaced while they ran
     # a diff or an edit
     BAD_DIFF = "bad_diff"              # no unified diff
     NOT_APPLYING = "not_applying"      # its lines are not in the file
@@ -531,7 +532,7 @@ class Report:
     imports: Mapping[str, str]                  # module -> why it cannot be imported
     output: str                                 # what pytest printed; anybody may have printed it
     seconds: float                              # of CPU
-    reason: str                                 # exit; or time, or crash
+    reason: str                                 # exit; or time, crash, or replaced
 
     @property
     def passed(self) -> frozenset[str]:
@@ -543,6 +544,8 @@ class Report:
         "What a run gets that has no result."
         if self.reason == "exit": return None
         if self.reason == "time": return Verdict(RepositoryStatus.TIMEOUT, detail="the tests were over their time")
+        if self.reason == "replaced":
+            return Verdict(RepositoryStatus.REPLACED, detail="a function of pytest was replaced while the tests ran")
         return Verdict(RepositoryStatus.CRASHED, detail="the test run ended without a result")
 
 # %% ../nbs/51_workspace.ipynb #c038
