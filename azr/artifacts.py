@@ -63,6 +63,13 @@ _REPAIR = """I am improving the test suite of {name} with the following changes,
 {spec}
 Change the source so that the improved tests pass, and submit. Tests stay as they are."""
 
+_UNDO = """Take back one of these earlier changes, and adapt the rest of the library so that it fits:
+{log}"""
+
+def _wanted(repository: Repository, kind: str, most: int = 4_000) -> str: # characters of its history
+    if kind != "history": return WANTED[kind]
+    return _UNDO.format(log="\n".join(repository.history)[:most])
+
 def _listing(repository: Repository) -> str:
     return "Its files:\n" + "\n".join(path for path in repository.files if path.endswith(".py"))
 
@@ -76,8 +83,8 @@ class Artifacts(Bugs):
 
     def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt:
         repository = self.repositories[rng.choice(self.in_play)]
-        path, kind = rng.choice([*repository.modules]), rng.choice(self.kinds)
-        asked = _INJECT.format(name=repository.name, wanted=WANTED[kind], path=path)
+        path, kind = rng.choice([*repository.modules]), self.drawn_kind(rng)
+        asked = _INJECT.format(name=repository.name, wanted=_wanted(repository, kind), path=path)
         context = {"repository": repository.name, "path": path, "function": "", "kind": kind}
         return Prompt(self.name, Role.PROPOSE, messages=message(asked, _listing(repository), _TOOLS), context=context)
 

@@ -45,6 +45,7 @@ class BugStatus(StrEnum):
     BREAKS_TESTS = "breaks_tests"              # the weakened tests cannot be collected, or break others
     PADDED = "padded"                          # check 7: a changed file has no part in the failures
     NOTHING_REMOVED = "nothing_removed"        # a removal was asked for, and the program is no smaller
+    NOTHING_UNDONE = "nothing_undone"          # a change was to be taken back, and all of it stands
     ELSEWHERE = "elsewhere"                    # something else was changed than the function that was asked for
     HINT = "hint"                              # the bug's lines bring a comment, or a text that tells, with them
     COMMENTED_OUT = "commented_out"            # the weakening leaves tests as comments

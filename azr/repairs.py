@@ -12,9 +12,10 @@ import hashlib
 import json
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
@@ -27,7 +28,7 @@ from .bugs import (
     check_time, grade, mutations)
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from .notations import (
-    NOTATIONS, Notation, Place, function_text, functions, place_named, reaches, with_function)
+    NOTATIONS, Change, Notation, Place, changes_of, function_text, functions, place_named, reaches, with_function)
 from .workspace import (
     Files, Refused, Report, Repository, Run, applied, difference, read_place, shipped, tried)
 
@@ -112,14 +113,20 @@ def _found_of(task: Task) -> Found:
     return Found(tuple(task.hidden["fail_to_pass"]), tuple(task.hidden["pass_to_pass"]))
 
 # %% ../nbs/55_repairs.ipynb #c010
+def _drawn_as(task: Task) -> str:
+    "Which prompt asks for such a bug."
+    kind = task.info.get("kind")
+    return kind if kind in ("removal", "history") else "direct"
+
 @dataclass(frozen=True)
 class Bugs:
     "A bug is injected into a function, and mended."
     repositories: dict[str, Repository] = field(hash=False)   # that bugs are made in, and that are examined
     style: str = "code"
-    kinds: tuple[str, ...] = ("removal", "direct")   # of injections; one drawn of these: name one twice for more of it
+    kinds: tuple[str, ...] = ("removal", "direct")   # of injections: one is drawn
     references: int = 1
     hidden_share: float = 0.0
+    shares: tuple[float, ...] = ()   # of the kinds; none: all alike
     name: str = "bugs"
 
     @property
@@ -130,18 +137,29 @@ class Bugs:
         "Where bugs are made."
         return [name for name, one in self.repositories.items() if not one.held_out]
 
+    @cached_property
+    def changes(self) -> dict[str, list[Change]]: # repository -> what can be taken back
+        return {name: changes_of(self.repositories[name]) for name in self.in_play}
+
+    def drawn_kind(self, rng: Random) -> str:
+        return rng.choices(self.kinds, self.shares)[0] if self.shares else rng.choice(self.kinds)
+
     def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt:
         repository = self.repositories[rng.choice(self.in_play)]
         places = [one for path in repository.modules for one in functions(path, repository.files[path])
                   if self.notation.takes(function_text(repository.files[path], one))]
-        place, kind = rng.choice(places), rng.choice(self.kinds)
-        wanted = self.references if self.notation.shows else 0
+        place, kind = rng.choice(places), self.drawn_kind(rng)
+        change = rng.choice(self.changes[repository.name]) if kind == "history" else None
+        if change: place = place_named(repository.files, change.path, change.function)
+        wanted = self.references if self.notation.shows and not change else 0
         drawn = buffers.references(self.name, 4 * wanted, rng) if wanted else []
-        shown = [one for one in drawn if (one.info.get("kind") == "removal") == (kind == "removal")][:wanted]
+        shown = [one for one in drawn if _drawn_as(one) == kind][:wanted]
         context = {"repository": repository.name, "path": place.path, "function": place.name, "kind": kind}
+        if change: context |= {"before": change.before}
         known = {"context": context, "references": tuple(one.id for one in shown)}
         pairs = [(one.given["right"], one.given["wrong"]) for one in shown]
-        return Prompt(self.name, Role.PROPOSE, **self.notation.inject(kind, place, repository.files, pairs), **known)
+        return Prompt(self.name, Role.PROPOSE, **self.notation.inject(kind, place, repository.files, pairs, change),
+                      **known)
 
     def validate(self, proposals: list[Proposal], env: Workshop) -> list[Task | Verdict]: # same order
         contexts = [one.prompt.context for one in proposals]
@@ -182,12 +200,23 @@ def _refuse_elsewhere(repository: Repository, files: Files, path: str, name: str
     own = function_text(original, place_named(repository.files, path, name))
     if with_function(files[path], place, own) != original: raise Refused(BugStatus.ELSEWHERE, why)
 
+def _refuse_unchanged(repository: Repository, files: Files, context: dict):
+    "Raises Refused where nothing of a change that was to be taken back is taken back."
+    path, name, before = context["path"], context["function"], context["before"].split("\n")
+    try: new = function_text(files[path], place_named(files, path, name)).split("\n")
+    except (SyntaxError, ValueError, MemoryError, RecursionError): return   # refused for what it is
+    now = function_text(repository.files[path], place_named(repository.files, path, name)).split("\n")
+    brought, taken = Counter(now) - Counter(before), Counter(before) - Counter(now)
+    if brought - Counter(new) or taken & Counter(new): return
+    raise Refused(BugStatus.NOTHING_UNDONE, f"all of the change of {name} still stands")
+
 def _changed_files(kind: Bugs, context: dict, text: str, env: Workshop) -> dict[str, str | bytes]:
     "The repository's files with a proposal in them. Raises Refused."
     repository = env.repositories[context["repository"]]
     files = kind.notation.answered(repository.files, context["path"], context["function"], text)
     changed = [path for path in files if files[path] != repository.files.get(path)]
     _refuse_elsewhere(repository, files, context["path"], context["function"], changed)
+    if context["kind"] == "history": _refuse_unchanged(repository, files, context)
     if context["kind"] == "removal" and all(repository.is_source(path) for path in changed):
         old, new = ({path: own.get(path, "") for path in changed} for own in (repository.files, files))
         try: smaller = _size(new) < _size(old)

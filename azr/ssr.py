@@ -17,7 +17,7 @@ from .artifacts import Artifacts
 from .bugs import Checker, Thresholds, check_baseline
 from .core import Attempt, Role, Task, Verdict, tell
 from .mender import BASE
-from .notations import NOTATIONS, functions
+from .notations import NOTATIONS, changes_of, functions
 from .repairs import Bugs, Workshop, human_tasks, kept_tasks, scripted_tasks, second_order
 from .rewards import RewardSetting, ssr_curve
 from .sampling import Sampling
@@ -34,7 +34,7 @@ def ssr_rewards(alpha: float = .8, invalid: float = -1.0, consistency_only: bool
                          solved=1.0, wrong=-1.0, answer_malformed=-1.0)
 
 # %% ../nbs/57_ssr.ipynb #c011
-_KINDS = ("removal", "direct")
+_KINDS = ("removal", "direct", "history")
 _CONTROLS = (*CONTROLS, "repair_only", "injection_only")
 _G = "below 4 attempts the best possible bug earns less than nothing, so "
 
@@ -47,7 +47,8 @@ class SSRSettings(Settings):
     turns: int = 12                   # of an attempt with tools, the submission included
     strict: bool = False              # with tools: a wrong call ends the attempt
     second_order: bool = False        # a failed repair becomes a bug, drawn in later steps beside this step's bugs
-    injections: tuple = _KINDS        # removal, direct: one is drawn of these
+    injections: tuple = _KINDS[:2]    # removal, direct, history (undoes an earlier change): one is drawn of these
+    injection_shares: tuple = ()      # of these, as [.3, .4, .3]; empty: all alike
     references: int = 1               # earlier bugs shown to the injector, in style code
     repositories: tuple = ()          # folders or git addresses; empty: the shipped ones
     human_bugs: tuple = ()            # folders or git addresses of QuixBugs or mini_nightmare: one more exam
@@ -91,6 +92,11 @@ def _check_arms(settings: SSRSettings):
     "Raises ValueError for what no run can do."
     if not settings.injections or set(settings.injections) - set(_KINDS):
         raise ValueError(f"injections is {settings.injections!r}: name some of {', '.join(_KINDS)}")
+    shares = settings.injection_shares
+    fine = all(isinstance(one, (int, float)) and 0 <= one < float("inf") for one in shares) and sum(shares) > 0
+    if shares and not (fine and len(shares) == len(settings.injections)):
+        wanted = f"give a number of 0 or more for each of {', '.join(settings.injections)}, not all of them 0"
+        raise ValueError(f"injection_shares is {shares!r}: {wanted}")
     own = _KINDS if settings.style == "tools" else NOTATIONS[settings.style].kinds
     if lacking := sorted(set(settings.injections) - set(own)):
         raise ValueError(f"style {settings.style!r} cannot write a {lacking[0]}: leave it out of injections, or take "
@@ -128,7 +134,8 @@ def _human(settings: SSRSettings) -> tuple[list[Task], Workshop]: # the exam; it
 def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> repository
     "Where bugs are made, and the held-out ones."
     if not settings.repositories: return dict(shipped())
-    own = [read_repository(place) for place in settings.repositories]
+    undoing = "history" in settings.injections
+    own = [read_repository(place, commits=50 * undoing) for place in settings.repositories]
     names = [*HELD_OUT, *(one.name for one in own)]
     for one in own:
         if names.count(one.name) > 1:
@@ -136,6 +143,8 @@ def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> rep
             raise ValueError(f"{why}: rename the folder")
         if not any(functions(path, one.files[path]) for path in one.modules):
             raise ValueError(f"{one.name} holds no function of two lines or more, which bugs are made in: name another")
+        if undoing and not changes_of(one):
+            raise ValueError(f"{one.name} has no earlier change that can be taken back: leave history out of injections")
     return {one.name: one for one in own} | {name: shipped()[name] for name in HELD_OUT}
 
 @contextmanager
@@ -153,8 +162,10 @@ def _environment(settings: SSRSettings) -> Iterator[Workshop]:
 def _kind(settings: SSRSettings) -> Bugs:
     every, injections = _repositories(settings) | _human(settings)[1].repositories, tuple(settings.injections)
     if settings.style == "tools":
-        return Artifacts(every, "chat", injections, turns=settings.turns, strict=settings.strict)
-    return Bugs(every, settings.style, injections, settings.references, settings.hidden_share)
+        own = {"turns": settings.turns, "strict": settings.strict}
+        return Artifacts(every, "chat", injections, shares=settings.injection_shares, **own)
+    shown = settings.references, settings.hidden_share
+    return Bugs(every, settings.style, injections, *shown, settings.injection_shares)
 
 def _remembering(kind: Bugs, env: Workshop):
     "A new bug and, where a repair of it failed, that repair's program enter the buffers."

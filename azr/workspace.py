@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -374,10 +374,14 @@ def applied(files: Files, diff: str) -> dict[str, str | bytes]:
     "The files after a diff. Raises Refused; the files given stay as they are."
     return _changed(files, _changes(diff))
 
-def undone(files: Files, diff: str) -> dict[str, str | bytes]:
-    "The files with a diff taken back, to which it may have been applied long ago. Raises Refused."
+def undone(
+    files: Files,
+    diff: str,      # that may have been applied long ago
+    wanted: Callable[[str], bool] = bool,   # which of its files are meant
+) -> dict[str, str | bytes]:
+    "The files with a diff taken back. Raises Refused."
     def turned(hunks): return [_Hunk(one.after, one.start, one.new, one.old) for one in hunks]
-    return _changed(files, [(new, old, turned(hunks)) for old, new, hunks in _changes(diff)])
+    return _changed(files, [(new, old, turned(hunks)) for old, new, hunks in _changes(diff) if wanted(new or old)])
 
 def _changed(files: Files, changes: Sequence[tuple]) -> dict[str, str | bytes]:
     after = dict(files)
