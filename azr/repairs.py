@@ -41,7 +41,7 @@ def _node_of(test: str, tree: ast.Module) -> ast.AST | None:
     return found
 
 def _test_texts(files: Files, tests: Sequence[str], most: int = 2_000) -> str: # characters at most
-    "The sources of tests, one after another; at least one."
+    "The sources of tests, one after another; at least one, unless all are inherited."
     texts = []
     for test in dict.fromkeys(one.split("[")[0] for one in tests):
         text = files[test.split("::")[0]]
@@ -113,11 +113,6 @@ def _found_of(task: Task) -> Found:
     return Found(tuple(task.hidden["fail_to_pass"]), tuple(task.hidden["pass_to_pass"]))
 
 # %% ../nbs/55_repairs.ipynb #c010
-def _drawn_as(task: Task) -> str:
-    "Which prompt asks for such a bug."
-    kind = task.info.get("kind")
-    return kind if kind in ("removal", "history") else "direct"
-
 @dataclass(frozen=True)
 class Bugs:
     "A bug is injected into a function, and mended."
@@ -144,22 +139,7 @@ class Bugs:
     def drawn_kind(self, rng: Random) -> str:
         return rng.choices(self.kinds, self.shares)[0] if self.shares else rng.choice(self.kinds)
 
-    def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt:
-        repository = self.repositories[rng.choice(self.in_play)]
-        places = [one for path in repository.modules for one in functions(path, repository.files[path])
-                  if self.notation.takes(function_text(repository.files[path], one))]
-        place, kind = rng.choice(places), self.drawn_kind(rng)
-        change = rng.choice(self.changes[repository.name]) if kind == "history" else None
-        if change: place = place_named(repository.files, change.path, change.function)
-        wanted = self.references if self.notation.shows and not change else 0
-        drawn = buffers.references(self.name, 4 * wanted, rng) if wanted else []
-        shown = [one for one in drawn if _drawn_as(one) == kind][:wanted]
-        context = {"repository": repository.name, "path": place.path, "function": place.name, "kind": kind}
-        if change: context |= {"before": change.before}
-        known = {"context": context, "references": tuple(one.id for one in shown)}
-        pairs = [(one.given["right"], one.given["wrong"]) for one in shown]
-        return Prompt(self.name, Role.PROPOSE, **self.notation.inject(kind, place, repository.files, pairs, change),
-                      **known)
+    def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt: return _propose_prompt(self, buffers, rng)
 
     def validate(self, proposals: list[Proposal], env: Workshop) -> list[Task | Verdict]: # same order
         contexts = [one.prompt.context for one in proposals]
@@ -185,7 +165,31 @@ class Bugs:
         names = {"changed_lines": "lines", "failing_tests": "failing"}
         return {name: fmean(task.info[key] for task in tasks) for name, key in names.items()} if tasks else {}
 
-# %% ../nbs/55_repairs.ipynb #c012
+# %% ../nbs/55_repairs.ipynb #c011
+def _drawn_as(task: Task) -> str:
+    "Which prompt asks for such a bug."
+    kind = task.info.get("kind")
+    return kind if kind in ("removal", "history") else "direct"
+
+def _propose_prompt(kind: Bugs, buffers: Buffers, rng: Random) -> Prompt:
+    "A repository, a function and what is asked of it, drawn."
+    repository = kind.repositories[rng.choice(kind.in_play)]
+    places = [one for path in repository.modules for one in functions(path, repository.files[path])
+              if kind.notation.takes(function_text(repository.files[path], one))]
+    place, how = rng.choice(places), kind.drawn_kind(rng)
+    change = rng.choice(kind.changes[repository.name]) if how == "history" else None
+    if change: place = place_named(repository.files, change.path, change.function)
+    wanted = kind.references if kind.notation.shows and not change else 0
+    drawn = buffers.references(kind.name, 4 * wanted, rng) if wanted else []
+    shown = [one for one in drawn if _drawn_as(one) == how][:wanted]
+    context = {"repository": repository.name, "path": place.path, "function": place.name, "kind": how}
+    if change: context |= {"before": change.before}
+    known = {"context": context, "references": tuple(one.id for one in shown)}
+    pairs = [(one.given["right"], one.given["wrong"]) for one in shown]
+    return Prompt(kind.name, Role.PROPOSE, **kind.notation.inject(how, place, repository.files, pairs, change),
+                  **known)
+
+# %% ../nbs/55_repairs.ipynb #c013
 def _size(files: Files) -> int: # nodes of the syntax trees
     return sum(1 for text in files.values() for _ in ast.walk(ast.parse(text)))
 
@@ -224,7 +228,7 @@ def _changed_files(kind: Bugs, context: dict, text: str, env: Workshop) -> dict[
         if not smaller: raise Refused(BugStatus.NOTHING_REMOVED, "a removal was asked for, and nothing is left out")
     return files
 
-# %% ../nbs/55_repairs.ipynb #c013
+# %% ../nbs/55_repairs.ipynb #c014
 def as_tasks(
     kind: Bugs,
     contexts: Sequence[dict],   # of the proposals
@@ -263,7 +267,7 @@ def _verified(kind: Bugs, groups: Sequence[tuple[Task, list[Attempt]]], env: Wor
     found = refused | dict(zip(asked, grade(env.checker.suites, [*asked.values()])))
     return [[found[i, one.text] for one in own] for i, (_, own) in enumerate(groups)]
 
-# %% ../nbs/55_repairs.ipynb #c015
+# %% ../nbs/55_repairs.ipynb #c016
 def second_order(kind: Bugs, task: Task, attempts: Sequence[Attempt], verdicts: Sequence[Verdict], env: Workshop
                 ) -> Task | None: # None: no repair failed in a way that makes a bug
     "The first failed repair of a first-order bug, as a bug."
@@ -280,7 +284,7 @@ def second_order(kind: Bugs, task: Task, attempts: Sequence[Attempt], verdicts: 
         if isinstance(made, Task): return replace(made, parent=task.id, step=task.step, info=made.info | {"order": 2})
     return None
 
-# %% ../nbs/55_repairs.ipynb #c017
+# %% ../nbs/55_repairs.ipynb #c018
 def scripted_policy(seed: int = 0):
     "A function of a prompt in style `code`: mutates the last function that it shows, in either role."
     rng = Random(seed)
@@ -294,7 +298,7 @@ def scripted_policy(seed: int = 0):
         return (rng.choice(found).source if found else source).removeprefix(f"def {name}(")
     return write
 
-# %% ../nbs/55_repairs.ipynb #c021
+# %% ../nbs/55_repairs.ipynb #c022
 def scripted_tasks(kind: Bugs, repository: Repository, env: Workshop, count: int, key: str) -> list[Task]:
     "So many valid scripted bugs of a repository, the same ones each time; fewer where there are no more."
     rng, found = Random(f"{key} {repository.name}"), {}
@@ -315,7 +319,7 @@ def _place_at(repository: Repository, path: str, line: int) -> Place | None:
     inside = [one for one in functions(path, repository.files[path]) if one.first <= line <= one.last]
     return min(inside, key=lambda one: one.last - one.first, default=None)
 
-# %% ../nbs/55_repairs.ipynb #c022
+# %% ../nbs/55_repairs.ipynb #c023
 @cache
 def _kept() -> dict: # JSON: "tests", the ids of each repository's; "bugs", a row each
     return json.loads((Path(azr.__file__).parent / "repositories" / "bugs.json").read_text(encoding="utf-8"))
@@ -338,7 +342,7 @@ def kept_tasks(kind: Bugs, name: str, count: int | None = None) -> list[Task]:
     turns = zip_longest(*by_repository.values())
     return [task for turn in turns for task in turn if task is not None][:count]
 
-# %% ../nbs/55_repairs.ipynb #c025
+# %% ../nbs/55_repairs.ipynb #c026
 @dataclass(frozen=True)
 class _HumanBug:
     "A program of a collection, with its tests."
@@ -372,7 +376,7 @@ def _mini_nightmare(files: Files) -> Iterator[_HumanBug]:
         if found and f"{found[1]}test.py" in files:
             yield _HumanBug(found[2], f"{found[2]}_code.py", "test.py", _below(files, found[1]), None)
 
-# %% ../nbs/55_repairs.ipynb #c028
+# %% ../nbs/55_repairs.ipynb #c029
 def _judging(bug: _HumanBug, wrong: Report, other: Report, seconds: int) -> Found:
     "The tests that a repair must bring back, and those that it must keep. Raises Refused."
     if bug.right is None: check_alike(wrong, other, bug.name)
@@ -405,7 +409,7 @@ def _human_spec(bug: _HumanBug, found: Found, report: Report) -> str:
     fitting = [row for i, row in enumerate(failing) if sum(map(len, failing[:i + 1])) < 600]
     return text + "".join(f"# {row}\n" for row in fitting)
 
-# %% ../nbs/55_repairs.ipynb #c030
+# %% ../nbs/55_repairs.ipynb #c031
 def _human_task(kind: Bugs, bug: _HumanBug, repository: Repository, reports: Sequence[Report], seconds: int
                 ) -> tuple[Task, Case]:
     "A person's bug as a task. Raises Refused."
@@ -430,7 +434,7 @@ def _human_bugs(place: str) -> dict[str, _HumanBug]: # name -> bug
     if found: return {f"{name}/{one.name}": one for one in found}
     raise ValueError(f"human_bugs has {place!r}, which holds neither QuixBugs nor mini_nightmare: name a clone of one")
 
-# %% ../nbs/55_repairs.ipynb #c031
+# %% ../nbs/55_repairs.ipynb #c032
 def human_tasks(
     kind: Bugs,
     places: Sequence[str],   # folders or git addresses

@@ -30,14 +30,20 @@ def _one(p: float) -> float: return 1.0
 
 def ssr_rewards(alpha: float = .8, invalid: float = -1.0, consistency_only: bool = False) -> RewardSetting:
     "SSR's pay. A known bug earns what an invalid one earns."
-    return RewardSetting(_one if consistency_only else ssr_curve(alpha), refused=invalid, malformed=invalid, duplicate=invalid,
-                         solved=1.0, wrong=-1.0, answer_malformed=-1.0)
+    return RewardSetting(_one if consistency_only else ssr_curve(alpha), refused=invalid, malformed=invalid,
+                         duplicate=invalid, solved=1.0, wrong=-1.0, answer_malformed=-1.0)
 
 # %% ../nbs/57_ssr.ipynb #c011
 _KINDS = ("removal", "direct", "history")
 _CONTROLS = (*CONTROLS, "repair_only", "injection_only")
 _G = "below 4 attempts the best possible bug earns less than nothing, so "
+_RANGES = {
+    **dict.fromkeys(("batch", "turns", "passing", "failing", "seconds", "workers"), Range(1)),
+    **dict.fromkeys(("references", "first_bugs"), Range(0)),
+    "attempts": Range(4, why=_G), "alpha": Range(0), "hidden_share": Range(0, 1), "invalid": Range(-float("inf")),
+}
 
+# %% ../nbs/57_ssr.ipynb #c013
 @dataclass(frozen=True)
 class SSRSettings(Settings):
     "A run of self-play on repositories. The paper's: 32 B parameters, G = 8, 150 steps on 512 GPUs."
@@ -71,11 +77,7 @@ class SSRSettings(Settings):
     evaluate_tasks: int = 20
     test_tasks: int = 60
 
-    RANGES: ClassVar[dict] = {
-        **dict.fromkeys(("batch", "turns", "passing", "failing", "seconds", "workers"), Range(1)),
-        **dict.fromkeys(("references", "first_bugs"), Range(0)),
-        "attempts": Range(4, why=_G), "alpha": Range(0), "hidden_share": Range(0, 1), "invalid": Range(-float("inf")),
-    }
+    RANGES: ClassVar[dict] = _RANGES
     ELEMENTS: ClassVar[dict] = {"repositories": str, "human_bugs": str}
     CHOICES: ClassVar[dict] = {"style": (*NOTATIONS, "tools"), "control": _CONTROLS,
                                "isolation": ("auto", "jail", "process")}
@@ -87,7 +89,7 @@ class SSRSettings(Settings):
 
     def phase(self, step: int) -> Phase: return _phase(self)
 
-# %% ../nbs/57_ssr.ipynb #c012
+# %% ../nbs/57_ssr.ipynb #c014
 def _check_arms(settings: SSRSettings):
     "Raises ValueError for what no run can do."
     if not settings.injections or set(settings.injections) - set(_KINDS):
@@ -112,7 +114,7 @@ def _phase(settings: SSRSettings) -> Phase:
     more = {"solves": settings.batch, "tries": settings.attempts, "reuse": True} if settings.second_order else {}
     return Phase("self-play", proposals=settings.batch, attempts=settings.attempts, train=train, **more)
 
-# %% ../nbs/57_ssr.ipynb #c015
+# %% ../nbs/57_ssr.ipynb #c017
 @cache
 def _judged_human(places: tuple[str, ...], style: str, *limits) -> tuple[list[Task], Workshop]:
     "What people broke, judged once; what cannot be asked is told."
@@ -130,7 +132,7 @@ def _human(settings: SSRSettings) -> tuple[list[Task], Workshop]: # the exam; it
     limits = settings.seconds, settings.workers, settings.isolation
     return _judged_human(tuple(settings.human_bugs), style, *limits)
 
-# %% ../nbs/57_ssr.ipynb #c016
+# %% ../nbs/57_ssr.ipynb #c018
 def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> repository
     "Where bugs are made, and the held-out ones."
     if not settings.repositories: return dict(shipped())
@@ -144,7 +146,8 @@ def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> rep
         if not any(functions(path, one.files[path]) for path in one.modules):
             raise ValueError(f"{one.name} holds no function of two lines or more, which bugs are made in: name another")
         if undoing and not changes_of(one):
-            raise ValueError(f"{one.name} has no earlier change that can be taken back: leave history out of injections")
+            why = "has no earlier change that can be taken back"
+            raise ValueError(f"{one.name} {why}: leave history out of injections")
     return {one.name: one for one in own} | {name: shipped()[name] for name in HELD_OUT}
 
 @contextmanager
@@ -175,7 +178,7 @@ def _remembering(kind: Bugs, env: Workshop):
     return remember
 
 
-# %% ../nbs/57_ssr.ipynb #c017
+# %% ../nbs/57_ssr.ipynb #c019
 def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
     "The loop's slots, filled."
     kind, rewards = _kind(settings), ssr_rewards(settings.alpha, settings.invalid, settings.consistency_only)
@@ -201,7 +204,7 @@ _SETS = {"heldout": "bugs of held-out repositories", "seen": "other bugs of the 
          "human": "bugs that people made"}
 
 def _exam(settings: SSRSettings, name: str, count: int) -> list[Task]:
-    "Bugs, one greedy repair each: people's where there are, no others of the repositories in play if these are a user's."
+    "Bugs, one greedy repair each; no scripted ones of the repositories in play where these are a user's."
     if name == "human": return _human(settings)[0][:count]
     return [] if name == "seen" and settings.repositories else kept_tasks(_kind(settings), name, count)
 

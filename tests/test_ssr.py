@@ -586,7 +586,8 @@ def test_shares_decide_how_often_a_prompt_is_asked():
     drawn = Counter(kind.propose_prompt(Buffers(("bugs",)), rng).context["kind"] for _ in range(400))
     assert all(abs(drawn[name] / 400 - share) < .07 for name, share in zip(kind.kinds, kind.shares))
     for shares in ((1,), (0, 0, 0), (-1, 1, 1), ("a", 1, 1)):
-        with pytest.raises(ValueError, match="give a number of 0 or more for each"): replace(settings, injection_shares=shares)
+        with pytest.raises(ValueError, match="give a number of 0 or more for each"):
+            replace(settings, injection_shares=shares)
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
 def test_a_repository_of_ones_own_brings_its_log(tmp_path):
@@ -625,8 +626,8 @@ HUMAN = {
     "python_testcases/load.py": "import json\nfrom pathlib import Path\n\ndef load(name):\n"
                                 "    path = Path(__file__).parent / f'../json_testcases/{name}.json'\n"
                                 "    return [json.loads(line) for line in open(path)]\n",
-    "python_testcases/test_double.py": "import pytest\nfrom load import load\nfrom python_programs.double import double\n"
-                                       "\n@pytest.mark.parametrize('given,wanted', load('double'))\n"
+    "python_testcases/test_double.py": "import pytest\nfrom load import load\n"
+                                       "from python_programs.double import double\n\n@pytest.mark.parametrize('given,wanted', load('double'))\n"
                                        "def test_double(given, wanted):\n    assert double(*given) == wanted\n",
     **{f"python_testcases/test_{name}.py": f"from python_programs.{name} import {name}\n\ndef test_{name}():\n"
                                            f"    assert {name}(1) == {right}\n"

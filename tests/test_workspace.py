@@ -304,6 +304,21 @@ def test_hostile_code_passes_nothing_and_harms_no_other_run():
     for name, report in zip(RUNNING, reports[1::2]): assert report.passed == every, f"beside {name}"
     assert not Path(suites.limits.folder).exists()
 
+JUDGES = {
+    "a test that runs nothing": "import _pytest.python as p\ndef ok(self): pass\np.Function.runtest = ok\n",
+    "other code in a function": "import _pytest.runner as r\ndef ok(c, r): return False\n"
+                                "r.check_interactive_exception.__code__ = ok.__code__\n",
+    "a case that runs nothing": "import unittest\nunittest.TestCase.run = print\n",
+    "everything is true": "import builtins\nbuiltins.all = bool\n",
+}
+
+def test_a_run_in_which_a_judge_was_replaced_counts_for_nothing():
+    fair = "def half(n):\n    return n // 2\n"
+    with Suites(seconds=2) as suites:
+        reports = suites.run([Run(ONE, with_half(fair)), *(Run(ONE, with_half(text + fair)) for text in JUDGES.values())])
+    assert reports[0].trouble is None and len(reports[0].passed) == 2
+    for name, report in zip(JUDGES, reports[1:]): assert report.trouble.status == S.REPLACED, (name, report)
+
 @NO_JAIL
 def test_nothing_outside_is_seen_or_reached():
     source = """import os, socket
