@@ -627,7 +627,8 @@ HUMAN = {
                                 "    path = Path(__file__).parent / f'../json_testcases/{name}.json'\n"
                                 "    return [json.loads(line) for line in open(path)]\n",
     "python_testcases/test_double.py": "import pytest\nfrom load import load\n"
-                                       "from python_programs.double import double\n\n@pytest.mark.parametrize('given,wanted', load('double'))\n"
+                                       "from python_programs.double import double\n\n"
+                                       "@pytest.mark.parametrize('given,wanted', load('double'))\n"
                                        "def test_double(given, wanted):\n    assert double(*given) == wanted\n",
     **{f"python_testcases/test_{name}.py": f"from python_programs.{name} import {name}\n\ndef test_{name}():\n"
                                            f"    assert {name}(1) == {right}\n"
