@@ -16,7 +16,7 @@ from .bugs import Case, Found, artifact_of
 from .core import Prompt, Proposal, Role, Status, Task, Verdict
 from .notations import WANTED, message
 from .repairs import Bugs, Workshop, as_tasks, bug_task
-from .workspace import HELD_OUT, Files, Refused, Repository, RepositoryStatus, Workspace, applied, difference, tried
+from .workspace import Files, Refused, Repository, RepositoryStatus, Workspace, applied, difference, tried
 
 # %% ../nbs/56_artifacts.ipynb #c005
 _PARTS = ("test_script.sh", "test_files.txt", "test_parser.py", "bug_inject.diff", "test_weaken.diff")
@@ -63,6 +63,13 @@ _REPAIR = """I am improving the test suite of {name} with the following changes,
 {spec}
 Change the source so that the improved tests pass, and submit. Tests stay as they are."""
 
+_UNDO = """Take back one of these earlier changes, and adapt the rest of the library so that it fits:
+{log}"""
+
+def _wanted(repository: Repository, kind: str, most: int = 4_000) -> str: # characters of its history
+    if kind != "history": return WANTED[kind]
+    return _UNDO.format(log="\n".join(repository.history)[:most])
+
 def _listing(repository: Repository) -> str:
     return "Its files:\n" + "\n".join(path for path in repository.files if path.endswith(".py"))
 
@@ -75,9 +82,9 @@ class Artifacts(Bugs):
     stop: tuple[str, ...] = ("</tool>",)
 
     def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt:
-        repository = self.repositories[rng.choice([name for name in self.repositories if name not in HELD_OUT])]
-        path, kind = rng.choice([*repository.modules]), rng.choice(self.kinds)
-        asked = _INJECT.format(name=repository.name, wanted=WANTED[kind], path=path)
+        repository = self.repositories[rng.choice(self.in_play)]
+        path, kind = rng.choice([*repository.modules]), self.drawn_kind(rng)
+        asked = _INJECT.format(name=repository.name, wanted=_wanted(repository, kind), path=path)
         context = {"repository": repository.name, "path": path, "function": "", "kind": kind}
         return Prompt(self.name, Role.PROPOSE, messages=message(asked, _listing(repository), _TOOLS), context=context)
 

@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['WANTED', 'SWAPS', 'MARKS', 'NOTATIONS', 'Place', 'functions', 'place_named', 'function_text', 'with_function',
-           'written_function', 'Notation', 'reaches', 'message', 'Token', 'tokens', 'marked', 'replaced']
+           'written_function', 'Change', 'changes_of', 'Notation', 'reaches', 'message', 'Token', 'tokens', 'marked',
+           'replaced']
 
 # %% ../nbs/53_notations.ipynb #c002
 import ast
+import difflib
 import io
 import re
 import textwrap
@@ -16,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .core import Status
-from .workspace import Files, Refused, edited, text_lines
+from .core import Status, Verdict
+from .workspace import Files, Refused, Repository, edited, text_lines, tried, undone
 
 # %% ../nbs/53_notations.ipynb #c005
 @dataclass(frozen=True)
@@ -69,9 +71,38 @@ def written_function(name: str, completion: str) -> str: # source, at the left e
         raise Refused(Status.MALFORMED, f"no function {name}: go on after 'def {name.split('.')[-1]}('")
     return source
 
-# %% ../nbs/53_notations.ipynb #c010
+# %% ../nbs/53_notations.ipynb #c011
+@dataclass(frozen=True)
+class Change:
+    "What somebody once changed in a function."
+    path: str
+    function: str
+    what: str      # in a line
+    before: str    # the function without it, at the left edge
+
+    def lines(self, now: str) -> list[str]: # each with a + or - before it
+        "What it took away and what it brought, beside the function as it is."
+        steps = difflib.ndiff(self.before.splitlines(), now.splitlines())
+        return [line[:2].strip() + line[2:] for line in steps if line[:1] in "+-"]
+
+def changes_of(repository: Repository) -> list[Change]: # the newest first
+    "The changes of functions in its history that can be taken back from what stands there now."
+    found, files = [], repository.files
+    for commit in repository.history:
+        what, _, diff = commit.partition("\n")
+        earlier = tried(undone, files, diff.lstrip("\n"), repository.is_source)
+        for path in repository.modules if not isinstance(earlier, Verdict) else ():
+            if earlier.get(path, files[path]) == files[path]: continue
+            try: old = {one.name: function_text(earlier[path], one) for one in functions(path, earlier[path])}
+            except (SyntaxError, ValueError): continue
+            now = {one.name: function_text(files[path], one) for one in functions(path, files[path])}
+            found += [Change(path, name, what, old[name]) for name in now if old.get(name, now[name]) != now[name]]
+    return found
+
+# %% ../nbs/53_notations.ipynb #c014
 WANTED = {"direct": "The same function with a mistake that a test finds.",
-          "removal": "The same function with a part of it left out, so that a test fails."}
+          "removal": "The same function with a part of it left out, so that a test fails.",
+          "history": "The same function with that change taken back, so that a test fails."}
 
 class Notation(Protocol):
     "How a function is shown, and what an answer makes of the files."
@@ -79,7 +110,8 @@ class Notation(Protocol):
     shows: bool              # earlier bugs, as examples
 
     def takes(self, source: str) -> bool: ...   # whether a function can be shown and changed
-    def inject(self, kind: str, place: Place, files: Files, shown: Sequence) -> dict: ...   # fields of a Prompt
+    # fields of a Prompt; kind history: with the change
+    def inject(self, kind: str, place: Place, files: Files, shown: Sequence, change: Change | None = None) -> dict: ...
     def repair(self, given: dict) -> dict: ...                                              # likewise
     def answered(self, files: Files, path: str, name: str, text: str) -> Files: ...         # raises Refused
 
@@ -87,10 +119,12 @@ def reaches(notation: Notation, kind: str, wrong: str) -> bool:
     "Whether a bug of a kind, seen as a wrong function, can be mended in a notation."
     return notation.takes(wrong) and (kind != "removal" or "removal" in notation.kinds)
 
-# %% ../nbs/53_notations.ipynb #c012
+# %% ../nbs/53_notations.ipynb #c016
 _EXAMPLE = ('def mean(values):\n    return sum(values) / len(values)\n',
             'def mean(values):\n    return sum(values) / (len(values) + 1)\n',
             'def mean(values):\n    return sum(values)\n')
+_GROWN = ('def mean(values):\n    if not values:\n        return 0\n    return sum(values) / len(values)\n',
+          Change("", "mean", "The mean of nothing is 0", _EXAMPLE[0]))
 _TEST = "def test_mean():\n    assert mean([1, 3]) == 2\n"
 _STOP = ("\n# ", "\ndef ", "\nclass ", "\n\n\n")
 
@@ -100,14 +134,21 @@ def _repair_part(tests: str, wrong: str, right: str) -> str:
     said = "# These tests fail:", tests, "# This function is wrong.", wrong, "# The same function, mended.", right
     return "\n".join(said)
 
+def _history_part(now: str, change: Change, before: str) -> str:
+    told = [f"# Somebody has changed it: {change.what}.", *(f"# {line}" for line in change.lines(now))]
+    return "\n".join(["# A function.", now, *told, f"# {WANTED['history']}", before])
+
 class _Code:
     "A Python file: the function is written anew."
-    kinds, shows = ("direct", "removal"), True
+    kinds, shows = ("direct", "removal", "history"), True
 
     def takes(self, source: str) -> bool: return True
 
-    def inject(self, kind: str, place: Place, files: Files, shown: Sequence[tuple[str, str]]) -> dict:
+    def inject(self, kind: str, place: Place, files: Files, shown: Sequence, change: Change | None = None) -> dict:
         source, wanted = function_text(files[place.path], place), WANTED[kind]
+        if change:
+            first = _history_part(*_GROWN, _GROWN[1].before)
+            return {"text": f"{first}\n{_history_part(source, change, _start_of(place.name))}", "stop": _STOP}
         pairs = [*shown, (_EXAMPLE[0], _EXAMPLE[1 if kind == "direct" else 2])]
         parts = [f"# A function.\n{right}\n# {wanted}\n{wrong}\n" for right, wrong in pairs]
         last = f"# A function.\n{source}\n# {wanted}\n{_start_of(place.name)}"
@@ -121,7 +162,7 @@ class _Code:
     def answered(self, files: Files, path: str, name: str, text: str) -> dict:
         return {**files, path: with_function(files[path], place_named(files, path, name), written_function(name, text))}
 
-# %% ../nbs/53_notations.ipynb #c015
+# %% ../nbs/53_notations.ipynb #c019
 _GRAMMAR = """Answer with one edit, nothing else. Copy whole lines; the block must stand in the file exactly once.
 <tool: edit>
 PATH
@@ -136,13 +177,15 @@ def message(*parts: str) -> tuple[dict, ...]: return ({"role": "user", "content"
 
 class _Chat:
     "A message with the file, answered by one edit."
-    kinds, shows = ("direct", "removal"), False
+    kinds, shows = ("direct", "removal", "history"), False
 
     def takes(self, source: str) -> bool: return True
 
-    def inject(self, kind: str, place: Place, files: Files, shown: Sequence) -> dict:
+    def inject(self, kind: str, place: Place, files: Files, shown: Sequence, change: Change | None = None) -> dict:
         what = f"Change the function {place.name}. {WANTED[kind]} No comment may tell of it."
-        return {"messages": message(f"{place.path}:", files[place.path], what, _GRAMMAR)}
+        lines = change.lines(function_text(files[place.path], place)) if change else []
+        said = [f"Somebody has changed {place.name}: {change.what}.\n" + "\n".join(lines)] if change else []
+        return {"messages": message(f"{place.path}:", files[place.path], *said, what, _GRAMMAR)}
 
     def repair(self, given: dict) -> dict:
         said = "I am improving the test suite with the following tests, but the current code fails them:"
@@ -154,7 +197,7 @@ class _Chat:
         if not inside: raise Refused(Status.MALFORMED, "the answer has no '<tool: edit>'")
         return edited(files, inside)
 
-# %% ../nbs/53_notations.ipynb #c017
+# %% ../nbs/53_notations.ipynb #c021
 _OPERATORS = ("+", "-", "*", "/", "//", "%", "**", "<", "<=", ">", ">=", "==", "!=")
 _LOGIC = ("and", "or", "in", "not in", "is", "is not", "True", "False")
 _TESTS = ("if", "if not", "elif", "elif not", "while", "while not")
@@ -192,7 +235,7 @@ def tokens(source: str) -> list[Token]: # in their order
         end = match.end()
     return found[:len(MARKS)]
 
-# %% ../nbs/53_notations.ipynb #c020
+# %% ../nbs/53_notations.ipynb #c024
 def marked(source: str) -> str:
     "A source with a mark before each token that may be replaced."
     pieces, end = [], 0
@@ -218,7 +261,7 @@ class _Terse:
 
     def takes(self, source: str) -> bool: return len(source) <= self.longest and len(tokens(source)) > 1
 
-    def inject(self, kind: str, place: Place, files: Files, shown: Sequence) -> dict:
+    def inject(self, kind: str, place: Place, files: Files, shown: Sequence, change: Change | None = None) -> dict:
         return {"text": f"# break\n{marked(function_text(files[place.path], place))}# "}
 
     def repair(self, given: dict) -> dict: return {"text": f"# mend\n{marked(given['wrong'])}# "}

@@ -100,6 +100,8 @@ _FAMILIES = (  # each from small to large
         "HuggingFaceTB/SmolLM2-135M": _smollm2(30, 576, 9, 1536),
         "HuggingFaceTB/SmolLM2-360M": _smollm2(32, 960, 15, 2560),
     },
+    # CWM: every fourth layer sees all, the others the last 8192 tokens; the plan counts all of them whole
+    {"facebook/cwm-sft": _Shape(64, 6144, 48, 8, 128, 21_504, 128_256, 131_072, False)},
 )
 _SHAPES = {name: shape for family in _FAMILIES for name, shape in family.items()}
 _SHORT = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M"}   # names of azr.models
@@ -129,7 +131,7 @@ def _shape_of(
 
 def from_config(c: "transformers.PretrainedConfig") -> _Shape:
     "The shape that a config.json tells."
-    known = ("qwen2", "qwen3", "llama", "mistral")
+    known = ("qwen2", "qwen3", "llama", "mistral", "cwm")
     if c.model_type not in known:
         raise ValueError(f"model_type is {c.model_type!r}: azr plan has rules for {', '.join(known)}")
     size = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads

@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['shown_tests', 'bug_task', 'Workshop', 'Bugs', 'as_tasks', 'second_order', 'scripted_policy', 'scripted_tasks',
-           'kept_tasks']
+           'kept_tasks', 'human_tasks']
 
 # %% ../nbs/55_repairs.ipynb #c002
 import ast
 import hashlib
 import json
+import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
@@ -22,11 +24,13 @@ from statistics import fmean
 import azr
 from .buffers import Buffers
 from .bugs import (
-    Artifact, BugStatus, Case, Checker, Found, artifact_for, bugs_of, case_of, grade, mutations)
+    Artifact, BugStatus, Case, Checker, Found, artifact_for, bugs_of, case_of, check_alike, check_collected,
+    check_time, grade, mutations)
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from .notations import (
-    NOTATIONS, Notation, Place, function_text, functions, place_named, reaches, with_function)
-from .workspace import HELD_OUT, Files, Refused, Repository, applied, difference, shipped, tried
+    NOTATIONS, Change, Notation, Place, changes_of, function_text, functions, place_named, reaches, with_function)
+from .workspace import (
+    Files, Refused, Report, Repository, Run, applied, difference, read_place, shipped, tried)
 
 # %% ../nbs/55_repairs.ipynb #c005
 def _node_of(test: str, tree: ast.Module) -> ast.AST | None:
@@ -37,7 +41,7 @@ def _node_of(test: str, tree: ast.Module) -> ast.AST | None:
     return found
 
 def _test_texts(files: Files, tests: Sequence[str], most: int = 2_000) -> str: # characters at most
-    "The sources of tests, one after another; at least one."
+    "The sources of tests, one after another; at least one, unless all are inherited."
     texts = []
     for test in dict.fromkeys(one.split("[")[0] for one in tests):
         text = files[test.split("::")[0]]
@@ -114,26 +118,28 @@ class Bugs:
     "A bug is injected into a function, and mended."
     repositories: dict[str, Repository] = field(hash=False)   # that bugs are made in, and that are examined
     style: str = "code"
-    kinds: tuple[str, ...] = ("removal", "direct")   # of injections; one drawn of these: name one twice for more of it
+    kinds: tuple[str, ...] = ("removal", "direct")   # of injections: one is drawn
     references: int = 1
     hidden_share: float = 0.0
+    shares: tuple[float, ...] = ()   # of the kinds; none: all alike
     name: str = "bugs"
 
     @property
     def notation(self) -> Notation: return NOTATIONS[self.style]
 
-    def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt:
-        repository = self.repositories[rng.choice([name for name in self.repositories if name not in HELD_OUT])]
-        places = [one for path in repository.modules for one in functions(path, repository.files[path])
-                  if self.notation.takes(function_text(repository.files[path], one))]
-        place, kind = rng.choice(places), rng.choice(self.kinds)
-        wanted = self.references if self.notation.shows else 0
-        drawn = buffers.references(self.name, 4 * wanted, rng) if wanted else []
-        shown = [one for one in drawn if (one.info.get("kind") == "removal") == (kind == "removal")][:wanted]
-        context = {"repository": repository.name, "path": place.path, "function": place.name, "kind": kind}
-        known = {"context": context, "references": tuple(one.id for one in shown)}
-        pairs = [(one.given["right"], one.given["wrong"]) for one in shown]
-        return Prompt(self.name, Role.PROPOSE, **self.notation.inject(kind, place, repository.files, pairs), **known)
+    @property
+    def in_play(self) -> list[str]: # names of repositories
+        "Where bugs are made."
+        return [name for name, one in self.repositories.items() if not one.held_out]
+
+    @cached_property
+    def changes(self) -> dict[str, list[Change]]: # repository -> what can be taken back
+        return {name: changes_of(self.repositories[name]) for name in self.in_play}
+
+    def drawn_kind(self, rng: Random) -> str:
+        return rng.choices(self.kinds, self.shares)[0] if self.shares else rng.choice(self.kinds)
+
+    def propose_prompt(self, buffers: Buffers, rng: Random) -> Prompt: return _propose_prompt(self, buffers, rng)
 
     def validate(self, proposals: list[Proposal], env: Workshop) -> list[Task | Verdict]: # same order
         contexts = [one.prompt.context for one in proposals]
@@ -159,7 +165,31 @@ class Bugs:
         names = {"changed_lines": "lines", "failing_tests": "failing"}
         return {name: fmean(task.info[key] for task in tasks) for name, key in names.items()} if tasks else {}
 
-# %% ../nbs/55_repairs.ipynb #c012
+# %% ../nbs/55_repairs.ipynb #c011
+def _drawn_as(task: Task) -> str:
+    "Which prompt asks for such a bug."
+    kind = task.info.get("kind")
+    return kind if kind in ("removal", "history") else "direct"
+
+def _propose_prompt(kind: Bugs, buffers: Buffers, rng: Random) -> Prompt:
+    "A repository, a function and what is asked of it, drawn."
+    repository = kind.repositories[rng.choice(kind.in_play)]
+    places = [one for path in repository.modules for one in functions(path, repository.files[path])
+              if kind.notation.takes(function_text(repository.files[path], one))]
+    place, how = rng.choice(places), kind.drawn_kind(rng)
+    change = rng.choice(kind.changes[repository.name]) if how == "history" else None
+    if change: place = place_named(repository.files, change.path, change.function)
+    wanted = kind.references if kind.notation.shows and not change else 0
+    drawn = buffers.references(kind.name, 4 * wanted, rng) if wanted else []
+    shown = [one for one in drawn if _drawn_as(one) == how][:wanted]
+    context = {"repository": repository.name, "path": place.path, "function": place.name, "kind": how}
+    if change: context |= {"before": change.before}
+    known = {"context": context, "references": tuple(one.id for one in shown)}
+    pairs = [(one.given["right"], one.given["wrong"]) for one in shown]
+    return Prompt(kind.name, Role.PROPOSE, **kind.notation.inject(how, place, repository.files, pairs, change),
+                  **known)
+
+# %% ../nbs/55_repairs.ipynb #c013
 def _size(files: Files) -> int: # nodes of the syntax trees
     return sum(1 for text in files.values() for _ in ast.walk(ast.parse(text)))
 
@@ -174,12 +204,23 @@ def _refuse_elsewhere(repository: Repository, files: Files, path: str, name: str
     own = function_text(original, place_named(repository.files, path, name))
     if with_function(files[path], place, own) != original: raise Refused(BugStatus.ELSEWHERE, why)
 
+def _refuse_unchanged(repository: Repository, files: Files, context: dict):
+    "Raises Refused where nothing of a change that was to be taken back is taken back."
+    path, name, before = context["path"], context["function"], context["before"].split("\n")
+    try: new = function_text(files[path], place_named(files, path, name)).split("\n")
+    except (SyntaxError, ValueError, MemoryError, RecursionError): return   # refused for what it is
+    now = function_text(repository.files[path], place_named(repository.files, path, name)).split("\n")
+    brought, taken = Counter(now) - Counter(before), Counter(before) - Counter(now)
+    if brought - Counter(new) or taken & Counter(new): return
+    raise Refused(BugStatus.NOTHING_UNDONE, f"all of the change of {name} still stands")
+
 def _changed_files(kind: Bugs, context: dict, text: str, env: Workshop) -> dict[str, str | bytes]:
     "The repository's files with a proposal in them. Raises Refused."
     repository = env.repositories[context["repository"]]
     files = kind.notation.answered(repository.files, context["path"], context["function"], text)
     changed = [path for path in files if files[path] != repository.files.get(path)]
     _refuse_elsewhere(repository, files, context["path"], context["function"], changed)
+    if context["kind"] == "history": _refuse_unchanged(repository, files, context)
     if context["kind"] == "removal" and all(repository.is_source(path) for path in changed):
         old, new = ({path: own.get(path, "") for path in changed} for own in (repository.files, files))
         try: smaller = _size(new) < _size(old)
@@ -187,7 +228,7 @@ def _changed_files(kind: Bugs, context: dict, text: str, env: Workshop) -> dict[
         if not smaller: raise Refused(BugStatus.NOTHING_REMOVED, "a removal was asked for, and nothing is left out")
     return files
 
-# %% ../nbs/55_repairs.ipynb #c013
+# %% ../nbs/55_repairs.ipynb #c014
 def as_tasks(
     kind: Bugs,
     contexts: Sequence[dict],   # of the proposals
@@ -226,7 +267,7 @@ def _verified(kind: Bugs, groups: Sequence[tuple[Task, list[Attempt]]], env: Wor
     found = refused | dict(zip(asked, grade(env.checker.suites, [*asked.values()])))
     return [[found[i, one.text] for one in own] for i, (_, own) in enumerate(groups)]
 
-# %% ../nbs/55_repairs.ipynb #c015
+# %% ../nbs/55_repairs.ipynb #c016
 def second_order(kind: Bugs, task: Task, attempts: Sequence[Attempt], verdicts: Sequence[Verdict], env: Workshop
                 ) -> Task | None: # None: no repair failed in a way that makes a bug
     "The first failed repair of a first-order bug, as a bug."
@@ -243,7 +284,7 @@ def second_order(kind: Bugs, task: Task, attempts: Sequence[Attempt], verdicts: 
         if isinstance(made, Task): return replace(made, parent=task.id, step=task.step, info=made.info | {"order": 2})
     return None
 
-# %% ../nbs/55_repairs.ipynb #c017
+# %% ../nbs/55_repairs.ipynb #c018
 def scripted_policy(seed: int = 0):
     "A function of a prompt in style `code`: mutates the last function that it shows, in either role."
     rng = Random(seed)
@@ -257,7 +298,7 @@ def scripted_policy(seed: int = 0):
         return (rng.choice(found).source if found else source).removeprefix(f"def {name}(")
     return write
 
-# %% ../nbs/55_repairs.ipynb #c021
+# %% ../nbs/55_repairs.ipynb #c022
 def scripted_tasks(kind: Bugs, repository: Repository, env: Workshop, count: int, key: str) -> list[Task]:
     "So many valid scripted bugs of a repository, the same ones each time; fewer where there are no more."
     rng, found = Random(f"{key} {repository.name}"), {}
@@ -278,7 +319,7 @@ def _place_at(repository: Repository, path: str, line: int) -> Place | None:
     inside = [one for one in functions(path, repository.files[path]) if one.first <= line <= one.last]
     return min(inside, key=lambda one: one.last - one.first, default=None)
 
-# %% ../nbs/55_repairs.ipynb #c022
+# %% ../nbs/55_repairs.ipynb #c023
 @cache
 def _kept() -> dict: # JSON: "tests", the ids of each repository's; "bugs", a row each
     return json.loads((Path(azr.__file__).parent / "repositories" / "bugs.json").read_text(encoding="utf-8"))
@@ -300,3 +341,120 @@ def kept_tasks(kind: Bugs, name: str, count: int | None = None) -> list[Task]:
     for task in tasks: by_repository.setdefault(task.given["repository"], []).append(task)
     turns = zip_longest(*by_repository.values())
     return [task for turn in turns for task in turn if task is not None][:count]
+
+# %% ../nbs/55_repairs.ipynb #c026
+@dataclass(frozen=True)
+class _HumanBug:
+    "A program of a collection, with its tests."
+    name: str
+    path: str                               # of the wrong program
+    test: str                               # path of its tests
+    files: Files = field(repr=False)        # of the repository that it becomes
+    right: str | None = field(repr=False)   # the program without the bug; None: nobody has written it down
+
+def _below(files: Files, root: str) -> dict[str, str]:
+    return {path.removeprefix(root): text for path, text in files.items() if path.startswith(root)}
+
+def _quixbugs(files: Files) -> Iterator[_HumanBug]:
+    "Programs of python_programs that have tests, and the same name in correct_python_programs."
+    found = [re.fullmatch(r"(|.*/)correct_python_programs/(\w+)\.py", path) for path in files]
+    for root in sorted({one[1] for one in found if one}):
+        own, names = _below(files, root), [one[2] for one in found if one and one[1] == root]
+        def places(name): return [f"python_programs/{name}.py", f"python_testcases/test_{name}.py"]
+        names = [name for name in names if own.keys() >= {*places(name)}]
+        theirs = re.compile(rf"(.*/)?(test_)?({'|'.join(names)})(_test)?\.\w+|correct_.*")
+        shared = {path: text for path, text in own.items() if not theirs.fullmatch(path)}
+        for name in names:
+            kept = [path for path in (*places(name), f"json_testcases/{name}.json") if path in own]
+            mine = {path: own[path] for path in kept}
+            yield _HumanBug(name, *places(name), shared | mine, own[f"correct_python_programs/{name}.py"])
+
+def _mini_nightmare(files: Files) -> Iterator[_HumanBug]:
+    "Folders that hold a program, called as the folder with _code behind, and test.py."
+    for path in files:
+        found = re.fullmatch(r"((?:.*/)?(\w+)/)\2_code\.py", path)
+        if found and f"{found[1]}test.py" in files:
+            yield _HumanBug(found[2], f"{found[2]}_code.py", "test.py", _below(files, found[1]), None)
+
+# %% ../nbs/55_repairs.ipynb #c029
+def _judging(bug: _HumanBug, wrong: Report, other: Report, seconds: int) -> Found:
+    "The tests that a repair must bring back, and those that it must keep. Raises Refused."
+    if bug.right is None: check_alike(wrong, other, bug.name)
+    check_collected(other, bug.name)
+    check_time([other], seconds)
+    wanted = ("passed",) if bug.right is not None else ("passed", "failed", "error")
+    tests = [test for test, one in other.outcomes.items() if one in wanted]
+    failing = [test for test in tests if test not in wrong.passed]
+    if not failing: raise Refused(BugStatus.TOO_FEW_FAILING, f"{bug.name}: no test fails")
+    return Found(tuple(failing), tuple(test for test in tests if test not in failing))
+
+def _human_place(bug: _HumanBug) -> Place | None: # None: no single function holds the bug, or nobody knows which
+    "The function that is to be mended."
+    wrong = bug.files[bug.path]
+    places = functions(bug.path, wrong)
+    if bug.right is None: return places[0] if len(places) == 1 else None
+    right = {one.name: function_text(bug.right, one) for one in functions(bug.path, bug.right)}
+    def meaning(text): return ast.dump(_Living().visit(ast.parse(text)))   # texts beside it may differ
+    def mends(place):
+        source = right.get(place.name)
+        return source is not None and meaning(with_function(wrong, place, source)) == meaning(bug.right)
+    return next(filter(mends, places), None)
+
+def _human_spec(bug: _HumanBug, found: Found, report: Report) -> str:
+    "The failing tests; where a file of data drives them, also its lines, as many as fit."
+    text = _test_texts(bug.files, found.fail_to_pass)
+    rows = next((own.splitlines() for path, own in bug.files.items() if path.endswith(f"/{bug.name}.json")), [])
+    if len(rows) != len(report.outcomes): return text
+    failing = [row for row, test in zip(rows, report.outcomes) if test in found.fail_to_pass]
+    fitting = [row for i, row in enumerate(failing) if sum(map(len, failing[:i + 1])) < 600]
+    return text + "".join(f"# {row}\n" for row in fitting)
+
+# %% ../nbs/55_repairs.ipynb #c031
+def _human_task(kind: Bugs, bug: _HumanBug, repository: Repository, reports: Sequence[Report], seconds: int
+                ) -> tuple[Task, Case]:
+    "A person's bug as a task. Raises Refused."
+    found, place, text = _judging(bug, *reports, seconds), _human_place(bug), bug.files[bug.path]
+    if kind.style != "chat":
+        if place is None: raise Refused(BugStatus.ELSEWHERE, f"{bug.name}: nobody knows one function that holds it")
+        if not kind.notation.takes(function_text(text, place)):
+            raise Refused(Status.MALFORMED, f"{bug.name}: {place.name} is too long for style {kind.style}")
+    bad = {**repository.files, bug.path: text}
+    artifact = Artifact("", "", "", difference(repository.files, bad), "")
+    case = Case(repository, artifact, repository.command, (bug.path,), bad, bad)
+    task = bug_task(case, found, place.name if place else "", "human")
+    wrong = function_text(text, place) if place else text
+    shown = {"wrong": wrong, "file": text, "spec": _human_spec(bug, found, reports[1])}
+    return replace(task, given=task.given | shown), case
+
+def _human_bugs(place: str) -> dict[str, _HumanBug]: # name -> bug
+    "Those of a collection. Raises ValueError for a place that holds none."
+    name, files, _ = read_place(place)
+    files = {path: text for path, text in files.items() if isinstance(text, str)}
+    found = [*_quixbugs(files), *_mini_nightmare(files)]
+    if found: return {f"{name}/{one.name}": one for one in found}
+    raise ValueError(f"human_bugs has {place!r}, which holds neither QuixBugs nor mini_nightmare: name a clone of one")
+
+# %% ../nbs/55_repairs.ipynb #c032
+def human_tasks(
+    kind: Bugs,
+    places: Sequence[str],   # folders or git addresses
+    env: Workshop,           # gets their repositories and cases
+) -> tuple[list[Task], dict[str, str]]: # the tasks; name -> why another is left out
+    "What people broke, as an exam. Raises ValueError."
+    bugs = {name: one for place in places for name, one in _human_bugs(place).items()}
+    own, suites = {}, env.checker.suites
+    for name, one in bugs.items():
+        files = one.files if one.right is None else {**one.files, one.path: one.right}
+        own[name] = Repository(name, files, (one.path,), ("-rA", one.test), held_out=True)
+    runs = [run for name, one in bugs.items()   # the wrong program, then the right one or the wrong one again
+            for run in (Run(own[name], one.files), Run(own[name], own[name].files, seed=1))]
+    reports = suites.run(runs)
+    tasks, reasons = [], {}
+    for i, (name, one) in enumerate(bugs.items()):
+        made = tried(_human_task, kind, one, own[name], reports[2 * i:2 * i + 2], suites.settings[0])
+        if isinstance(made, Verdict): reasons[name] = f"{made.status}: {made.detail}"
+        else:
+            task, env.cases[made[0].id] = made
+            tasks.append(task)
+    env.repositories |= own
+    return tasks, reasons

@@ -36,12 +36,21 @@ from .models import (
 from .plots import learning_curve
 from .records import Records, check_folder, open_folder, read_params, summary_of, surroundings
 from .rows import process_state, shared
+from .sampling import fits_of
 from .selfplay import SelfPlay, check_phase, seed_buffers
 from .settings import Settings, System, config, spans, system_named   # `config` for README's `from azr.run`
 from .trainer import SelfPlayTrainer, check_adapters
 from .watch import Interrupt, Watch, clock_text, collapses, warning_line
 
 # %% ../nbs/38_run.ipynb #c004
+def _fitting_exam(system: System, settings: Settings, selfplay: SelfPlay, sampler, name: str, count: int) -> list:
+    "A set's tasks; those whose prompts the model has no room for are left out, and that is told."
+    tasks, fits = system.exam(settings, name, count), fits_of(sampler)
+    kept = [task for task in tasks if fits(selfplay.types[task.task_type].solve_prompt(task))]
+    if len(kept) < len(tasks) and process_state().is_main_process:
+        tell(f"set {name}: the prompts of {len(tasks) - len(kept)} of {len(tasks)} tasks are too long, and left out")
+    return kept
+
 def _exam_for(
     system: System, settings: Settings, selfplay: SelfPlay, sampler, records: Records,
 ) -> Callable[[int], dict]: # step -> metrics, empty where nothing is due
@@ -49,7 +58,7 @@ def _exam_for(
     recipe, env = selfplay.recipe, selfplay.env
     kinds, solver, proposer = recipe.task_types, recipe.policies[Role.SOLVE], recipe.policies[Role.PROPOSE]
     if proposer == "base": proposer = solver   # of a frozen proposer it is asked what the trained model would propose
-    made = cache(partial(system.exam, settings))   # lazily, and once: some exams take minutes to make
+    made = cache(partial(_fitting_exam, system, settings, selfplay, sampler))   # lazily: some take minutes to make
     def solve(name: str, count: int, **how) -> dict:
         return evaluate(sampler, made(name, count), kinds, env, name, solver, **how)
     def exam(step: int) -> dict:

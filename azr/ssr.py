@@ -9,15 +9,16 @@ __all__ = ['SSR', 'ssr_rewards', 'SSRSettings']
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from .advantages import advantage_function
 from .artifacts import Artifacts
 from .bugs import Checker, Thresholds, check_baseline
-from .core import Attempt, Role, Task, Verdict
+from .core import Attempt, Role, Task, Verdict, tell
 from .mender import BASE
-from .notations import NOTATIONS, functions
-from .repairs import Bugs, Workshop, kept_tasks, scripted_tasks, second_order
+from .notations import NOTATIONS, changes_of, functions
+from .repairs import Bugs, Workshop, human_tasks, kept_tasks, scripted_tasks, second_order
 from .rewards import RewardSetting, ssr_curve
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
@@ -25,16 +26,24 @@ from .settings import CONTROLS, Range, Settings, System, controlled
 from .workspace import HELD_OUT, Repository, Suites, read_repository, shipped
 
 # %% ../nbs/57_ssr.ipynb #c005
-def ssr_rewards(alpha: float = .8, invalid: float = -1.0) -> RewardSetting:
+def _one(p: float) -> float: return 1.0
+
+def ssr_rewards(alpha: float = .8, invalid: float = -1.0, consistency_only: bool = False) -> RewardSetting:
     "SSR's pay. A known bug earns what an invalid one earns."
-    return RewardSetting(ssr_curve(alpha), refused=invalid, malformed=invalid, duplicate=invalid,
-                         solved=1.0, wrong=-1.0, answer_malformed=-1.0)
+    return RewardSetting(_one if consistency_only else ssr_curve(alpha), refused=invalid, malformed=invalid,
+                         duplicate=invalid, solved=1.0, wrong=-1.0, answer_malformed=-1.0)
 
 # %% ../nbs/57_ssr.ipynb #c011
-_KINDS = ("removal", "direct")
+_KINDS = ("removal", "direct", "history")
 _CONTROLS = (*CONTROLS, "repair_only", "injection_only")
 _G = "below 4 attempts the best possible bug earns less than nothing, so "
+_RANGES = {
+    **dict.fromkeys(("batch", "turns", "passing", "failing", "seconds", "workers"), Range(1)),
+    **dict.fromkeys(("references", "first_bugs"), Range(0)),
+    "attempts": Range(4, why=_G), "alpha": Range(0), "hidden_share": Range(0, 1), "invalid": Range(-float("inf")),
+}
 
+# %% ../nbs/57_ssr.ipynb #c013
 @dataclass(frozen=True)
 class SSRSettings(Settings):
     "A run of self-play on repositories. The paper's: 32 B parameters, G = 8, 150 steps on 512 GPUs."
@@ -44,13 +53,16 @@ class SSRSettings(Settings):
     turns: int = 12                   # of an attempt with tools, the submission included
     strict: bool = False              # with tools: a wrong call ends the attempt
     second_order: bool = False        # a failed repair becomes a bug, drawn in later steps beside this step's bugs
-    injections: tuple = _KINDS        # removal, direct: one is drawn of these
+    injections: tuple = _KINDS[:2]    # removal, direct, history (undoes an earlier change): one is drawn of these
+    injection_shares: tuple = ()      # of these, as [.3, .4, .3]; empty: all alike
     references: int = 1               # earlier bugs shown to the injector, in style code
     repositories: tuple = ()          # folders or git addresses; empty: the shipped ones
+    human_bugs: tuple = ()            # folders or git addresses of QuixBugs or mini_nightmare: one more exam
     batch: int = 16                   # injections of a step, and repairs where nobody injects
     attempts: int = 8                 # G: repairs of each valid bug
     alpha: float = 0.8                # a bug that is always or never mended costs so much
     invalid: float = -1.0             # what an invalid bug earns
+    consistency_only: bool = False    # a control: every valid bug earns 1, whatever its solve rate
     hidden_share: float = 0.0         # of the failing tests, which no specification shows
     control: str = "none"             # shuffled_rewards, frozen_proposer, repair_only or injection_only
     advantage: str = "trr++"          # a name of azr.advantages; the paper names no estimator
@@ -65,12 +77,8 @@ class SSRSettings(Settings):
     evaluate_tasks: int = 20
     test_tasks: int = 60
 
-    RANGES: ClassVar[dict] = {
-        **dict.fromkeys(("batch", "turns", "passing", "failing", "seconds", "workers"), Range(1)),
-        **dict.fromkeys(("references", "first_bugs"), Range(0)),
-        "attempts": Range(4, why=_G), "alpha": Range(0), "hidden_share": Range(0, 1), "invalid": Range(-float("inf")),
-    }
-    ELEMENTS: ClassVar[dict] = {"repositories": str}
+    RANGES: ClassVar[dict] = _RANGES
+    ELEMENTS: ClassVar[dict] = {"repositories": str, "human_bugs": str}
     CHOICES: ClassVar[dict] = {"style": (*NOTATIONS, "tools"), "control": _CONTROLS,
                                "isolation": ("auto", "jail", "process")}
 
@@ -81,11 +89,16 @@ class SSRSettings(Settings):
 
     def phase(self, step: int) -> Phase: return _phase(self)
 
-# %% ../nbs/57_ssr.ipynb #c012
+# %% ../nbs/57_ssr.ipynb #c014
 def _check_arms(settings: SSRSettings):
     "Raises ValueError for what no run can do."
     if not settings.injections or set(settings.injections) - set(_KINDS):
         raise ValueError(f"injections is {settings.injections!r}: name some of {', '.join(_KINDS)}")
+    shares = settings.injection_shares
+    fine = all(isinstance(one, (int, float)) and 0 <= one < float("inf") for one in shares) and sum(shares) > 0
+    if shares and not (fine and len(shares) == len(settings.injections)):
+        wanted = f"give a number of 0 or more for each of {', '.join(settings.injections)}, not all of them 0"
+        raise ValueError(f"injection_shares is {shares!r}: {wanted}")
     own = _KINDS if settings.style == "tools" else NOTATIONS[settings.style].kinds
     if lacking := sorted(set(settings.injections) - set(own)):
         raise ValueError(f"style {settings.style!r} cannot write a {lacking[0]}: leave it out of injections, or take "
@@ -101,11 +114,30 @@ def _phase(settings: SSRSettings) -> Phase:
     more = {"solves": settings.batch, "tries": settings.attempts, "reuse": True} if settings.second_order else {}
     return Phase("self-play", proposals=settings.batch, attempts=settings.attempts, train=train, **more)
 
-# %% ../nbs/57_ssr.ipynb #c015
+# %% ../nbs/57_ssr.ipynb #c017
+@cache
+def _judged_human(places: tuple[str, ...], style: str, *limits) -> tuple[list[Task], Workshop]:
+    "What people broke, judged once; what cannot be asked is told."
+    seconds, workers, isolation = limits
+    with Suites(seconds, workers=workers, isolation=isolation) as suites:
+        env = Workshop({}, Checker(suites))
+        tasks, reasons = human_tasks(Bugs({}, style), places, env)
+    tell(f"human bugs: {len(tasks)} of {len(tasks) + len(reasons)} can be asked in style {style}")
+    for name, why in reasons.items(): tell(f"  left out: {name}, {why}")
+    return tasks, env
+
+def _human(settings: SSRSettings) -> tuple[list[Task], Workshop]: # the exam; its repositories and cases
+    if not settings.human_bugs: return [], Workshop({}, None)
+    style = "chat" if settings.style == "tools" else settings.style
+    limits = settings.seconds, settings.workers, settings.isolation
+    return _judged_human(tuple(settings.human_bugs), style, *limits)
+
+# %% ../nbs/57_ssr.ipynb #c018
 def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> repository
     "Where bugs are made, and the held-out ones."
     if not settings.repositories: return dict(shipped())
-    own = [read_repository(place) for place in settings.repositories]
+    undoing = "history" in settings.injections
+    own = [read_repository(place, commits=50 * undoing) for place in settings.repositories]
     names = [*HELD_OUT, *(one.name for one in own)]
     for one in own:
         if names.count(one.name) > 1:
@@ -113,23 +145,30 @@ def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> rep
             raise ValueError(f"{why}: rename the folder")
         if not any(functions(path, one.files[path]) for path in one.modules):
             raise ValueError(f"{one.name} holds no function of two lines or more, which bugs are made in: name another")
+        if undoing and not changes_of(one):
+            why = "has no earlier change that can be taken back"
+            raise ValueError(f"{one.name} {why}: leave history out of injections")
     return {one.name: one for one in own} | {name: shipped()[name] for name in HELD_OUT}
 
 @contextmanager
 def _environment(settings: SSRSettings) -> Iterator[Workshop]:
     thresholds = Thresholds(settings.passing, 1, settings.failing)
     with Suites(settings.seconds, workers=settings.workers, isolation=settings.isolation) as suites:
-        workshop = Workshop(_repositories(settings), Checker(suites, thresholds))
-        own = [workshop.repositories[name] for name in workshop.repositories if settings.repositories]
+        people = _human(settings)[1]
+        every = _repositories(settings) | people.repositories
+        workshop = Workshop(every, Checker(suites, thresholds), dict(people.cases))
+        own = [one for one in every.values() if settings.repositories and not one.held_out]
         for one, reports in zip(own, workshop.checker.originals([(one, one.command) for one in own])):
             check_baseline(*reports, one.name)   # or each of its bugs would be refused, and the injector would pay
         yield workshop
 
 def _kind(settings: SSRSettings) -> Bugs:
-    injections = tuple(settings.injections)
+    every, injections = _repositories(settings) | _human(settings)[1].repositories, tuple(settings.injections)
     if settings.style == "tools":
-        return Artifacts(_repositories(settings), "chat", injections, turns=settings.turns, strict=settings.strict)
-    return Bugs(_repositories(settings), settings.style, injections, settings.references, settings.hidden_share)
+        own = {"turns": settings.turns, "strict": settings.strict}
+        return Artifacts(every, "chat", injections, shares=settings.injection_shares, **own)
+    shown = settings.references, settings.hidden_share
+    return Bugs(every, settings.style, injections, *shown, settings.injection_shares)
 
 def _remembering(kind: Bugs, env: Workshop):
     "A new bug and, where a repair of it failed, that repair's program enter the buffers."
@@ -139,11 +178,11 @@ def _remembering(kind: Bugs, env: Workshop):
     return remember
 
 
-# %% ../nbs/57_ssr.ipynb #c016
+# %% ../nbs/57_ssr.ipynb #c019
 def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
     "The loop's slots, filled."
-    kind, rewards = _kind(settings), ssr_rewards(settings.alpha, settings.invalid)
-    own = [one for name, one in env.repositories.items() if name not in HELD_OUT]
+    kind, rewards = _kind(settings), ssr_rewards(settings.alpha, settings.invalid, settings.consistency_only)
+    own = [one for one in env.repositories.values() if not one.held_out]
     if settings.repositories:
         tasks = [task for one in own for task in scripted_tasks(kind, one, env, settings.first_bugs, "first")]
     else: tasks = kept_tasks(kind, "first", settings.first_bugs * len(own))
@@ -161,10 +200,12 @@ def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
         **controlled(control),
     )
 
-_SETS = {"heldout": "bugs of held-out repositories", "seen": "other bugs of the repositories in play"}
+_SETS = {"heldout": "bugs of held-out repositories", "seen": "other bugs of the repositories in play",
+         "human": "bugs that people made"}
 
 def _exam(settings: SSRSettings, name: str, count: int) -> list[Task]:
-    "Scripted bugs, one greedy repair each; no others of the repositories in play where these are a user's."
+    "Bugs, one greedy repair each; no scripted ones of the repositories in play where these are a user's."
+    if name == "human": return _human(settings)[0][:count]
     return [] if name == "seen" and settings.repositories else kept_tasks(_kind(settings), name, count)
 
 SSR = System("ssr", SSRSettings, _environment, _recipe, _exam, _SETS, start=BASE.start)

@@ -68,22 +68,46 @@ def _enter(job: dict, output: int):
     others = [place for place in sys.path if place not in ("", _ROOT)]
     sys.path[:] = [*(os.path.join(job["folder"], place) for place in job["paths"]), *others]
 
-def _play(job: dict, sink: int, output: int, secret: bytes):
+# %% ../nbs/50_suite.ipynb #c011
+_JUDGES = ("_pytest", "pytest", "pluggy", "unittest", "builtins", __name__.partition(".")[0])
+
+def _code(value) -> object:
+    "The code of a function, also of one in a property or a class method."
+    inner = getattr(value, "fget", None) or getattr(value, "__func__", value)
+    return getattr(inner, "__code__", None)
+
+def _judges() -> list[tuple]: # owner, name, value, its code
+    "The functions and classes that decide what becomes of a test, as they are now."
+    def ours(name): return str(name).partition(".")[0] in _JUDGES
+    modules = [module for name, module in sys.modules.items() if ours(name)]
+    kinds = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
+    owners = [*modules, *(one for one in kinds if ours(one.__module__) and one.__module__ != "builtins")]
+    return [(owner, name, value, _code(value)) for owner in owners for name, value in vars(owner).items()
+            if callable(value) or _code(value) is not None]
+
+def _replaced(judges: list[tuple]) -> str: # empty: nothing
+    "The first of them that is another one now."
+    for owner, name, value, code in judges:
+        if vars(owner).get(name) is not value or _code(value) is not code: return f"{owner.__name__}.{name}"
+    return ""
+
+# %% ../nbs/50_suite.ipynb #c013
+def _play(job: dict, sink: int, output: int, secret: bytes, judges: list[tuple]):
     "Run a suite and send back what became of each test; never returns."
     import pytest
-    packed, send, leave = marshal.dumps, os.write, os._exit
+    packed, send, leave, replaced = marshal.dumps, os.write, os._exit, _replaced
     try:
         _enter(job, output)
         failures, recorder = _imported(job["modules"]), _Recorder()
         words = [*_ARGUMENTS, "--rootdir", job["folder"], *job["arguments"]]
         code = int(pytest.main(words, plugins=[recorder])) if job["arguments"] is not None else 0
         sys.stdout.flush()
-        data = packed((secret, code, recorder.outcomes, recorder.broken, failures))
+        data = packed((secret, code, recorder.outcomes, recorder.broken, failures, replaced(judges)))
         while data: data = data[send(sink, data):]
         leave(0)
     finally: leave(1)
 
-# %% ../nbs/50_suite.ipynb #c012
+# %% ../nbs/50_suite.ipynb #c015
 class _Child:
     "A forked process, and how it ended."
     def __init__(self, number: int): self.number, self.status, self.seconds = number, None, 0.0   # CPU seconds
@@ -112,7 +136,7 @@ def _listen(
     while not child.ended() and time.monotonic() < end: time.sleep(.001)
     return texts, child.ended()
 
-# %% ../nbs/50_suite.ipynb #c014
+# %% ../nbs/50_suite.ipynb #c017
 def _end(child: _Child, jailed: bool):
     "End a suite with all that it has started."
     with contextlib.suppress(ProcessLookupError, PermissionError): os.killpg(child.number, signal.SIGKILL)
@@ -124,32 +148,32 @@ def _end(child: _Child, jailed: bool):
     child.ended(wait=True)
 
 def _read(data: bytes, secret: bytes) -> tuple | None:
-    "Exit code of pytest, outcomes, broken files and failed imports, as `_play` sent them; None: something else came."
+    "Exit code, outcomes, broken files, failed imports and what was replaced, of `_play`; None: something else came."
     stream = io.BytesIO(data)
     try: found = marshal.load(stream)
     except (EOFError, ValueError, TypeError): return None
-    fine = isinstance(found, tuple) and len(found) == 5 and found[0] == secret and not stream.read()
+    fine = isinstance(found, tuple) and len(found) == 6 and found[0] == secret and not stream.read()
     return found[1:] if fine else None
 
-def _run_suite(job: dict, jailed: bool, most: int = 200_000) -> dict:
+def _run_suite(job: dict, jailed: bool, judges: list[tuple], most: int = 200_000) -> dict:
     "What one suite says: exit code, outcomes, broken files, failed imports, output, how it ended, CPU seconds."
     secret = os.urandom(16)
     results, sink = os.pipe()
     printed, output = os.pipe()
     child = _Child(os.fork())
-    if not child.number: _play(job, sink, output, secret)
+    if not child.number: _play(job, sink, output, secret, judges)
     os.close(sink), os.close(output)
     texts, in_time = _listen(child, {results: 1 << 24, printed: most}, job["wall"])
     _end(child, jailed)
     os.close(results), os.close(printed)
     found, killed = _read(texts[results], secret), os.WTERMSIG(child.status) if os.WIFSIGNALED(child.status) else 0
     slow = not in_time or killed == signal.SIGXCPU
-    code, outcomes, broken, failures = found or (None, {}, {}, {})
+    code, outcomes, broken, failures, replaced = found or (None, {}, {}, {}, "")
     return {"code": code, "outcomes": outcomes, "broken": broken, "imports": failures,
             "output": texts[printed].decode(errors="replace"), "seconds": child.seconds,
-            "reason": "exit" if found else "time" if slow else "crash"}
+            "reason": "replaced" if replaced else "exit" if found else "time" if slow else "crash"}
 
-# %% ../nbs/50_suite.ipynb #c018
+# %% ../nbs/50_suite.ipynb #c021
 def _warm():
     "Import what every suite needs, once; what there is now is not looked through for garbage again."
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -172,10 +196,11 @@ def serve():
     scratch = asked["scratch"]
     if os.listdir(scratch): raise ValueError(f"scratch is {scratch!r} and not empty: give a new folder")
     _warm()
+    judges = _judges()
     for job in asked["jobs"]:
         _empty(scratch)   # only what suites have left: it was empty
         own = os.path.join(scratch, os.urandom(8).hex())
         os.mkdir(own)
-        report = _run_suite(job | {"scratch": own}, asked["jailed"])
+        report = _run_suite(job | {"scratch": own}, asked["jailed"], judges)
         sys.stdout.write(json.dumps([job["name"], report]) + "\n")
         sys.stdout.flush()

@@ -103,7 +103,8 @@ def cost():
             print(row, flush=True)
     means = {key: round(statistics.fmean(row[key] for row in rows), 3) for key in rows[0] if key != "repository"}
     text = ",\n".join(map(json.dumps, rows))
-    head = f'{{"unit": "CPU seconds", "mean": {json.dumps(means)}, "rows": ['
+    about = {"unit": "CPU seconds", "isolation": "process", "mean": means}
+    head = json.dumps(about)[:-1] + ', "rows": ['
     RECORD.with_name("cost.json").write_text(f"{head}\n{text}\n]}}\n")
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import notebooks
 # Pages that take longer than a test should: they run with `make test-slow`.
 SLOW = {"reward", "domain", "model"}
 # Run pages that show the committed results as they stand.
-SHOWN = ("ablations", "agent0_ablations", "climb", "compare", "real", "scaling", "ssr")
+SHOWN = ("ablations", "agent0_ablations", "climb", "compare", "real", "scaling", "ssr",
+         "ssr_ablations")
 RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in SHOWN]
 TUTORIALS = sorted((notebooks.ROOT / "nbs" / "tutorials").glob("*.ipynb"))
 # Pages whose text may differ from machine to machine, with the reason.
@@ -115,7 +116,7 @@ def test_a_run_page_reads_each_parameter_as_a_text(page):
     assert {name: found[name] for name in changed} == {name: wanted[name] for name in changed}
 
 def test_every_run_page_with_parameters_reads_them():
-    assert len(RUN_PAGES) == 21
+    assert len(RUN_PAGES) == 22
 
 
 # target of the Makefile -> page
@@ -131,9 +132,10 @@ TARGETS = {
     "agent0": "agent0",
     "agent0-ablations": "agent0_ablations",
     "ssr": "ssr",
+    "ssr-ablations": "ssr_ablations",
 }
 OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH",   # of the others: their names
-           "agent0-ablations": "AGENT0"}
+           "agent0-ablations": "AGENT0", "ssr-ablations": "SSR"}
 
 @pytest.mark.parametrize("path", sorted((ROOT / "nbs" / "runs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_file_of_parameters_sets_parameters_that_exist(path):

@@ -1,5 +1,5 @@
 "Bugs and repairs: every malformed artifact has its status, no cheat pays, and the loop plays with a script."
-import argparse, itertools, random
+import argparse, itertools, os, random, shutil, subprocess
 from collections import Counter
 from dataclasses import asdict, replace
 
@@ -8,16 +8,18 @@ import pytest
 from azr.bugs import (
     PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of, command,
     grade, mutations, options, without_tests)
-from azr.core import Prompt, Proposal, Role, Status, Verdict
+from azr.buffers import Buffers
+from azr.core import Attempt, Prompt, Proposal, Role, Status, Verdict
 from azr.sampling import Script, Sampling
 from azr.selfplay import Phase, Recipe, SelfPlay
 from azr.settings import system_named
-from azr.notations import functions, place_named, with_function, written_function
+from azr.notations import changes_of, function_text, functions, place_named, with_function, written_function
 from azr.repairs import Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, shown_tests
 from azr.rewards import curve_function, ssr_curve
-from azr.ssr import SSRSettings, ssr_rewards
+from azr.ssr import SSRSettings, _repositories, ssr_rewards
 from azr.workspace import (
-    HELD_OUT, Refused, Repository, RepositoryStatus as S, Run, Suites, applied, difference, edited, refusal, shipped)
+    HELD_OUT, Refused, Repository, RepositoryStatus as S, Run, Suites, applied, difference, edited,
+    read_repository, refusal, shipped, undone)
 
 RPN = shipped()["rpn"]
 OLD, NEW = "right, left = stack.pop(), stack.pop()", "left, right = stack.pop(), stack.pop()"
@@ -478,9 +480,13 @@ def test_check_bug_refuses_a_number_that_is_none(capsys, words):
     assert f"{words[1]!r} is no whole number of 1 or more" in capsys.readouterr().err
 
 @pytest.mark.parametrize("wrong, said", [
-    ({"attempts": 3}, "attempts is 3"), ({"injections": ()}, "injections"), ({"style": "r1"}, "style"),
-    ({"injections": ("history",)}, "history"), ({"control": "repair_only", "first_bugs": 0}, "first_bugs"),
-    ({"alpha": -1}, "alpha"), ({"hidden_share": 2}, "hidden_share"), ({"advantage": "x"}, "advantage"),
+    ({"attempts": 3}, "attempts is 3: below 4 .* give 4 or more"),
+    ({"injections": ()}, r"injections is \(\): name some of removal, direct, history"),
+    ({"style": "r1"}, "style is 'r1': choose one of code, chat, terse, tools"),
+    ({"injections": ("history",), "style": "terse"}, "style 'terse' cannot write a history: leave it out"),
+    ({"control": "repair_only", "first_bugs": 0}, "first_bugs 0, so nothing would be repaired: give 1 or more"),
+    ({"alpha": -1}, "alpha is -1: give 0 or more"), ({"hidden_share": 2}, "hidden_share is 2: give 0 or more and at"),
+    ({"advantage": "x"}, "advantage"),
 ])
 def test_settings_are_checked(wrong, said):
     with pytest.raises(ValueError, match=said): SSRSettings(**wrong)
@@ -540,6 +546,133 @@ def test_a_run_goes_through_the_trainer_and_leaves_no_checkout(model, tmp_path, 
     steps = [line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if line]
     assert len(steps) >= 2 and not list((tmp_path / "tmp").glob("azr-suites-*"))
 
+# ---- history
+
+def test_an_earlier_change_may_be_taken_back_and_something_of_it_must_be(checker):
+    kind = Bugs(shipped(), "code", ("history",))
+    env = Workshop(dict(shipped()), checker)
+    prompts = [kind.propose_prompt(Buffers(("bugs",)), random.Random(seed)) for seed in range(6)]
+    assert not any(prompt.context["repository"] in HELD_OUT or prompt.references for prompt in prompts)
+    def proposal(prompt, before):
+        name = prompt.context["function"].split(".")[-1]
+        return Proposal(prompt, before.removeprefix(f"def {name}("))
+    undone = kind.validate([proposal(one, one.context["before"]) for one in prompts], env)
+    for prompt, task in zip(prompts, undone):
+        assert not isinstance(task, Verdict) and task.info["kind"] == "history", (prompt.context, task)
+    prompt = prompts[0]
+    files = shipped()[prompt.context["repository"]].files
+    place = place_named(files, prompt.context["path"], prompt.context["function"])
+    now = function_text(files[place.path], place)
+    other = now.replace(":\n", ":\n    spare = 1\n", 1)
+    found, = kind.validate([proposal(prompt, other)], env)
+    assert found.status == B.NOTHING_UNDONE
+
+def test_the_history_of_a_shipped_library_goes_back_to_libraries_that_pass(suites):
+    import repository_histories as made
+    one = shipped()["romans"]
+    assert tuple(made.history(suites, one)) == one.history and set(made.COMMITS) == set(shipped())
+    files, passed = one.files, []
+    for commit in one.history:
+        files = undone(files, commit.partition("\n")[2])
+        report, = suites.run([Run(one, files)])
+        assert set(report.outcomes.values()) == {"passed"}
+        passed.append(len(report.passed))
+    assert sorted(passed, reverse=True) == passed and len(set(passed)) == 2
+
+def test_shares_decide_how_often_a_prompt_is_asked():
+    settings = SSRSettings(injections=("removal", "direct", "history"), injection_shares=(.1, .3, .6))
+    kind = Bugs(shipped(), "code", settings.injections, shares=settings.injection_shares)
+    rng = random.Random(0)
+    drawn = Counter(kind.propose_prompt(Buffers(("bugs",)), rng).context["kind"] for _ in range(400))
+    assert all(abs(drawn[name] / 400 - share) < .07 for name, share in zip(kind.kinds, kind.shares))
+    for shares in ((1,), (0, 0, 0), (-1, 1, 1), ("a", 1, 1)):
+        with pytest.raises(ValueError, match="give a number of 0 or more for each"):
+            replace(settings, injection_shares=shares)
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_a_repository_of_ones_own_brings_its_log(tmp_path):
+    def git(*words): subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words],
+                                    check=True, capture_output=True)
+    git("init", "-q")
+    def commit(text, what):
+        (tmp_path / "one.py").write_text(text)
+        git("add", "."), git("commit", "-qm", what)
+    (tmp_path / "test_one.py").write_text("from one import half\n\ndef test_half():\n    assert half(4) == 2\n")
+    first = "def half(n):\n    return n // 2\n"
+    commit(first, "A half")
+    with pytest.raises(ValueError, match="no earlier change that can be taken back"):
+        _repositories(SSRSettings(repositories=(str(tmp_path),), injections=("history",)))
+    commit(first.replace("    return", "    assert n >= 0\n    return"), "No negative number")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    found = _repositories(SSRSettings(repositories=(str(tmp_path),), injections=("history",)))[tmp_path.name]
+    change, = changes_of(found)
+    assert (change.what, change.before) == ("No negative number", first)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not read_repository(tmp_path).history
+
+# ---- bugs that people made
+
+HUMAN = {
+    "conftest.py": "import pytest\n\ndef pytest_configure(config):\n    pytest.use_correct = False\n",
+    "python_programs/double.py": 'def double(n):\n    return n + n + 1\n\n"""\nTwice a number.\n"""\n',
+    "correct_python_programs/double.py": "def double(n):\n    return n + n\n",
+    "python_programs/forever.py": "def forever(n):\n    while n: pass\n    return n\n",
+    "correct_python_programs/forever.py": "def forever(n):\n    while n: n -= 1\n    return n\n",
+    "python_programs/fine.py": "def fine(n):\n    return n\n",
+    "correct_python_programs/fine.py": "def fine(n):\n    return +n\n",
+    "python_programs/slow.py": "def slow(n):\n    return n\n",
+    "correct_python_programs/slow.py": "def slow(n):\n    while True: pass\n",
+    "json_testcases/double.json": "[[1], 2]\n[[-0.5], -1]\n",
+    "python_testcases/load.py": "import json\nfrom pathlib import Path\n\ndef load(name):\n"
+                                "    path = Path(__file__).parent / f'../json_testcases/{name}.json'\n"
+                                "    return [json.loads(line) for line in open(path)]\n",
+    "python_testcases/test_double.py": "import pytest\nfrom load import load\n"
+                                       "from python_programs.double import double\n\n"
+                                       "@pytest.mark.parametrize('given,wanted', load('double'))\n"
+                                       "def test_double(given, wanted):\n    assert double(*given) == wanted\n",
+    **{f"python_testcases/test_{name}.py": f"from python_programs.{name} import {name}\n\ndef test_{name}():\n"
+                                           f"    assert {name}(1) == {right}\n"
+       for name, right in (("forever", 0), ("fine", 1), ("slow", 0))},
+    "night/half/half_code.py": "def half(n):\n    return n // 3\n",
+    "night/half/test.py": "from half_code import half\n\ndef test_half():\n    assert half(6) == 3\n",
+    "night/two/two_code.py": "import no_such_package\ndef one():\n    return 1\n",
+    "night/two/test.py": "from two_code import one\n\ndef test_one():\n    assert one() == 2\n",
+}
+
+def test_bugs_that_people_made_are_an_exam_and_their_folder_stays_as_it_is(tmp_path, capsys):
+    for path, text in HUMAN.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    system = system_named("ssr")
+    settings = SSRSettings(human_bugs=(str(tmp_path),), seconds=1, workers=1, references=0)
+    tasks = system.exam(settings, "human", 10)
+    said = capsys.readouterr().out
+    assert [task.given["repository"].split("/")[1] for task in tasks] == ["double", "forever", "half"]
+    assert "3 of 6 can be asked in style code" in said
+    for why in ("too_few_failing: fine: no test fails", "timeout: slow: ", "No module named 'no_such_package'"):
+        assert why in said, (why, said)
+    assert "[[-0.5], -1]" in tasks[0].given["spec"] and len(tasks[0].hidden["fail_to_pass"]) == 2
+    right = {"double": "n):\n    return 2 * n\n", "forever": "n):\n    return 0\n", "half": "n):\n    return n // 2\n"}
+    with system.environment(settings) as env:
+        kind, = system.recipe(settings, env).task_types
+        assert not any("/" in name for name in kind.in_play)
+        groups = [(task, [Attempt(task.id, right[task.given["function"]]), Attempt(task.id, "n):\n    return n + 1\n")])
+                  for task in tasks]
+        assert [[one.ok for one in own] for own in kind.verify(groups, env)] == [[True, False]] * 3
+        assert all("These tests fail" in kind.solve_prompt(task).text for task in tasks)
+    assert not list(tmp_path.rglob("__pycache__")) and len([*tmp_path.rglob("*.*")]) == len(HUMAN)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds neither QuixBugs nor mini_nightmare"):
+        system.exam(replace(settings, human_bugs=(f"{tmp_path}/empty",)), "human", 1)
+
+PLACES = [place for place in os.environ.get("AZR_HUMAN_BUGS", "").split(":") if place]
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PLACES, reason="AZR_HUMAN_BUGS names no folders of QuixBugs and mini_nightmare, with : between")
+def test_the_real_collections_can_be_asked():
+    tasks = system_named("ssr").exam(SSRSettings(human_bugs=tuple(PLACES), style="chat", workers=1), "human", 60)
+    assert len(tasks) >= 30 and all(task.hidden["fail_to_pass"] for task in tasks)
+
 # ---- the command
 
 def told_command(capsys, *words) -> str:
@@ -575,7 +708,7 @@ def deadly(function, from_call, after):
         if calls[0] == from_call: threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
         return function(*words, **named)
     return wrapped
-if station == "validation": azr.repairs._validated = deadly(azr.repairs._validated, 3, .2)   # the exam asks first
+if station == "validation": azr.repairs.as_tasks = deadly(azr.repairs.as_tasks, 3, .2)   # the exam asks first
 if station == "grading": azr.repairs._verified = deadly(azr.repairs._verified, 5, .1)
 if station == "update":
     kind = azr.trainer.SelfPlayTrainer

@@ -8,7 +8,7 @@ from azr.core import Status
 from azr.executor import _jail_trouble
 from azr.workspace import (
     Refused, Repository, RepositoryStatus as S, Run, Suites, Workspace, applied, check_change, difference, edited,
-    powers, pytest_words, read_repository, refusal, replaced_block, reversed_diff, shipped, touched)
+    powers, pytest_words, read_repository, refusal, replaced_block, shipped, touched, undone)
 
 NO_JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=_jail_trouble() or "the jail works")
 
@@ -37,7 +37,7 @@ def test_a_diff_makes_one_set_of_files_the_other():
         if not diff:
             assert old == new
             continue
-        assert applied(old, diff) == new and applied(new, reversed_diff(old, diff)) == old
+        assert applied(old, diff) == new and undone(new, diff) == old
         assert set(touched(diff)) == {path for path in {*old, *new} if old.get(path) != new.get(path)}
 
 def test_lines_may_have_moved_as_long_as_they_stand_in_one_place():
@@ -303,6 +303,21 @@ def test_hostile_code_passes_nothing_and_harms_no_other_run():
     for name, report in zip(RUNNING, reports[::2]): assert report.passed != every, name
     for name, report in zip(RUNNING, reports[1::2]): assert report.passed == every, f"beside {name}"
     assert not Path(suites.limits.folder).exists()
+
+JUDGES = {
+    "a test that runs nothing": "import _pytest.python as p\ndef ok(self): pass\np.Function.runtest = ok\n",
+    "other code in a function": "import _pytest.runner as r\ndef ok(c, r): return False\n"
+                                "r.check_interactive_exception.__code__ = ok.__code__\n",
+    "a case that runs nothing": "import unittest\nunittest.TestCase.run = print\n",
+    "everything is true": "import builtins\nbuiltins.all = bool\n",
+}
+
+def test_a_run_in_which_a_judge_was_replaced_counts_for_nothing():
+    fair = "def half(n):\n    return n // 2\n"
+    with Suites(seconds=2) as suites:
+        reports = suites.run([Run(ONE, with_half(text + fair)) for text in ("", *JUDGES.values())])
+    assert reports[0].trouble is None and len(reports[0].passed) == 2
+    for name, report in zip(JUDGES, reports[1:]): assert report.trouble.status == S.REPLACED, (name, report)
 
 @NO_JAIL
 def test_nothing_outside_is_seen_or_reached():
