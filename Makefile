@@ -46,7 +46,7 @@ test-slow: setup-dev  ## endurance, crash and long runs
 	@$(PY) -m pytest -q -m slow
 
 lab: setup-lab  ## JupyterLab on the notebooks; LAB="--no-browser --port 9000" for more options
-	@$(PY) -m jupyterlab $(or $(wildcard nbs/index.ipynb),nbs) --ServerApp.root_dir=. $(LAB)
+	@$(PY) -m azr.cli lab --options="$(LAB)"
 
 check: setup-dev  ## export, clean, README, tests; afterwards nothing may have changed. Run it before every commit
 	@$(PY) .ci/check.py

@@ -6,6 +6,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = {"display_name": "python3", "language": "python", "name": "python3"}
+WIDGET = "application/vnd.jupyter.widget-view+json"   # a bar or a menu: nothing without its kernel
 SKIPPED = {"eval: false", "notest", "cuda", "slow"}      # cells with one of these directives keep the outputs they have
 
 def pages() -> list[Path]: # in reading order
@@ -31,6 +32,7 @@ def clean(notebook):
         cell.metadata = nbformat.from_dict({key: value for key, value in cell.metadata.items() if key == "tags"})
         if cell.cell_type != "code": continue
         cell.execution_count = None
+        cell.outputs = [one for one in cell.outputs if WIDGET not in one.get("data", {})]   # its state is not stored
         for output in cell.outputs:
             if "execution_count" in output: output.execution_count = None
             if "metadata" in output: output.metadata = nbformat.from_dict({})

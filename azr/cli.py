@@ -361,7 +361,8 @@ def _lab_command(arguments: argparse.Namespace):
     if arguments.copy_only: return
     if importlib.util.find_spec("jupyterlab") is None:
         raise ValueError("JupyterLab is not installed: pip install 'azr[lab]'")
-    own = [str(folder / "nbs" / "index.ipynb"), f"--ServerApp.root_dir={folder}", *arguments.options.split()]
+    own = [str(folder / "nbs" / "index.ipynb"), f"--ServerApp.root_dir={folder}",
+           "--ServerApp.contents_manager_class=azr.lab.PageManager", *arguments.options.split()]
     subprocess.run([sys.executable, "-m", "jupyterlab", *own])
 
 # %% ../nbs/3c_cli.ipynb #c038

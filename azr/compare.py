@@ -68,8 +68,9 @@ def _side(folder: Path, name: str) -> _Side:
     if exams and max(exams) == 0: wrong = wrong or "its only answers are those before training"
     return _Side(name, settings, metrics, run.summary, exams, (*notes, *filter(None, [wrong])))
 
-def open_runs(folders: Sequence[str | Path]) -> list[_Side]:
+def open_runs(folders: Sequence[str | Path | _Side]) -> list[_Side]: # opened ones stay as they are
     "Runs to compare. Raises ValueError for fewer than two, for one that is given twice, and for no run folder."
+    if folders and all(isinstance(one, _Side) for one in folders): return [*folders]
     places = [Path(folder).resolve() for folder in folders]
     if len(places) < 2: raise ValueError(f"{len(places)} run folder is given: give two or more to compare")
     twice = [str(folders[i]) for i, one in enumerate(places) if one in places[:i]]
@@ -174,14 +175,14 @@ def _examples_view(sides: Sequence[_Side], count: int = 3, set_name: str = "") -
                 notes=() if rows else ("there is none among the tasks that both were asked",))
 
 # %% ../nbs/3d_compare.ipynb #c028
-def compare(folders: Sequence[str | Path], examples: int = 3) -> list[View]:
+def compare(folders: Sequence[str | Path | _Side], examples: int = 3) -> list[View]:
     "All views of some runs; the first is the base. Raises ValueError as of `open_runs`."
     if examples < 0: raise ValueError(f"examples is {examples}: give 0 or more")
     sides = open_runs(folders)
     return [_settings_view(sides), _exams_view(sides), _paired_view(sides), _funnel_view(sides),
             *([_examples_view(sides, examples)] if examples else [])]
 
-def draw(folders: Sequence[str | Path]) -> dict: # name -> figure
+def draw(folders: Sequence[str | Path | _Side]) -> dict: # name -> figure
     "The curves over one another, and the funnels side by side."
     from azr.plots import compared_curves, compared_funnels
     metrics = {side.name: side.metrics for side in open_runs(folders)}
@@ -196,10 +197,11 @@ def options(one: argparse.ArgumentParser):
 
 def command(arguments: argparse.Namespace):
     "`azr compare`"
-    tell("\n\n".join(map(repr, compare(arguments.runs, arguments.examples))))
+    sides = open_runs(arguments.runs)   # read once, for the tables and the figures
+    tell("\n\n".join(map(repr, compare(sides, arguments.examples))))
     if not arguments.figures: return
     place = Path(arguments.figures)
     place.mkdir(parents=True, exist_ok=True)
-    for name, figure in draw(arguments.runs).items():
+    for name, figure in draw(sides).items():
         figure.savefig(place / f"{name}.png", dpi=150, bbox_inches="tight")
         tell(f"figure: {place / f'{name}.png'}")

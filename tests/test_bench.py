@@ -21,7 +21,8 @@ SECTIONS = {
 }
 
 def run(folder, *parameters, page=PAGE):
-    "Executes a page with parameters, given as name and value in turn."
+    "Executes a page, which measures, with parameters, given as name and value in turn."
+    parameters = parameters if "measure" in parameters else ("measure", True, *parameters)
     options = [word for name, value in zip(parameters[::2], parameters[1::2]) for word in ("-p", name, str(value))]
     done = subprocess.run(papermill(page, folder / "out.ipynb", *options), capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -120,7 +120,7 @@ def test_measurements_of_other_settings_are_not_taken_over(tmp_path):
     def start(**changes):
         names = {}
         exec("".join(first[0]["source"]), names)
-        names |= {"record": str(tmp_path / "gpu.json")} | changes
+        names |= {"record": str(tmp_path / "gpu.json"), "measure": True} | changes
         for cell in first[1:]: exec("".join(cell["source"]), names)
         return names
     start()["keep"]("device", {"TFLOP a second": 1})

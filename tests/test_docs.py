@@ -1,15 +1,13 @@
 "The site of `make docs`: whole, without a network, searched in a browser where there is one."
-import importlib.util, os, re, shutil, subprocess, sys, threading
+import importlib.util, os, re, subprocess, sys, threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from conftest import ROOT
+from pages import BROWSER
 import docs, notebooks
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def test_links_of_a_page_lead_to_their_places_in_the_site():
