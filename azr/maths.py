@@ -183,7 +183,7 @@ class _File:
     examples: int = 3
     stop: tuple[str, ...] = ("\n#", "\n\n\n")
 
-    def ends(self, tool: bool) -> tuple[str, ...]: return self.stop
+    def ends(self, tool: bool) -> tuple[str, ...]: return self.stop if tool else ("\n",)   # of a turn
 
     def remark(self, text: str) -> None: return None
 
