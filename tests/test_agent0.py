@@ -17,6 +17,7 @@ from transformers import set_seed
 from azr.agent0 import (
     ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, cross_examine, _exam, _group, _maths_of, _opened, _recipe)
 from azr.buffers import Buffers
+from azr.card import _overlap_text
 from azr.checkpoints import saved_adapters
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.maths import Maths, MathsEnvironment, _Fences, by_number
@@ -208,7 +209,10 @@ def test_a_question_of_a_listed_exam_is_refused_and_its_words_are_found():
         assert env.held_out(task.given["question"].upper()) and not env.held_out(ANN)
     ours = Task("maths", {"question": f"Now then: {task.given['question']}"}, {}, "q")
     other = Task("maths", {"question": ANN}, {}, "r")
-    assert AGENT0.findings(settings, [ours, other], ()) == {"overlap": {"questions": 2, "eight words of the exam": 1}}
+    found = AGENT0.findings(settings, [ours, other, task], ())["overlap"]["proposals"]["school"]
+    assert (found["proposed"], found["asked"], found["equal"]) == (3, 240, 1) and found["mostly_seen"] > 1
+    assert AGENT0.findings(settings, [other], ())["overlap"]["proposals"]["school"]["mostly_seen"] == 0
+    assert "| proposals | school | 240 | 1 |" in _overlap_text(AGENT0.findings(settings, [task], ()))
 
 
 def test_gsm8k_is_read_from_a_file_and_left_out_aloud(tmp_path, monkeypatch):
