@@ -165,6 +165,7 @@ class Agent0Settings(_Questions):
     "A run of Agent0, in one value."
     solves: int = 128                    # questions of an executor step
     tries: int = 16                      # attempts at each
+    fresh_pool: bool = False             # they come from this iteration's pool alone, as in the paper; false: from all
     executor_steps: int | None = None    # steps that train who answers; null: the profile's (paper 40)
     tool: bool = True                    # a Python tool; without it, R-Zero
     turns: int = 4                       # of an answer, the last included
@@ -232,7 +233,9 @@ def _phase(settings: Agent0Settings, step: int) -> Phase:
         return Phase("curriculum", iteration, *asked, train=(Role.PROPOSE,))
     if place < sum(lengths[:2]):
         return Phase("pool", iteration, settings.pool, 1, settings.of("pool_votes"), train=())
-    return Phase("executor", iteration, 0, solves=settings.solves, tries=settings.tries, train=(Role.SOLVE,))
+    since = iteration * sum(lengths) + 1 if settings.fresh_pool else 0
+    return Phase("executor", iteration, 0, solves=settings.solves, tries=settings.tries, since=since,
+                 train=(Role.SOLVE,))
 
 # %% ../nbs/42_agent0.ipynb #c027
 def _group(rollout: Rollout) -> tuple:
