@@ -179,6 +179,14 @@ def test_it_is_a_shipped_system_with_presets():
     assert spans(r_zero.phase, r_zero.steps)[2] == (14, 28) and r_zero.steps == 84
 
 
+def test_a_fresh_pool_is_the_iterations_own():
+    lengths = {"curriculum_steps": 2, "pool_steps": 1, "executor_steps": 3}
+    for fresh, since in ((False, [0, 0, 0, 0]), (True, [1, 1, 7, 7])):
+        settings = Agent0Settings(fresh_pool=fresh, **lengths)
+        assert [settings.phase(step).since for step in (4, 6, 10, 12)] == since
+    assert all(settings.phase(step).since == 0 for step in (1, 3, 7, 9))
+
+
 def test_samples_of_one_draw_are_a_group():
     prompts = [Maths().propose_prompt(Buffers(("maths",)), rng) for rng in (Random(1), Random(1), Random(2))]
     keys = [_group(Rollout(prompt, Completion("?"), Verdict(Status.OK))) for prompt in prompts]
