@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from .benchmarks import read_lines
 from .buffers import Buffers
+from .contamination import overlaps
 from .core import Role, Rollout, Status, Task
 from .executor import Executor
 from .formulas import Formulas
@@ -164,6 +165,7 @@ class Agent0Settings(_Questions):
     "A run of Agent0, in one value."
     solves: int = 128                    # questions of an executor step
     tries: int = 16                      # attempts at each
+    fresh_pool: bool = False             # they come from this iteration's pool alone, as in the paper; false: from all
     executor_steps: int | None = None    # steps that train who answers; null: the profile's (paper 40)
     tool: bool = True                    # a Python tool; without it, R-Zero
     turns: int = 4                       # of an answer, the last included
@@ -231,7 +233,9 @@ def _phase(settings: Agent0Settings, step: int) -> Phase:
         return Phase("curriculum", iteration, *asked, train=(Role.PROPOSE,))
     if place < sum(lengths[:2]):
         return Phase("pool", iteration, settings.pool, 1, settings.of("pool_votes"), train=())
-    return Phase("executor", iteration, 0, solves=settings.solves, tries=settings.tries, train=(Role.SOLVE,))
+    since = iteration * sum(lengths) + 1 if settings.fresh_pool else 0
+    return Phase("executor", iteration, 0, solves=settings.solves, tries=settings.tries, since=since,
+                 train=(Role.SOLVE,))
 
 # %% ../nbs/42_agent0.ipynb #c027
 def _group(rollout: Rollout) -> tuple:
@@ -342,14 +346,12 @@ def _exam(settings: Agent0Settings, name: str, count: int) -> list[Task]:
 
 # %% ../nbs/42_agent0.ipynb #c037
 def _findings(settings: Agent0Settings, tasks: Sequence[Task], rollouts) -> dict:
-    "How many of the questions that were kept share eight words in a row with an exam that is a list."
+    "How much of an exam that is a list occurs among the questions that were kept, word by word."
     if settings.exam == "problems": return {}   # held-out questions of the grammar are refused, and all are alike
-    def runs(question):
-        words = _words(question).split()
-        return {tuple(words[i:i + 8]) for i in range(len(words) - 7)}
-    asked = set().union(*(runs(question) for question, _ in _every(settings.exam)))
-    near = sum(bool(runs(task.given["question"]) & asked) for task in tasks)
-    return {"overlap": {"questions": len(tasks), "eight words of the exam": near}}
+    asked = [_words(question) for question, _ in _every(settings.exam)]
+    found = overlaps([_words(task.given["question"]) for task in tasks], {settings.exam: asked} if asked else {})
+    skipped = {} if asked else {settings.exam: "it is not here"}
+    return {"overlap": {"proposals": found, "answers": {}, "skipped": skipped}}
 
 AGENT0 = System("agent0", Agent0Settings, _opened, _recipe, _exam, _SETS, start=BASE.start, findings=_findings)
 

@@ -79,11 +79,12 @@ def _settings_text(config: dict) -> str:
 def _overlap_text(summary: dict) -> str:
     "How much of the exams occurs among what the run trained on."
     found = summary.get("overlap") or {}
-    rows = [(part, name, own["n"], f"{own['equal']}", f"{own['ngram_share']:.1%}")
+    def share(own): return "-" if own["ngram_share"] is None else f"{own['ngram_share']:.1%}"
+    rows = [(part, name, own["asked"], f"{own['equal']}", share(own))
             for part in ("proposals", "answers") for name, own in (found.get(part) or {}).items()]
-    if not rows: return "Not measured: this system keeps no record of it."
     skipped = [f"{name} ({why})" for name, why in (found.get("skipped") or {}).items()]
-    lines = [_table(("of the run", "exam", "programs", "equal", "shared n-grams, mean"), rows)]
+    if not rows and not skipped: return "Not measured: this system keeps no record of it."
+    lines = [_table(("of the run", "exam", "asked", "equal", "shared n-grams, mean"), rows)] if rows else []
     if skipped: lines.append(f"Not looked for: {'; '.join(skipped)}.")
     return "\n\n".join([*lines, "What the base had seen before this run is not known here."])
 

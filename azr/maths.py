@@ -183,7 +183,7 @@ class _File:
     examples: int = 3
     stop: tuple[str, ...] = ("\n#", "\n\n\n")
 
-    def ends(self, tool: bool) -> tuple[str, ...]: return self.stop
+    def ends(self, tool: bool) -> tuple[str, ...]: return self.stop if tool else ("\n",)   # of a turn
 
     def remark(self, text: str) -> None: return None
 
@@ -268,6 +268,7 @@ class Posed:
         cap: int = 8192,    # questions that are remembered, the oldest forgotten
     ):
         self.near, self.cap, self.grams, self.index = near, cap, {}, {}   # text -> its grams; gram -> texts
+        self.twins = 0   # questions of this step that curation left out for one before them
 
     def add(self, text: str):
         if text in self.grams: return
@@ -416,7 +417,8 @@ class Maths(_Asking):
     def measures(self, rollouts: Sequence[Rollout], tasks: Sequence[Task]) -> dict[str, float | None]:
         "Agreement and accuracy apart; how often prompts teach; how the tool is used."
         if rollouts and rollouts[0].prompt.role is Role.SOLVE: return _solver_measures(rollouts)
-        return _proposer_measures(rollouts, tasks)
+        twins, self.posed.twins = self.posed.twins, 0
+        return _proposer_measures(rollouts, tasks) | {"twins": float(twins)}
 
 # %% ../nbs/41_maths.ipynb #c044
 def _mixed(rates: Sequence[float]) -> float | None: return mean(0 < rate < 1 for rate in rates)
@@ -461,7 +463,9 @@ class Curate:
         share = mean(one.score for one in scored)
         agreed = [(attempt, verdict) for attempt, verdict in zip(attempts, verdicts) if verdict.ok]
         if not self.pools(task.step) or not agreed or not self.low <= share <= self.high: return []
-        if self.kind.posed.twin(task.given["question"]): return []   # of one in this very step
+        if self.kind.posed.twin(task.given["question"]):   # of one in this very step
+            self.kind.posed.twins += 1
+            return []
         attempt, verdict = agreed[0]
         self.kind.posed.add(task.given["question"])
         label, facts = self.kind.notation.answer(attempt.text), {"share": share, "right": verdict.truth}

@@ -159,18 +159,42 @@ def plainly(
         vars(model).pop("generate", None)
 
 # %% ../nbs/21_sampler.ipynb #c029
-def _read_once(model: PreTrainedModel, ids: torch.Tensor, seen: torch.Tensor) -> dict: # for `generate`
-    "A cache for all rows: each prompt is read once, up to its last token. Empty: no two are equal."
-    rows, which = ids.masked_fill(seen == 0, -1).unique(dim=0, return_inverse=True)
-    if len(rows) == len(ids) or ids.size(1) == 1: return {}
-    seen, cache = (rows >= 0).long(), DynamicCache(config=model.config)
-    places = (seen.cumsum(1) - 1).clamp(min=0)
-    told = dict(input_ids=rows.clamp(min=0), attention_mask=seen, position_ids=places)
-    model(**{name: value[:, :-1] for name, value in told.items()}, past_key_values=cache, use_cache=True,
-          logits_to_keep=1)
-    cache.batch_select_indices(which)
-    return {"past_key_values": cache}
+_HEAD = 128   # tokens; a shorter common beginning is not worth a pass of its own
 
+def _headed(rows: torch.Tensor) -> tuple[torch.Tensor, int]: # the same rows, padded behind their head; its length
+    "Rows that are padded by -1 on the left, their common beginning in front. 0: it is shorter than `_HEAD`."
+    size = rows.size(1)
+    padding, place = (rows < 0).sum(1, keepdim=True), torch.arange(size, device=rows.device)
+    begun = rows.gather(1, (padding + place).clamp(max=size - 1))   # of each row, from its first token on
+    alike = int((begun == begun[:1]).all(0).cumprod(0).sum())
+    head = min(alike, size - int(padding.max()) - 1)                # every row has a token of its own
+    if head < _HEAD: return rows, 0
+    behind = rows.masked_fill(place < head + padding, -1)
+    return torch.where(place < head, begun, behind), head
+
+# %% ../nbs/21_sampler.ipynb #c032
+def _read_once(
+    model: PreTrainedModel, ids: torch.Tensor, seen: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, dict]: # ids, mask, and more for `generate`
+    "A cache for all rows: each prompt is read once, up to its last token, and what all begin with once for all."
+    rows, which = ids.masked_fill(seen == 0, -1).unique(dim=0, return_inverse=True)
+    cache = DynamicCache(config=model.config)
+    rows, head = _headed(rows) if len(rows) > 1 and not any(cache.is_sliding) else (rows, 0)
+    if ids.size(1) == 1 or len(rows) == len(ids) and not head: return ids, seen, {}
+    mask = (rows >= 0).long()
+    told = dict(input_ids=rows.clamp(min=0), position_ids=(mask.cumsum(1) - 1).clamp(min=0))
+    def read(some, begin, end):
+        model(**{name: value[some, begin:end] for name, value in told.items()}, attention_mask=mask[some, :end],
+              past_key_values=cache, use_cache=True, logits_to_keep=1)
+    if head:
+        read(slice(1), 0, head)
+        cache.batch_select_indices(torch.zeros(len(rows), dtype=torch.long, device=ids.device))
+    if head < ids.size(1) - 1: read(slice(None), head, ids.size(1) - 1)
+    cache.batch_select_indices(which)
+    if head: ids, seen = told["input_ids"][which], mask[which]
+    return ids, seen, {"past_key_values": cache}
+
+# %% ../nbs/21_sampler.ipynb #c034
 _PART = 16   # tokens after which rows that have ended leave the batch
 
 def _sparing(
@@ -186,17 +210,19 @@ def _sparing(
     theirs, size = model.generation_config, input_ids.size(1)
     if theirs.cache_implementation is not None or theirs.use_cache is False or model._is_stateful:
         return generate(input_ids=input_ids, attention_mask=attention_mask, generation_config=generation_config, **more)
-    ids, seen, left = input_ids, attention_mask, torch.arange(len(input_ids), device=input_ids.device)
+    ids, seen, cache = _read_once(model, input_ids, attention_mask)
+    left = torch.arange(len(ids), device=ids.device)
     part, end = copy(generation_config), size + generation_config.max_new_tokens
     part.return_dict_in_generate = True
     written = ids.new_full((len(ids), end), generation_config.pad_token_id or 0)
+    written[:, :size] = input_ids   # as they were padded
     ends = generation_config.eos_token_id
-    cache, ends = _read_once(model, ids, seen), torch.tensor([] if ends is None else ends, device=ids.device)
+    ends = torch.tensor([] if ends is None else ends, device=ids.device)
     while len(left) and ids.size(1) < end:
         part.max_new_tokens = min(_PART, end - ids.size(1))
         drawn = generate(input_ids=ids, attention_mask=seen, generation_config=part, **cache, **more)
         ids, cache = drawn.sequences, {"past_key_values": drawn.past_key_values}
-        written[left, :ids.size(1)] = ids
+        written[left, size:ids.size(1)] = ids[:, size:]
         done = torch.isin(ids[:, size:], ends).any(1)
         if stop: done |= torch.tensor(stop.done, device=ids.device)
         going = (~done).nonzero().flatten()
@@ -205,8 +231,7 @@ def _sparing(
         seen = torch.nn.functional.pad(seen[going], (0, ids.size(1) - seen.size(1)), value=1)
     return written
 
-
-# %% ../nbs/21_sampler.ipynb #c031
+# %% ../nbs/21_sampler.ipynb #c036
 def check_policy(policy: str, known: Collection[str]):
     "That somebody of this name writes. Raises ValueError: another one's weights would write in its place."
     there = f"there {'are' if len(known) > 1 else 'is'} {', '.join(known)}"
@@ -232,7 +257,7 @@ def generator(
     generate.ends = ends
     return generate
 
-# %% ../nbs/21_sampler.ipynb #c036
+# %% ../nbs/21_sampler.ipynb #c041
 class _Chunked:
     "What a `PolicySampler` does before and after somebody writes."
     def _asked(self, prompts: Sequence[Prompt]) -> list[list[int]]:
@@ -271,7 +296,7 @@ class _Chunked:
         text = text if keep else before_stop(text, stop)
         return Completion(text, tuple(asked), tuple(tokens[:size]), told, finished)
 
-# %% ../nbs/21_sampler.ipynb #c037
+# %% ../nbs/21_sampler.ipynb #c042
 @dataclass(frozen=True)
 class PolicySampler(_Chunked):
     "Prompts -> completions, over any `generate(ids, sampling, policy) -> (completion ids, logprobs or None)`."

@@ -109,11 +109,12 @@ def _draw(
     count: int,                # tasks of each type
     judged: Sequence[_Judged], # this step's proposals
     rng: random.Random,
+    since: int = 0,            # the first step that tasks are drawn from
 ) -> list[Task]:
     "The solver's batch by the fill rule."
     if not count: return []
     new = {name: [one.task for one in judged if one.verdict.ok and one.task.task_type == name] for name in names}
-    return [task for name in names for task in buffers.solver_batch(name, count, rng, new[name])]
+    return [task for name in names for task in buffers.solver_batch(name, count, rng, new[name], since)]
 
 # %% ../nbs/05_selfplay.ipynb #c033
 def _smallest_group(kind: TaskType) -> int: # attempts
@@ -276,11 +277,12 @@ class Phase:
     attempts: int = 8           # at each valid proposal: they estimate p
     solves: int = 0             # tasks of each type drawn from the buffers, this step's first
     tries: int = 1              # attempts at each of those
+    since: int = 0              # the first step that these may come from
     reuse: bool = False         # attempts that told p of a drawn task are its tries
     train: tuple = _BOTH        # the solver learns from the drawn tasks where there are some, else from the attempts
 
     def __post_init__(self):
-        numbers = {"iteration": 0, "proposals": 0, "samples": 1, "attempts": 1, "solves": 0, "tries": 1}
+        numbers = {"iteration": 0, "proposals": 0, "samples": 1, "attempts": 1, "solves": 0, "tries": 1, "since": 0}
         for name, least in numbers.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
@@ -479,7 +481,7 @@ class SelfPlay:
         judged = self.propose(clock.around(sampler, "propose"), number, phase, names) if phase.proposals else []
         clock.mark("validate")
         asked = _to_attempt(judged, recipe.attempt_known)
-        drawn = _draw(self.buffers, names, phase.solves, judged, self.rng)
+        drawn = _draw(self.buffers, names, phase.solves, judged, self.rng, phase.since)
         answered, fresh = _attempt(clock.around(sampler, "attempt"), asked, drawn, phase, recipe, self.env)
         clock.mark("verify")
         tasks = _remember(judged, answered, recipe.remember, self.buffers)

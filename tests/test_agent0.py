@@ -17,6 +17,7 @@ from transformers import set_seed
 from azr.agent0 import (
     ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, cross_examine, _exam, _group, _maths_of, _opened, _recipe)
 from azr.buffers import Buffers
+from azr.card import _overlap_text
 from azr.checkpoints import saved_adapters
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.maths import Maths, MathsEnvironment, _Fences, by_number
@@ -178,6 +179,14 @@ def test_it_is_a_shipped_system_with_presets():
     assert spans(r_zero.phase, r_zero.steps)[2] == (14, 28) and r_zero.steps == 84
 
 
+def test_a_fresh_pool_is_the_iterations_own():
+    lengths = {"curriculum_steps": 2, "pool_steps": 1, "executor_steps": 3}
+    for fresh, since in ((False, [0, 0, 0, 0]), (True, [1, 1, 7, 7])):
+        settings = Agent0Settings(fresh_pool=fresh, **lengths)
+        assert [settings.phase(step).since for step in (4, 6, 10, 12)] == since
+    assert all(settings.phase(step).since == 0 for step in (1, 3, 7, 9))
+
+
 def test_samples_of_one_draw_are_a_group():
     prompts = [Maths().propose_prompt(Buffers(("maths",)), rng) for rng in (Random(1), Random(1), Random(2))]
     keys = [_group(Rollout(prompt, Completion("?"), Verdict(Status.OK))) for prompt in prompts]
@@ -208,7 +217,10 @@ def test_a_question_of_a_listed_exam_is_refused_and_its_words_are_found():
         assert env.held_out(task.given["question"].upper()) and not env.held_out(ANN)
     ours = Task("maths", {"question": f"Now then: {task.given['question']}"}, {}, "q")
     other = Task("maths", {"question": ANN}, {}, "r")
-    assert AGENT0.findings(settings, [ours, other], ()) == {"overlap": {"questions": 2, "eight words of the exam": 1}}
+    found = AGENT0.findings(settings, [ours, other, task], ())["overlap"]["proposals"]["school"]
+    assert (found["proposed"], found["asked"], found["equal"]) == (3, 240, 1) and found["mostly_seen"] > 1
+    assert AGENT0.findings(settings, [other], ())["overlap"]["proposals"]["school"]["mostly_seen"] == 0
+    assert "| proposals | school | 240 | 1 |" in _overlap_text(AGENT0.findings(settings, [task], ()))
 
 
 def test_gsm8k_is_read_from_a_file_and_left_out_aloud(tmp_path, monkeypatch):

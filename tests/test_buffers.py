@@ -153,6 +153,13 @@ def test_a_crash_while_saving_leaves_the_former_file(tmp_path, monkeypatch):
     assert Buffers.load(path) == former
 
 
+def test_a_batch_may_leave_out_what_is_older_than_a_step():
+    drawn = filled().solver_batch("deduction", 9, Random(0), since=21)   # deduction has steps 0, 3 ... 27
+    assert {one.step for one in drawn} == {21, 24, 27} and len(drawn) == 9
+    assert filled().solver_batch("deduction", 9, Random(0), since=28) == []
+    assert filled().solver_batch("deduction", 9, Random(0), since=0) == filled().solver_batch("deduction", 9, Random(0))
+
+
 def test_unknown_task_type_names_the_known_ones():
     with pytest.raises(ValueError, match="'geometry'.*deduction, abduction, induction"):
         filled().solver_batch("geometry", 2, Random(0))

@@ -319,8 +319,9 @@ def test_of_near_questions_in_one_step_the_first_enters_the_pool(executor):
     "Each of them is answered by 7, 7, 8, 9."
     near = [QUESTION, QUESTION.replace("3", "5")]
     kind = Maths(posed=Posed(.5))
-    game, step, _ = a_step([question_text(one) for one in near], boxes(*"7789" * 2), executor, kind=kind)
+    game, step, metrics = a_step([question_text(one) for one in near], boxes(*"7789" * 2), executor, kind=kind)
     assert [task.given["question"] for task in game.buffers] == [QUESTION]
+    assert (metrics["propose/maths/pool"], metrics["propose/maths/twins"], kind.posed.twins) == (1, 1, 0)
 
 
 def test_a_step_of_duplicates_and_nothing_else_goes_on(executor):

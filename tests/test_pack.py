@@ -299,6 +299,18 @@ def test_rows_that_have_ended_leave_and_the_others_write_on(kind, more, stop):
     assert sum(computed[1]) < sum(computed[0]) == len(ids) * len(computed[0])
 
 
+@pytest.mark.parametrize("kind,more", [*((kind, {}) for kind in PRESETS), ("gemma3_text", {"sliding_window": 8})])
+@pytest.mark.parametrize("own, again", [([[7], [8], [9, 4]], 1), ([[7], [8, 3, 5], [9, 4]], 3), ([[7], [8]], 1)])
+def test_what_all_prompts_begin_with_is_read_once(monkeypatch, kind, more, own, again):
+    "Rows of several lengths, alone or several times; one of them is padded behind the common beginning."
+    monkeypatch.setattr("azr.sampler._HEAD", 6)
+    ids = [[5, 6, 7, 8, 9, 10, *mine] for mine in own] * again
+    model = tiny(kind, **more)
+    (plain, _), (shared, once_read) = (writes(model, once, GREEDY, ids) for once in (False, True))
+    slides = "sliding_window" in more
+    assert plain == shared and (once_read == 6) == (not slides)
+
+
 @pytest.mark.parametrize("ids", [[[5]] * 3, [[5, 6], [5, 7]]])
 def test_there_is_nothing_to_share(ids):
     model = toy_model()
