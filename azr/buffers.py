@@ -158,9 +158,7 @@ class Buffers:
         "A task of any of these types, uniformly over all their tasks; None while there is none."
         return _one_of([self._buffers[name].tasks for name in task_types if name in self._buffers], rng)
 
-    def solver_batch(
-        self, task_type: str, size: int, rng: Random, new: Sequence[Task] = (), since: int = 0   # a step
-    ) -> list[Task]:
+    def solver_batch(self, task_type: str, size: int, rng: Random, new: Sequence[Task] = (), since=0) -> list[Task]:
         "`size` tasks for the solver: this step's `new` ones first, then the fill rule, from `since` on."
         tasks = self._of(task_type).tasks
         return _fill_batch(new, [task for task in tasks if task.step >= since] if since else tasks, size, rng)
