@@ -160,8 +160,7 @@ class Buffers:
 
     def solver_batch(self, task_type: str, size: int, rng: Random, new: Sequence[Task] = (), since=0) -> list[Task]:
         "`size` tasks for the solver: this step's `new` ones first, then the fill rule, from `since` on."
-        tasks = self._of(task_type).tasks
-        return _fill_batch(new, [task for task in tasks if task.step >= since] if since else tasks, size, rng)
+        return _fill_batch(new, [task for task in self._of(task_type).tasks if task.step >= since], size, rng)
 
     def save(self, path: str | Path) -> None:
         "Write everything to one file, compressed if it ends in .gz."

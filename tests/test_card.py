@@ -34,7 +34,8 @@ def test_a_card_holds_the_runs_own_numbers():
     assert f"{100 * summary['heldout']['after']:.1f} %" in found["Exam"]   # the mean of types of one size
     assert f"| `batch` | `{params['config']['batch']}` | `64` |" in found["How it was made"]
     own = summary["overlap"]["proposals"]["test"]
-    assert f"| proposals | test | {own['asked']} | {own['equal']} | {own['ngram_share']:.1%} |" in found["Contamination"]
+    row = f"| proposals | test | {own['asked']} | {own['equal']} | {own['ngram_share']:.1%} |"
+    assert row in found["Contamination"]
     assert f"{summary['executor']['calls']:,} programs" in found["Safety"]
 
 
