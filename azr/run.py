@@ -45,7 +45,8 @@ from .watch import Interrupt, Watch, clock_text, collapses, warning_line
 # %% ../nbs/38_run.ipynb #c004
 def _fitting_exam(system: System, settings: Settings, selfplay: SelfPlay, sampler, name: str, count: int) -> list:
     "A set's tasks; those whose prompts the model has no room for are left out, and that is told."
-    tasks, fits = system.exam(settings, name, count), fits_of(sampler)
+    tasks = [task for task in system.exam(settings, name, count) if task.task_type in selfplay.types]
+    fits = fits_of(sampler)
     kept = [task for task in tasks if fits(selfplay.types[task.task_type].solve_prompt(task))]
     if len(kept) < len(tasks) and process_state().is_main_process:
         tell(f"set {name}: the prompts of {len(tasks) - len(kept)} of {len(tasks)} tasks are too long, and left out")

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up in the cache only
 
@@ -18,14 +19,15 @@ import pytest
 import toy
 import yaml
 from pages import papermill
+from sums import Sums
 
 from azr.cli import main
-from azr.core import alone_in
+from azr.core import Task, alone_in
 from azr.metrics import read_metrics, read_rollouts
 from azr.records import (
     _CHANGEABLE, Records, check_folder, compact, open_folder, read_compacts, _recorded, surroundings, summary_of,
     write_compact)
-from azr.run import folder_for, train
+from azr.run import _fitting_exam, folder_for, train
 from azr.settings import Settings, System, config
 from azr.sweep import sweep
 from azr.watch import Interrupt
@@ -244,6 +246,15 @@ def test_an_unknown_model_is_refused_before_a_file_is_written(tmp_path, monkeypa
     with pytest.raises(ValueError, match="model 'no/such-model-here' cannot be loaded"):
         small(tmp_path / "run", model="no/such-model-here")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_exam_asks_what_fits_and_what_the_run_knows(capsys):
+    def sum_of(text, kind="sums"): return Task(kind, {"sum": text}, {"value": "?"}, id=text)
+    tasks = [sum_of("1+1"), sum_of("1111+1111"), sum_of("2+2", "products"), sum_of("3+3")]
+    system = SimpleNamespace(exam=lambda settings, name, count: tasks[:count])
+    selfplay, sampler = SimpleNamespace(types={"sums": Sums()}), SimpleNamespace(fits=lambda one: len(one.text) < 12)
+    assert [one.id for one in _fitting_exam(system, None, selfplay, sampler, "heldout", 4)] == ["1+1", "3+3"]
+    assert "set heldout: the prompts of 1 of 3 tasks are too long, and left out" in capsys.readouterr().out
 
 
 def test_a_context_too_short_for_any_prompt_is_refused(tmp_path):
