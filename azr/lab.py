@@ -14,8 +14,9 @@ from jupyter_server.services.contents.largefilemanager import AsyncLargeFileMana
 def _announced(metadata: dict) -> dict: # a copy
     "A page's metadata as JupyterLab makes them once our kernel runs. Another kernel's page stays as it is."
     if metadata.get("kernelspec", {}).get("name") != "python3": return {**metadata}
-    own = {name: get_kernel_dict()[name] for name in ("display_name", "language")}
-    return {**metadata, "kernelspec": {"name": "python3", **own}, "language_info": IPythonKernel.language_info}
+    ours = get_kernel_dict()
+    kernel = {"name": "python3", "display_name": ours["display_name"], "language": ours["language"]}
+    return {**metadata, "kernelspec": kernel, "language_info": IPythonKernel.language_info}
 
 def _stored(metadata: dict) -> dict: # a copy
     "The same as a page stores them."
