@@ -150,20 +150,23 @@ def _repositories(settings: SSRSettings) -> dict[str, Repository]: # name -> rep
             raise ValueError(f"{one.name} {why}: leave history out of injections")
     return {one.name: one for one in own} | {name: shipped()[name] for name in HELD_OUT}
 
+def _every(settings: SSRSettings) -> dict[str, Repository]: # name -> repository
+    "Those, and what people broke."
+    return _repositories(settings) | _human(settings)[1].repositories
+
 @contextmanager
 def _environment(settings: SSRSettings) -> Iterator[Workshop]:
     thresholds = Thresholds(settings.passing, 1, settings.failing)
     with Suites(settings.seconds, workers=settings.workers, isolation=settings.isolation) as suites:
-        people = _human(settings)[1]
-        every = _repositories(settings) | people.repositories
-        workshop = Workshop(every, Checker(suites, thresholds), dict(people.cases))
+        every, cases = _every(settings), _human(settings)[1].cases
+        workshop = Workshop(every, Checker(suites, thresholds), dict(cases))
         own = [one for one in every.values() if settings.repositories and not one.held_out]
         for one, reports in zip(own, workshop.checker.originals([(one, one.command) for one in own])):
             check_baseline(*reports, one.name)   # or each of its bugs would be refused, and the injector would pay
         yield workshop
 
-def _kind(settings: SSRSettings) -> Bugs:
-    every, injections = _repositories(settings) | _human(settings)[1].repositories, tuple(settings.injections)
+def _kind(settings: SSRSettings, every: dict[str, Repository]) -> Bugs:
+    injections = tuple(settings.injections)
     if settings.style == "tools":
         own = {"turns": settings.turns, "strict": settings.strict}
         return Artifacts(every, "chat", injections, shares=settings.injection_shares, **own)
@@ -181,7 +184,8 @@ def _remembering(kind: Bugs, env: Workshop):
 # %% ../nbs/57_ssr.ipynb #c019
 def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
     "The loop's slots, filled."
-    kind, rewards = _kind(settings), ssr_rewards(settings.alpha, settings.invalid, settings.consistency_only)
+    kind = _kind(settings, env.repositories)
+    rewards = ssr_rewards(settings.alpha, settings.invalid, settings.consistency_only)
     own = [one for one in env.repositories.values() if not one.held_out]
     if settings.repositories:
         tasks = [task for one in own for task in scripted_tasks(kind, one, env, settings.first_bugs, "first")]
@@ -206,6 +210,7 @@ _SETS = {"heldout": "bugs of held-out repositories", "seen": "other bugs of the 
 def _exam(settings: SSRSettings, name: str, count: int) -> list[Task]:
     "Bugs, one greedy repair each; no scripted ones of the repositories in play where these are a user's."
     if name == "human": return _human(settings)[0][:count]
-    return [] if name == "seen" and settings.repositories else kept_tasks(_kind(settings), name, count)
+    if name == "seen" and settings.repositories: return []
+    return kept_tasks(_kind(settings, _every(settings)), name, count)
 
 SSR = System("ssr", SSRSettings, _environment, _recipe, _exam, _SETS, start=BASE.start)
