@@ -54,7 +54,7 @@ def main():
         "Cleaning, exporting and the README",
         "Look at them (git diff), commit them, and type the same command again.",
     )
-    tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "not slow and not cuda"], cwd=notebooks.ROOT)
+    tests = subprocess.run(["make", "--no-print-directory", "test"], cwd=notebooks.ROOT)
     if tests.returncode: sys.exit(tests.returncode)
     nothing_changed(
         before, "The tests", "A test or a page writes into the checkout: let it write into a temporary folder."

@@ -280,7 +280,7 @@ def _write_float(writer, value):
     return repr(value) if abs(value) != float("inf") else f"float('{value}')"
 
 def _write_complex(writer, value):
-    value = complex.__add__(value, complex(-0.0, -0.0))  # the plain complex of a subclass
+    value = complex.__add__(value, 0j)  # the plain complex of a subclass; its zeros lose a sign that no text keeps
     if not all(abs(part) < float("inf") for part in (value.real, value.imag)):
         raise Unrepresentable("a complex number that is not finite has no literal text")
     return repr(value)

@@ -105,6 +105,8 @@ program_texts = st.one_of(st.text(max_size=100), near_programs, literals.map("de
 @given(literal_texts)
 @example("{{}: 1}")
 @example("1e999-1e999j")
+@example("-(0J)")
+@example("-1j")
 @example("range(10**30)")
 def test_reading_values(text):
     value = declared(parse_literal, text)

@@ -107,7 +107,7 @@ def start(folder, *settings):
     )
 
 
-def wait_for_line(folder, count, process, seconds=120):
+def wait_for_line(folder, count, process, seconds=600):
     metrics, until = folder / "metrics.jsonl", time.monotonic() + seconds
     while not (metrics.exists() and metrics.read_text().count("\n") >= count):
         assert process.poll() is None and time.monotonic() < until, process.communicate()[0]
