@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 
-import notebooks
+import colab, notebooks
 
 ROOT, STAGED, SITE = notebooks.ROOT, notebooks.ROOT / "_proc" / "docs", notebooks.ROOT / "_docs" / "html"
 TEXTS = ("LOG.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -24,12 +24,6 @@ NOT_RUN = "It is shown as it stands in the repository: it measures for minutes o
 
 # ---- where things lie in the site
 
-def repository() -> str:
-    "Where files that are no page can be read."
-    lines = (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines()
-    facts = dict(line.split(" = ", 1) for line in lines if " = " in line)
-    return f"https://github.com/{facts['user']}/{facts['repo']}/blob/{facts['branch']}/"
-
 def staged(path: Path) -> Path | None: # None: it is not part of the site
     "The place of a file of the checkout among the staged ones."
     inside = path.relative_to(ROOT)
@@ -38,18 +32,11 @@ def staged(path: Path) -> Path | None: # None: it is not part of the site
 
 def moved(text: str, page: Path) -> str:
     "The links of a text, as they are seen from the staged page."
-    def place(target):
-        name, mark, anchor = target.partition("#")
-        if not name or re.match(r"[a-z]+:|/", target): return target
-        path = (page.parent / name).resolve()
-        if not path.is_relative_to(ROOT) or not path.exists(): return target   # the test of links names it
-        there = staged(path)
-        if there is None: return repository() + path.relative_to(ROOT).as_posix()
-        return Path(os.path.relpath(there, staged(page).parent)).as_posix() + mark + anchor
-    fences = re.split(r"(^```.*?^```)", text, flags=re.M | re.S)   # code stays as it is
-    links = re.compile(r"(\]\(|<img src=\"|<a href=\")([^)\s\"]+)")
-    return "".join(part if i % 2 else links.sub(lambda found: found[1] + place(found[2]), part)
-                   for i, part in enumerate(fences))
+    def there(path):
+        place = staged(path)
+        if place is None: return notebooks.repository() + path.relative_to(ROOT).as_posix()
+        return Path(os.path.relpath(place, staged(page).parent)).as_posix()
+    return notebooks.relinked(text, page, there)
 
 # ---- pages
 
@@ -82,6 +69,8 @@ def page(path: Path):
         cell.source = "\n".join(line for line in lines if not re.match(r"#\s*\|(?!\s*export)", line))
         if any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {})):
             cell.metadata["mystnb"] = {"image": {"alt": alternative(cell.source, before)}}
+    title, _, rest = book.cells[0].source.partition("\n")
+    book.cells[0].source = f"{title}\n\n[Open in Colab]({colab.address(path)})\n\n{rest}"
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     if not any(cell.outputs for cell in code):
         book.cells.insert(1, nbformat.v4.new_markdown_cell(f":::{{note}}\n{NOT_RUN}\n:::"))
@@ -214,6 +203,7 @@ def main() -> int: # 0: no warning, no fault
     site = Sphinx(STAGED, None, SITE, trees, "html", CONFIGURATION, status=None, warning=sys.stderr)
     site.build(force_all=True)
     wrong = faults(SITE)
+    colab.write(SITE.parent / colab.BRANCH)
     print(*wrong, f"{len(list(SITE.rglob('*.html')))} pages, {len(wrong)} faults: {SITE / 'index.html'}", sep="\n")
     return int(bool(wrong or site._warncount))
 
