@@ -171,7 +171,7 @@ def stage():
     shutil.rmtree(STAGED, ignore_errors=True)
     shutil.copytree(ROOT / "figures", STAGED / "figures")
     (STAGED / "_static").mkdir()
-    (STAGED / "_static" / "wide.css").write_text(WIDE, encoding="utf-8")
+    (STAGED / "_static" / "looks.css").write_text(LOOKS, encoding="utf-8")
     for path in notebooks.notebooks():
         book, there = page(path), staged(path)
         if path.name == "index.ipynb": book.cells.append(nbformat.v4.new_markdown_cell(contents()))
@@ -183,13 +183,26 @@ def stage():
     (STAGED / "api").mkdir()
     for path in modules(): (STAGED / "api" / f"{path.stem}.md").write_text(reference(path), encoding="utf-8")
 
-WIDE = "@media (min-width: 82em) {.content {width: min(62em, calc(100vw - 36em))}}\n"   # lines of code have 120 columns
+# Lines of code have 120 columns and fit into a window of 1,400 pixels; what is printed is wrapped, as in JupyterLab.
+LOOKS = """
+body {--code-font-size: 75%}
+@media (min-width: 82em) {
+  .content {width: min(62em, calc(100vw - 31em)); padding: 0 1.5em}
+  .toc-drawer {width: 13em; padding-right: 0}
+}
+div.cell div.cell_input {border-color: var(--color-background-border); border-left-color: green}
+.cell_output table.dataframe {border: 0; border-collapse: collapse; font-size: 87.5%}
+.cell_output table.dataframe :is(td, th) {
+  border: 0; border-bottom: 1px solid var(--color-background-border); padding: .2em .6em; text-align: right
+}
+.cell_output pre, .highlight-default pre, .highlight-none pre {white-space: pre-wrap}
+"""
 
 CONFIGURATION = {
     "project": "azr", "html_title": "azr", "extensions": ["myst_nb"], "html_theme": "furo", "html_show_sphinx": False,
     "nb_execution_mode": "off", "nb_merge_streams": True, "myst_enable_extensions": ["dollarmath", "colon_fence"],
     "myst_heading_anchors": 4, "html_copy_source": False, "html_static_path": ["_static"],
-    "html_css_files": ["wide.css"], "templates_path": [], "exclude_patterns": [],
+    "html_css_files": ["looks.css"], "templates_path": [], "exclude_patterns": [],
     # a page may tell of a `%%` cell or of model text that no lexer reads
     "suppress_warnings": ["misc.highlighting_failure", "myst.header"],
 }
