@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 
-import notebooks
+import colab, notebooks
 
 ROOT, STAGED, SITE = notebooks.ROOT, notebooks.ROOT / "_proc" / "docs", notebooks.ROOT / "_docs" / "html"
 TEXTS = ("LOG.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -24,12 +24,6 @@ NOT_RUN = "It is shown as it stands in the repository: it measures for minutes o
 
 # ---- where things lie in the site
 
-def repository() -> str:
-    "Where files that are no page can be read."
-    lines = (ROOT / "settings.ini").read_text(encoding="utf-8").splitlines()
-    facts = dict(line.split(" = ", 1) for line in lines if " = " in line)
-    return f"https://github.com/{facts['user']}/{facts['repo']}/blob/{facts['branch']}/"
-
 def staged(path: Path) -> Path | None: # None: it is not part of the site
     "The place of a file of the checkout among the staged ones."
     inside = path.relative_to(ROOT)
@@ -38,18 +32,11 @@ def staged(path: Path) -> Path | None: # None: it is not part of the site
 
 def moved(text: str, page: Path) -> str:
     "The links of a text, as they are seen from the staged page."
-    def place(target):
-        name, mark, anchor = target.partition("#")
-        if not name or re.match(r"[a-z]+:|/", target): return target
-        path = (page.parent / name).resolve()
-        if not path.is_relative_to(ROOT) or not path.exists(): return target   # the test of links names it
-        there = staged(path)
-        if there is None: return repository() + path.relative_to(ROOT).as_posix()
-        return Path(os.path.relpath(there, staged(page).parent)).as_posix() + mark + anchor
-    fences = re.split(r"(^```.*?^```)", text, flags=re.M | re.S)   # code stays as it is
-    links = re.compile(r"(\]\(|<img src=\"|<a href=\")([^)\s\"]+)")
-    return "".join(part if i % 2 else links.sub(lambda found: found[1] + place(found[2]), part)
-                   for i, part in enumerate(fences))
+    def there(path):
+        place = staged(path)
+        if place is None: return notebooks.repository() + path.relative_to(ROOT).as_posix()
+        return Path(os.path.relpath(place, staged(page).parent)).as_posix()
+    return notebooks.relinked(text, page, there)
 
 # ---- pages
 
@@ -82,6 +69,8 @@ def page(path: Path):
         cell.source = "\n".join(line for line in lines if not re.match(r"#\s*\|(?!\s*export)", line))
         if any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {})):
             cell.metadata["mystnb"] = {"image": {"alt": alternative(cell.source, before)}}
+    title, _, rest = book.cells[0].source.partition("\n")
+    book.cells[0].source = f"{title}\n\n[Open in Colab]({colab.address(path)})\n\n{rest}"
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     if not any(cell.outputs for cell in code):
         book.cells.insert(1, nbformat.v4.new_markdown_cell(f":::{{note}}\n{NOT_RUN}\n:::"))
@@ -182,7 +171,7 @@ def stage():
     shutil.rmtree(STAGED, ignore_errors=True)
     shutil.copytree(ROOT / "figures", STAGED / "figures")
     (STAGED / "_static").mkdir()
-    (STAGED / "_static" / "wide.css").write_text(WIDE, encoding="utf-8")
+    (STAGED / "_static" / "looks.css").write_text(LOOKS, encoding="utf-8")
     for path in notebooks.notebooks():
         book, there = page(path), staged(path)
         if path.name == "index.ipynb": book.cells.append(nbformat.v4.new_markdown_cell(contents()))
@@ -194,13 +183,26 @@ def stage():
     (STAGED / "api").mkdir()
     for path in modules(): (STAGED / "api" / f"{path.stem}.md").write_text(reference(path), encoding="utf-8")
 
-WIDE = "@media (min-width: 82em) {.content {width: min(62em, calc(100vw - 36em))}}\n"   # lines of code have 120 columns
+# Lines of code have 120 columns and fit into a window of 1,400 pixels; what is printed is wrapped, as in JupyterLab.
+LOOKS = """
+body {--code-font-size: 75%}
+@media (min-width: 82em) {
+  .content {width: min(62em, calc(100vw - 31em)); padding: 0 1.5em}
+  .toc-drawer {width: 13em; padding-right: 0}
+}
+div.cell div.cell_input {border-color: var(--color-background-border); border-left-color: green}
+.cell_output table.dataframe {border: 0; border-collapse: collapse; font-size: 87.5%}
+.cell_output table.dataframe :is(td, th) {
+  border: 0; border-bottom: 1px solid var(--color-background-border); padding: .2em .6em; text-align: right
+}
+.cell_output pre, .highlight-default pre, .highlight-none pre {white-space: pre-wrap}
+"""
 
 CONFIGURATION = {
     "project": "azr", "html_title": "azr", "extensions": ["myst_nb"], "html_theme": "furo", "html_show_sphinx": False,
     "nb_execution_mode": "off", "nb_merge_streams": True, "myst_enable_extensions": ["dollarmath", "colon_fence"],
     "myst_heading_anchors": 4, "html_copy_source": False, "html_static_path": ["_static"],
-    "html_css_files": ["wide.css"], "templates_path": [], "exclude_patterns": [],
+    "html_css_files": ["looks.css"], "templates_path": [], "exclude_patterns": [],
     # a page may tell of a `%%` cell or of model text that no lexer reads
     "suppress_warnings": ["misc.highlighting_failure", "myst.header"],
 }
@@ -214,6 +216,7 @@ def main() -> int: # 0: no warning, no fault
     site = Sphinx(STAGED, None, SITE, trees, "html", CONFIGURATION, status=None, warning=sys.stderr)
     site.build(force_all=True)
     wrong = faults(SITE)
+    colab.write(SITE.parent / colab.BRANCH)
     print(*wrong, f"{len(list(SITE.rglob('*.html')))} pages, {len(wrong)} faults: {SITE / 'index.html'}", sep="\n")
     return int(bool(wrong or site._warncount))
 

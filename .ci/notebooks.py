@@ -1,5 +1,8 @@
 "What the scripts of this folder share: reading, cleaning, executing and writing notebooks."
 import os, re
+from collections.abc import Callable
+from configparser import ConfigParser
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -18,6 +21,31 @@ def notebooks() -> list[Path]:
     return sorted(
         p for p in (ROOT / "nbs").rglob("*.ipynb") if not any(part[0] in "._" for part in p.relative_to(ROOT).parts)
     )
+
+@cache
+def facts() -> dict[str, str]:
+    "What settings.ini says."
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    return dict(parser["DEFAULT"])
+
+def repository(kind: str = "blob") -> str: # "blob": to be looked at, "raw": the file itself
+    "Where files that are no page can be read."
+    own = facts()
+    return f"https://github.com/{own['user']}/{own['repo']}/{kind}/{own['branch']}/"
+
+def relinked(text: str, page: Path, there: Callable[[Path], str]) -> str:
+    "A page's text with links to files of the checkout turned to what `there` makes of them. Code stays as it is."
+    def place(target):
+        name, mark, anchor = target.partition("#")
+        if not name or re.match(r"[a-z]+:|/", target): return target
+        path = (page.parent / name).resolve()
+        if not path.is_relative_to(ROOT) or not path.exists(): return target   # the test of links names it
+        return there(path) + mark + anchor
+    fences = re.split(r"(^```.*?^```)", text, flags=re.M | re.S)
+    links = re.compile(r"(\]\(|<img src=\"|<a href=\")([^)\s\"]+)")
+    return "".join(part if i % 2 else links.sub(lambda found: found[1] + place(found[2]), part)
+                   for i, part in enumerate(fences))
 
 def directives(cell) -> set[str]:
     "The `#|` lines of a cell, without their mark."

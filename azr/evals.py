@@ -522,15 +522,18 @@ def _score_lines(result: dict) -> list[str]:
     return [f"{head}{s['n']:>6}  {k:<8}{s['value']:>5.1%}  {s['low']:.1%} to {s['high']:.1%}{refused}"
             for k, s in result["scores"].items() if k != "groups"]
 
-def result_table(results: Sequence[dict]) -> str: # fixed-width text
+def result_table(
+    results: Sequence[dict],
+    compared: Sequence[dict] | None = None,   # as a record keeps them; None: made of the results' tasks
+) -> str:                                     # fixed-width text
     "Scores and differences, for people."
     lines = [f"{'benchmark':<14}{'model':<26}{'style':<7}{'n':>6}  {'':<8}score  95 % interval"]
     for result in results: lines += _score_lines(result)
-    for c in comparisons(results):
+    for c in comparisons(results) if compared is None else compared:
         interval = f"{100 * c['low']:+.1f} to {100 * c['high']:+.1f}, {c['test']} p = {c['p']:.2g}, n = {c['n']}"
         lines.append(f"{c['benchmark']:<14}{c['other'][-24:]} minus {c['base'][-24:]}: {100 * c['difference']:+.1f} "
                      f"points ({interval})")
-        differs = [f"{key} {there} and {here}" for key, (there, here) in c["differs"].items()]
+        differs = [f"{key} {there} and {here}" for key, (there, here) in c.get("differs", {}).items()]
         if differs: lines.append(f"  asked otherwise besides: {', '.join(differs)}")
     return "\n".join(lines)
 

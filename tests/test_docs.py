@@ -15,7 +15,7 @@ def test_links_of_a_page_lead_to_their_places_in_the_site():
     assert docs.moved("[a](../LOG.md#x) ![b](../figures/real.png) [c](00_core.ipynb)", page) == \
         "[a](LOG.md#x) ![b](figures/real.png) [c](00_core.ipynb)"
     assert docs.moved("[a](../16_tasks.ipynb) [y](real.yaml)", run) == \
-        f"[a](../16_tasks.ipynb) [y]({docs.repository()}nbs/runs/real.yaml)"
+        f"[a](../16_tasks.ipynb) [y]({notebooks.repository()}nbs/runs/real.yaml)"
     assert docs.moved("[a](nbs/00_core.ipynb)", ROOT / "LOG.md") == "[a](00_core.ipynb)"
     assert docs.moved("```\n[a](../LOG.md)\n```", page) == "```\n[a](../LOG.md)\n```"
 

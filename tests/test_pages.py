@@ -13,8 +13,8 @@ import notebooks
 # Pages that take longer than a test should: they run with `make test-slow`.
 SLOW = {"reward", "domain", "model"}
 # Run pages that show the committed results as they stand.
-SHOWN = ("ablations", "agent0", "agent0_ablations", "climb", "compare", "controls", "real", "scaling", "ssr",
-         "ssr_ablations")
+SHOWN = ("ablations", "agent0", "agent0_ablations", "climb", "compare", "controls", "evaluate", "real", "scaling",
+         "ssr", "ssr_ablations")
 RESULTS = [notebooks.ROOT / "nbs" / "runs" / f"{name}.ipynb" for name in SHOWN]
 TUTORIALS = sorted((notebooks.ROOT / "nbs" / "tutorials").glob("*.ipynb"))
 # Pages whose text may differ from machine to machine, with the reason.

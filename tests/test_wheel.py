@@ -6,7 +6,7 @@ import pytest
 
 from azr.cli import copy_pages, main
 from conftest import ROOT
-import notebooks
+import colab, notebooks
 
 PACKAGED = ("weights/tiny/model.safetensors", "weights/tiny_clean/model.safetensors", "configs/demo.yaml",
             "configs/accelerate/fsdp.yaml", "functions.json", "pages/nbs/index.ipynb", "pages/nbs/runs/train.ipynb",
@@ -94,6 +94,27 @@ def test_the_pages_are_copied_and_the_demo_runs_without_a_checkout(installed):
     assert {"run.ipynb", "summary.json", "exam.jsonl.gz"} <= {path.name for path in (work / "here").iterdir()}
     done = by(azr, "card", "here", cwd=work)
     assert not done.returncode and (work / "here" / "model" / "README.md").is_file(), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["runs/controls", "35_watch", "index"])
+def test_a_page_for_colab_runs_beside_the_pages_of_the_wheel(installed, tmp_path, page):
+    "What Colab does: a page alone, opened in an empty folder."
+    python, _ = installed
+    colab.write(tmp_path / "branch")
+    script = """
+import nbformat, sys
+from nbclient import NotebookClient
+book = nbformat.read(sys.argv[1], as_version=4)
+NotebookClient(book, kernel_name="python3", timeout=600).execute()
+print("".join(one.get("text", "") for cell in book.cells for one in cell.get("outputs", [])))
+"""
+    (tmp_path / "work").mkdir()
+    file = tmp_path / "branch" / "nbs" / f"{page}.ipynb"
+    done = by(python, "-c", script, file, cwd=tmp_path / "work", OMP_NUM_THREADS="1")
+    assert not done.returncode, done.stderr[-2000:]
+    assert (tmp_path / "work" / "azr-pages" / "nbs" / f"{page}.ipynb").is_file()
+    if page == "runs/controls": assert "15 runs" in done.stdout
 
 
 def test_pages_of_ones_own_stay(tmp_path, capsys):
