@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['interval', 'interval_text', 'settings_table', 'published_differences', 'pass_at_k', 'shared', 'bootstrap',
-           'wilson', 'task_interval', 'mcnemar', 'sign_flips', 'paired']
+           'wilson', 'task_interval', 'paired']
 
 # %% ../nbs/33_statistics.ipynb #c002
 import csv
@@ -183,13 +183,13 @@ def task_interval(
     return bootstrap(values, seed, clusters=clusters)
 
 # %% ../nbs/33_statistics.ipynb #c041
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float: # two-sided p
+def _mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float: # two-sided p
     "Exact test that two models solve equally many of the same tasks: only the tasks on which they differ count."
     won = sum(bool(a) < bool(b) for a, b in zip(first, second, strict=True))
     lost = sum(bool(a) > bool(b) for a, b in zip(first, second, strict=True))
     return min(1.0, 2 * sum(comb(won + lost, i) for i in range(min(won, lost) + 1)) / 2 ** (won + lost))
 
-def sign_flips(
+def _sign_flips(
     differences: Sequence[float],            # one for each task
     clusters: Sequence[str] | None = None,
     seed: int = 0,
@@ -217,5 +217,5 @@ def paired(
         _, high = bootstrap([0] * len(differences), clusters=clusters)
         low = -high
     test = "McNemar" if once and not clusters else "sign flips"
-    p = mcnemar(base, other) if test == "McNemar" else sign_flips(differences, clusters, seed)
+    p = _mcnemar(base, other) if test == "McNemar" else _sign_flips(differences, clusters, seed)
     return {"difference": fmean(differences), "low": low, "high": high, "test": test, "p": p}
