@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PARSER', 'BugStatus', 'Artifact', 'Thresholds', 'artifact_of', 'Case', 'case_of', 'check_collected',
-           'check_alike', 'check_baseline', 'Found', 'check_time', 'Checker', 'without_tests', 'artifact_for',
-           'Mutation', 'mutations', 'bugs_of', 'grade', 'options', 'command']
+           'check_alike', 'check_baseline', 'Found', 'check_time', 'Checker', 'artifact_for', 'mutations',
+           'bugs_of', 'grade', 'options', 'command']
 
 # %% ../nbs/52_bugs.ipynb #c002
 import argparse
@@ -354,7 +354,7 @@ def _spans(body: list, wanted: set[tuple[str, ...]], above: tuple = ()) -> Itera
             rest = [one for one in body if (*above, getattr(one, "name", "")) not in wanted]
             yield node, bool(above) and not rest
 
-def without_tests(files: Files, tests: Sequence[str]) -> dict[str, str | bytes]:
+def _without_tests(files: Files, tests: Sequence[str]) -> dict[str, str | bytes]:
     "The files with these tests taken out of them."
     after = dict(files)
     for path in sorted({_function_of(test)[0] for test in tests}):
@@ -371,7 +371,7 @@ def without_tests(files: Files, tests: Sequence[str]) -> dict[str, str | bytes]:
 
 def artifact_for(repository: Repository, buggy: Files, failing: Sequence[str]) -> Artifact:
     "An artifact around a change of source whose failing tests are known. Raises Refused."
-    weakened = without_tests(repository.files, failing)
+    weakened = _without_tests(repository.files, failing)
     script = "python -m pytest " + " ".join(repository.command) + "\n"
     paths = sorted({_function_of(test)[0] for test in failing})
     return Artifact(script, "\n".join(paths) + "\n", PARSER, difference(repository.files, buggy),
@@ -379,7 +379,7 @@ def artifact_for(repository: Repository, buggy: Files, failing: Sequence[str]) -
 
 # %% ../nbs/52_bugs.ipynb #c030
 @dataclass(frozen=True)
-class Mutation:
+class _Mutation:
     "One change of a source text."
     kind: str        # removal, operator, branch or off_by_one
     path: str
@@ -434,7 +434,7 @@ def _removals(text: str, node: ast.AST) -> Iterator[tuple[str, tuple]]:
     start, end = _at(text, body[0])[0], _at(text, body[-1])[1]
     yield "removal", (start, end, "return None")
 
-def mutations(path: str, text: str) -> list[Mutation]: # in the order of the text
+def mutations(path: str, text: str) -> list[_Mutation]: # in the order of the text
     "All single mutations of a source."
     tree, found = ast.parse(text), []
     places = {node: name for name, node in _owners(tree)}
@@ -447,7 +447,7 @@ def mutations(path: str, text: str) -> list[Mutation]: # in the order of the tex
                 source = (data[:start] + word.encode() + data[end:]).decode()
                 try: same = ast.dump(ast.parse(source)) == ast.dump(tree)
                 except SyntaxError: continue
-                if not same: found.append((start, Mutation(kind, path, places.get(node, ""), node.lineno, source)))
+                if not same: found.append((start, _Mutation(kind, path, places.get(node, ""), node.lineno, source)))
     return [one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].kind))]
 
 def _owners(tree: ast.AST, name: str = "") -> Iterator[tuple[str, ast.AST]]:

@@ -28,7 +28,7 @@ from .rewards import Crowding, RewardSetting
 from .safety import ProgramStatus
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
-from .settings import CONTROLS, Range, Settings, System, controlled
+from .settings import CONTROLS, Range, SmallSettings, System, controlled
 from .tasks import Environment, check_value, compare_texts, read_claim, run_once, task_id
 from .tiny import Example, new_base
 from .values import canonical, parse_literal
@@ -49,14 +49,14 @@ def _statements_of(source: str) -> list[str]:
 # %% ../nbs/90_climb.ipynb #c008
 def _proper(value: object) -> bool:
     "Whether a value belongs to this domain."
-    sized = isinstance(value, list) and 1 <= len(value) <= _LONGEST
-    return sized and all(type(digit) is int and 0 <= digit <= 9 for digit in value)
+    digits = isinstance(value, list) and all(type(digit) is int and 0 <= digit <= 9 for digit in value)
+    return digits and 1 <= len(value) <= _LONGEST
 
 def _objection(states: Sequence) -> Verdict | None: # None: these are the values of a task
     if not all(map(_proper, states)):
         return Verdict(Status.TOO_LARGE, detail=f"a value is no list of 1 to {_LONGEST} digits")
-    differ = len({str(state) for state in states}) == len(states)
-    return None if differ else Verdict(Status.DUPLICATE, detail="two values on the way are equal")
+    if len(set(map(str, states))) < len(states):
+        return Verdict(Status.DUPLICATE, detail="two values on the way are equal")
 
 def _states_of(statements: Sequence[str], value: list) -> list[list] | None: # input, a value for each; None: no task
     "The values of a chain that this page drew, never of a model's."
@@ -81,11 +81,9 @@ def _draw_chain(rng: Random, depth: int, split: str = "train") -> tuple[list[str
 def _trace_task(statements: Sequence[str], states: Sequence[list], edit: str = "") -> Task:
     "A chain with its values, as a task; of a proposal with the edit that made it."
     source, given = _program(statements).source, canonical(states[0])
-    written = zip(statements, states[1:], strict=True)   # one line for each statement
-    trace = "\n".join(f"{expression} # {value}" for expression, value in written)
-    facts = {"depth": len(statements)} | ({"edit": edit} if edit else {})
-    name = task_id("trace", source, given)
-    return Task("trace", {"program": source, "input": given}, {"trace": trace}, name, info=facts)
+    trace = "\n".join(f"{expression} # {value}" for expression, value in zip(statements, states[1:], strict=True))
+    return Task("trace", {"program": source, "input": given}, {"trace": trace}, task_id("trace", source, given),
+                info={"depth": len(statements), "edit": edit})
 
 # %% ../nbs/90_climb.ipynb #c017
 _EDIT = re.compile(r"(add|replace) (\d): ([^\n]+)|remove (\d)")
@@ -201,19 +199,14 @@ def _start(settings: "Climb", folder: str | Path):
 
 # %% ../nbs/90_climb.ipynb #c032
 @dataclass(frozen=True)
-class Climb(Settings):
+class Climb(SmallSettings):
     "A run, in one value."
     system: str = "climb"
-    dtype: str = "float32"
     steps: int = 100
     learning_rate: float = 3e-4
     warmup_steps: int = 10
     betas: tuple = (0.9, 0.99)
-    weight_decay: float = 0.0
-    entropy_coefficient: float = 0.0
     kl: float = 4.0                 # of proposals alone, whose tokens are a twentieth of the loss
-    micro_batches: int = 1
-    gradient_checkpointing: bool = False
     max_prompt_tokens: int = 166
     max_completion_tokens: int = 90
     chunk_tokens: int = 65536

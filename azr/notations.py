@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WANTED', 'SWAPS', 'MARKS', 'NOTATIONS', 'Place', 'functions', 'place_named', 'function_text',
-           'with_function', 'written_function', 'Change', 'changes_of', 'Notation', 'reaches', 'message',
-           'Token', 'tokens', 'marked', 'replaced']
+           'with_function', 'Change', 'changes_of', 'Notation', 'reaches', 'message', 'Token', 'tokens',
+           'marked']
 
 # %% ../nbs/53_notations.ipynb #c002
 import ast
@@ -59,7 +59,7 @@ def with_function(text: str, place: Place, source: str) -> str:
     return "\n".join([*lines[:place.first - 1], *new, *lines[place.last:]])
 
 # %% ../nbs/53_notations.ipynb #c007
-def written_function(name: str, completion: str) -> str: # source, at the left edge
+def _written_function(name: str, completion: str) -> str: # source, at the left edge
     "The function that a completion of `def name(` writes. Raises Refused."
     lines = (f"def {name.split('.')[-1]}(" + completion.rstrip()).split("\n")
     ends = [i for i in range(1, len(lines)) if lines[i].strip() and not lines[i][0].isspace() and lines[i][0] != ")"]
@@ -160,7 +160,8 @@ class _Code:
         return {"text": f"{example}\n\n{asked}", "stop": _STOP}
 
     def answered(self, files: Files, path: str, name: str, text: str) -> dict:
-        return {**files, path: with_function(files[path], place_named(files, path, name), written_function(name, text))}
+        source = _written_function(name, text)
+        return {**files, path: with_function(files[path], place_named(files, path, name), source)}
 
 # %% ../nbs/53_notations.ipynb #c019
 _GRAMMAR = """Answer with one edit, nothing else. Copy whole lines; the block must stand in the file exactly once.
@@ -246,7 +247,7 @@ def marked(source: str) -> str:
 
 _ANSWER = re.compile(r"<(\d{1,2})>(\d{1,3}|" + "|".join(re.escape(word) for swap in SWAPS for word in swap) + ")")
 
-def replaced(source: str, answer: str) -> str:
+def _replaced(source: str, answer: str) -> str:
     "The source after an answer. Raises Refused."
     found, places = _ANSWER.fullmatch(answer.strip()), tokens(source)
     if not found: raise Refused(Status.MALFORMED, f"{answer.strip()[:40]!r} is no mark with a token, such as '<0>+'")
@@ -268,7 +269,7 @@ class _Terse:
 
     def answered(self, files: Files, path: str, name: str, text: str) -> dict:
         place = place_named(files, path, name)
-        source = replaced(function_text(files[path], place), text)
+        source = _replaced(function_text(files[path], place), text)
         return {**files, path: with_function(files[path], place, source)}
 
 NOTATIONS = {"code": _Code(), "chat": _Chat(), "terse": _Terse()}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['surroundings', 'check_folder', 'read_params', 'summary_of', 'completed', 'open_folder', 'Records',
-           'compact', 'write_compact', 'read_compacts', 'differing', 'check_alike']
+           'compact', 'write_compact', 'read_compacts', 'recorded_summary', 'differing', 'check_alike']
 
 # %% ../nbs/32_records.ipynb #c003
 import gzip
@@ -89,10 +89,7 @@ def check_folder(folder: str | Path, settings: Settings) -> Path:
     folder = Path(folder)
     _check_place(folder)
     if not (folder / "params.yaml").exists(): return folder
-    changed = _differences(read_params(folder)["config"], settings)
-    if changed:
-        why = f"run folder {folder} belongs to a run with other parameters ({'; '.join(changed)})"
-        raise ValueError(f"{why}: choose another run folder, or delete this one")
+    _check_same(f"run folder {folder}", read_params(folder)["config"], settings, "run folder")
     return folder
 
 def _check_place(folder: Path):
@@ -105,6 +102,12 @@ def _check_place(folder: Path):
     except UnicodeEncodeError:
         why = f"run folder {folder} has a name that this locale cannot read"
         raise ValueError(f"{why}: set PYTHONUTF8=1, or choose another folder") from None
+
+def _check_same(what: str, found: dict, settings: Settings, another: str):
+    "That recorded settings are of this run. Raises ValueError naming what differs."
+    if changed := _differences(found, settings):
+        why = f"{what} belongs to a run with other parameters ({'; '.join(changed)})"
+        raise ValueError(f"{why}: choose another {another}, or delete this one")
 
 def _differences(found: dict, settings: Settings) -> list[str]: # "batch: 32 there, 16 now"
     "In what recorded settings are of another run."
@@ -265,6 +268,14 @@ def read_compacts(
     return found
 
 # %% ../nbs/32_records.ipynb #c031
+def recorded_summary(path: str | Path, settings: Settings) -> dict | None: # None: no whole record of so many steps
+    "The summary in the compact record of a run. Raises ValueError where it is of other settings."
+    try: found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError): return None
+    _check_same(f"record {path}", found["params"]["config"], settings, "folder of records")
+    return found["summary"] if found["summary"]["steps"] >= settings.steps else None
+
+# %% ../nbs/32_records.ipynb #c034
 def differing(configs: Sequence[dict]) -> dict[str, list]: # setting -> its value in each; None: it is not there
     "In what recorded settings differ."
     names = sorted({name for one in configs for name in one})

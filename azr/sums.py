@@ -21,7 +21,7 @@ from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdic
 from .rewards import RewardSetting
 from .sampling import Sampling
 from .selfplay import Phase, Recipe
-from .settings import Range, Settings, System
+from .settings import Range, SmallSettings, System
 from .tiny import Example, new_base
 
 # %% ../nbs/91_sums.ipynb #c007
@@ -87,7 +87,7 @@ def _marked(value: str, answer: str) -> Verdict:
 
 # %% ../nbs/91_sums.ipynb #c018
 @dataclass(frozen=True)
-class SumsSettings(Settings):
+class SumsSettings(SmallSettings):
     "A run on sums."
     system: str = "azr.sums:SUMS"
     most: int = 5                      # digits of the longest sum
@@ -98,11 +98,6 @@ class SumsSettings(Settings):
     steps: int = 30
     learning_rate: float = 2e-4
     warmup_steps: int = 5
-    dtype: str = "float32"
-    weight_decay: float = 0.0
-    entropy_coefficient: float = 0.0
-    micro_batches: int = 1
-    gradient_checkpointing: bool = False
     max_prompt_tokens: int = 32
     max_completion_tokens: int = 12
     chunk_tokens: int = 8192

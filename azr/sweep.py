@@ -23,7 +23,7 @@ import yaml
 
 from .core import alone_in, tell
 from .models import check_base
-from .records import check_folder, compact, summary_of, write_compact
+from .records import check_folder, compact, recorded_summary, summary_of, write_compact
 from .settings import config, system_named
 from .statistics import settings_table
 from .watch import Interrupt
@@ -50,11 +50,11 @@ class _Pool:
     "Runs of one sweep."
     def __init__(
         self, runs: dict[str, dict], root: Path, preset: str, processes: int,
-        say: Callable[[str], None], finished: Callable[[str], None],
+        say: Callable[[str], None], records: Path | None, finished: Callable[[str], dict | None] | None,
     ):
         self.runs, self.root, self.preset, self.processes = runs, root, preset, processes
-        self.say, self.finished = say, finished
-        self.there, self.waiting = [], []                  # names of runs that are done, and of those that are not
+        self.say, self.records, self.finished = say, records, finished
+        self.there, self.waiting = [], []                  # names of runs without a record: done, and not done
         self.busy, self.done, self.left_out = {}, {}, {}   # name -> process, summary, why
 
     def attempt(self, work: Callable[[str], None], name: str):
@@ -68,15 +68,18 @@ class _Pool:
 
     def keep(self, name: str):
         "What is useful of a run that is done."
-        self.finished(name)
+        told = self.finished(name) if self.finished else None
+        if self.records: write_compact(self.records / f"{name}.json", told or compact(self.root / name))
         self.done[name] = json.loads((self.root / name / "summary.json").read_text(encoding="utf-8"))
 
     def sort(self, name: str):
-        "Whether a run is done. Raises ValueError for a folder of other settings, or of another base."
+        "Whether a run is done. Raises ValueError for a folder or record of other settings, or of another base."
         own = config(self.preset, **self.runs[name])
         check_folder(self.root / name, own)
         check_base(self.root / name)
-        (self.there if summary_of(self.root / name, own) else self.waiting).append(name)
+        told = recorded_summary(self.records / f"{name}.json", own) if self.records else None
+        if told: self.done[name] = told
+        else: (self.there if summary_of(self.root / name, own) else self.waiting).append(name)
 
     def begin(self, name: str):
         self.busy[name] = _start_run(name, self.runs[name], self.root, self.preset, self.processes)
@@ -98,8 +101,6 @@ def _end(pool: _Pool):
     for process in pool.busy.values(): process.wait()
 
 # %% ../nbs/39_sweep.ipynb #c010
-def _nothing_kept(name: str): pass
-
 def sweep(
     runs: dict[str, dict],           # folder name -> what the run changes in the preset
     root: str | Path,                # where the folders go
@@ -107,16 +108,19 @@ def sweep(
     jobs: int = 2,                   # runs at a time
     say: Callable[[str], None] = tell,
     processes: int = 1,              # of each run
-    finished: Callable[[str], None] = _nothing_kept,   # what to keep of a run, as soon as it is done
+    records: str | Path | None = None,   # folder of compact records; a run that has one there is done
+    finished: Callable[[str], dict | None] | None = None,   # folder name -> what to keep as its record
 ) -> dict[str, dict]: # folder name -> summary
-    """Run `azr train` for each entry that has no summary yet, in this order. A run that fails, a folder of other
-    settings and a record that cannot be made are said and left out. Raises RuntimeError where nothing is left."""
+    """Run `azr train` for each entry that has neither record nor summary yet, in this order. A record is written as
+    soon as a run is done: what `finished` returns, or else what `compact` tells. A run that fails, a folder or record
+    of other settings and a record that cannot be made are said and left out. Raises RuntimeError where nothing is
+    left."""
     for what, number in (("jobs", jobs), ("processes", processes)):
         if number < 1: raise ValueError(f"{what} is {number}: give 1 or more")
-    pool = _Pool(runs, Path(root), preset, processes, say, finished)
+    pool = _Pool(runs, Path(root), preset, processes, say, Path(records) if records else None, finished)
     pool.root.mkdir(parents=True, exist_ok=True)
     for name in runs: pool.attempt(pool.sort, name)
-    say(f"{len(pool.there)} of {len(runs)} runs are done")
+    say(f"{len(pool.done) + len(pool.there)} of {len(runs)} runs are done")
     for name in pool.there: pool.attempt(pool.keep, name)
     with Interrupt(say) as interrupt:
         try:
@@ -137,6 +141,9 @@ class _Sweep:
     seeds: tuple = (0,)
     changes: dict = field(default_factory=dict)  # settings of every run
     preset: str = ""                             # a preset, or a file like one; empty: demo, or the system's defaults
+
+    @property
+    def records(self) -> Path: return Path(self.runs) / "records"
 
     @property
     def values(self) -> str: return self.preset or ("" if "system" in self.changes else "demo")
@@ -181,21 +188,23 @@ def _command_lines(told: _Sweep, processes: int = 1) -> list[str]:
     return [line(name, changes) for name, (_, changes) in told.every().items()]
 
 # %% ../nbs/39_sweep.ipynb #c022
-def _keep(told: _Sweep, name: str):
+def _record(told: _Sweep, name: str) -> dict:
     "The record of a run that is done."
-    root = Path(told.runs)
-    write_compact(root / "records" / f"{name}.json", {"arm": told.every()[name][0]} | compact(root / name))
+    return {"arm": told.every()[name][0]} | compact(Path(told.runs) / name)
 
 def _collect(told: _Sweep, say: Callable[[str], None] = tell) -> dict[str, dict]: # folder name -> summary
     "The records of all runs that are done; the others are said."
     found = {}
     for name, (_, changes) in told.every().items():
         folder, own = Path(told.runs) / name, config(told.values, **changes)
+        record = told.records / f"{name}.json"
         why = "it is under way, or was stopped" if folder.exists() else "it has not begun"
         try:
-            if summary := summary_of(check_folder(folder, own), own):
-                _keep(told, name)
-                found[name] = summary
+            check_folder(folder, own)
+            summary = recorded_summary(record, own)
+            if not summary and (summary := summary_of(folder, own)):
+                write_compact(record, _record(told, name))
+            if summary: found[name] = summary
         except ValueError as error: why = str(error)
         if name not in found: say(f"{name}: LEFT OUT, {why}")
     return found
@@ -236,5 +245,5 @@ def command(arguments: argparse.Namespace):
     else:
         runs = {name: changes for name, (_, changes) in told.every().items()}
         summaries = sweep(runs, told.runs, told.values, arguments.jobs, processes=arguments.processes,
-                          finished=partial(_keep, told))
-    tell(f"\n{_sweep_table(told, summaries)}\n\nrecords: {Path(told.runs) / 'records'}")
+                          records=told.records, finished=partial(_record, told))
+    tell(f"\n{_sweep_table(told, summaries)}\n\nrecords: {told.records}")

@@ -3,7 +3,7 @@ A commit is one trait of a function with its tests. Taken back, newest first, ea
 import re
 from pathlib import Path
 
-from azr.bugs import without_tests
+from azr.bugs import _without_tests
 from azr.workspace import Files, Repository, Run, Suites, difference, shipped
 
 FOLDER = Path(__file__).resolve().parents[1] / "azr" / "repositories"
@@ -90,7 +90,7 @@ def before(suites: Suites, repository: Repository, files: Files, path: str, pair
     now, then = suites.run([Run(repository, files), Run(repository, earlier)])
     failing = sorted(now.passed - then.passed)
     assert failing and not then.trouble, (path, pairs)
-    return without_tests(earlier, failing)
+    return _without_tests(earlier, failing)
 
 def history(suites: Suites, repository: Repository) -> list[str]: # the newest first
     commits, files = [], repository.files

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from azr.artifacts import Artifacts, Injecting
+from azr.artifacts import Artifacts, _Injecting
 from azr.bugs import PARSER, BugStatus as B, Checker
 from azr.core import Attempt, Proposal, Role, Status, Task, Verdict, from_json, to_json
 from azr.repairs import Bugs, Workshop, kept_tasks, second_order
@@ -88,7 +88,7 @@ def test_what_is_handed_in_badly_has_its_status(env, turns, status):
     assert injected(env, turns, kind)[2].status == status
 
 def test_an_injector_writes_source_tests_and_its_parts_alone():
-    work = Injecting(ROMANS, ROMANS.files, None, turns=9)
+    work = _Injecting(ROMANS, ROMANS.files, None, turns=9)
     for path in ("conftest.py", "bug/more.txt", "tests/conftest.py", "pytest.ini", "../bug/test_script.sh", ".git/x"):
         said = work.act(tool("create", f"{path}\nx = 1"))
         assert "is neither source" in said or "no path inside" in said or "hidden files" in said, path

@@ -9,7 +9,7 @@ from azr.compare import compare, open_runs, read_exam
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.records import Records, open_folder
 from azr.settings import config
-from azr.statistics import mcnemar, paired
+from azr.statistics import _mcnemar, paired
 from conftest import ROOT
 
 OLD, RUNS = ROOT / "tests" / "old_run", ROOT / "data" / "compare"
@@ -40,7 +40,7 @@ def test_the_test_is_the_one_by_hand(tmp_path):
     shown = compare([run_of(tmp_path / "a", first, seed=1), run_of(tmp_path / "b", second, seed=2)])
     row, = shown[2].rows
     assert row[:5] == ("heldout", "b minus a", 20, "25.0%", "70.0%") and row[5] == "+45.0" and row[-1] == "McNemar"
-    assert float(row[-2]) == pytest.approx(mcnemar(first, second), rel=.05)
+    assert float(row[-2]) == pytest.approx(_mcnemar(first, second), rel=.05)
     assert [r[:3] for r in shown[0].rows] == [("seed", "1", "2")]
     alone = [row[0] for row in shown[4].rows]
     assert alone == ["a alone, 1 of 1", *["b alone, 1 of 10"] * 3]

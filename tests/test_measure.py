@@ -103,6 +103,18 @@ def test_the_first_digit_is_the_decade():
     pages = ("05_selfplay", "13_executor", "23_checkpoints", "3a_plan", "90_climb")
     assert [measure.decade(book(name)) for name in pages] == ["0", "1", "2", "3", "9"]
 
+def test_the_later_systems_are_agent0_and_ssr():
+    pages = ("18_formulas", "42_agent0", "57_ssr", "17_grammar", "3f_lab", "90_climb", "index")
+    assert [measure.is_later(book(name)) for name in pages] == [True, True, True, False, False, False, False]
+
+def test_public_names_are_counted_by_whose_they_are():
+    books = [book("05_selfplay", "#| default_exp selfplay", "#| export\ndef step(): pass"),
+             book("42_agent0", "#| default_exp agent0", "#| export\nfrom azr.selfplay import step")]
+    modules = [module("selfplay", "__all__ = ['step', 'alone']"), module("agent0", "__all__ = ['AGENT0']")]
+    found = measure.name_rows(books, modules, [module("test_a", "from azr.selfplay import alone")], [])
+    assert [row[1] for row in found] == ["3", "2", "1", "1", "1"]
+    assert [row[3] for row in found[3:]] == [["agent0.AGENT0"], ["selfplay.alone"]]
+
 def test_task_types_are_found_in_names_and_texts_of_code_for_any_system():
     text = "\n".join(["#| export", "def Deduction(x):", "    'Of \\", "    INDUCTION.'",
                       "    return x.abduction_rate, f'a {x} introduction'  # deduction"])
@@ -144,7 +156,7 @@ def test_the_table_of_this_checkout(monkeypatch, capsys):
     monkeypatch.setattr(measure, "seconds", lambda *arguments: float(len(arguments)))
     measure.main([])
     table = capsys.readouterr().out.splitlines()
-    assert len(table) == 31 and table[-1].split()[-5:] == ["3.00", "/", "2.00", "<", ".5"]
+    assert len(table) == 33 and table[-1].split()[-5:] == ["3.00", "/", "2.00", "<", ".5"]
     measure.main(["--list=longest"])
     listed = capsys.readouterr().out.splitlines()
     assert len(listed) == 12 and [line for line in listed if line.startswith("longest")] == [

@@ -6,7 +6,7 @@ import pytest
 from azr.core import Status
 from azr.mender import _Corpus, _lesson, _mender_tokenizer, _sources
 from azr.notations import (
-    MARKS, NOTATIONS, SWAPS, function_text, functions, marked, place_named, reaches, replaced, tokens,
+    MARKS, NOTATIONS, SWAPS, function_text, functions, marked, place_named, reaches, _replaced, tokens,
 )
 from azr.workspace import HELD_OUT, Refused, refusal, shipped
 
@@ -21,7 +21,7 @@ def test_marks_come_off_again():
         assert text.count("<") - source.count("<") == min(len(tokens(source)), len(MARKS))
 
 def undone(after: str, answer: str) -> str | None:
-    try: return replaced(after, answer)
+    try: return _replaced(after, answer)
     except Refused: return None   # two tokens became one: "a*-1" and "a**1"
 
 def test_nearly_every_swap_has_an_inverse_and_most_still_compile():
@@ -29,7 +29,7 @@ def test_nearly_every_swap_has_an_inverse_and_most_still_compile():
     changes = [(source, mark, token, word) for source in SOURCES[:40] for mark, token in zip(MARKS, tokens(source))
                for word in token.others()]
     for source, mark, token, word in changes:
-        after = replaced(source, mark + word)
+        after = _replaced(source, mark + word)
         assert after != source
         inverse += undone(after, mark + token.word) == source
         try: compiled += bool(ast.parse(after))
@@ -50,7 +50,7 @@ def test_texts_and_comments_hold_no_mark():
                                     "<0>1234", "<0>None", "x" * 10_000, "<-1>+", "<0>\0", "<00>+ ", "<0>not"])
 def test_what_is_no_swap_is_malformed(answer):
     source = "def f(n):\n    return n + 1\n"
-    refused = refusal(replaced, source, answer)
+    refused = refusal(_replaced, source, answer)
     if answer != "<00>+ ": assert refused.status == Status.MALFORMED and refused.detail
     else: assert refused is None   # spaces around an answer do not count
 
@@ -59,7 +59,7 @@ def test_noise_is_refused_or_a_swap():
     words = [word for swap in SWAPS for word in swap]
     for _ in range(2000):
         answer = "".join(rng.choice([*MARKS[:8], *words, "\n", " ", "(", "os"]) for _ in range(rng.randrange(4)))
-        try: after = replaced(source, answer)
+        try: after = _replaced(source, answer)
         except Refused: continue
         assert abs(len(after) - len(source)) < 12
 
@@ -69,7 +69,7 @@ def test_the_original_mends_a_bug_in_its_notation(name):
     path, function = "romans/reckon.py", "compare"
     place = place_named(repository.files, path, function)
     right = function_text(repository.files[path], place)
-    wrong = replaced(right, "<0><=")
+    wrong = _replaced(right, "<0><=")
     buggy = {**repository.files, path: repository.files[path].replace(right, wrong)}
     answer = {"code": right.partition("(")[2], "terse": "<0>>"}[name]
     assert buggy != repository.files

@@ -7,14 +7,14 @@ import pytest
 
 from azr.bugs import (
     PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of, command,
-    grade, mutations, options, without_tests)
+    grade, mutations, options, _without_tests)
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Verdict
 from azr.sampling import Script, Sampling
 from azr.selfplay import Phase, Recipe, SelfPlay
 from azr.settings import system_named
-from azr.notations import changes_of, function_text, functions, place_named, with_function, written_function
-from azr.repairs import Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, shown_tests
+from azr.notations import changes_of, function_text, functions, place_named, with_function, _written_function
+from azr.repairs import Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, _shown_tests
 from azr.rewards import curve_function, ssr_curve
 from azr.ssr import SSRSettings, _repositories, ssr_rewards
 from azr.workspace import (
@@ -190,7 +190,7 @@ def test_exactly_the_named_tests_are_taken_out():
     files = {"t.py": "import x\n\nclass TestA:\n    @x.mark\n    def test_a(self):\n        pass\n\n"
                      "    def test_b(self): pass\n\n\nclass TestB:\n    def test_a(self):\n        assert 1\n\n\n"
                      "def test_a():\n    pass\n"}
-    after = without_tests(files, ["t.py::TestA::test_a[1-2]", "t.py::TestB::test_a"])["t.py"]
+    after = _without_tests(files, ["t.py::TestA::test_a[1-2]", "t.py::TestB::test_a"])["t.py"]
     assert after.count("def test_") == 2 and "class TestA:\n    def test_b(self): pass" in after
     assert "class TestB:\n    pass\n" in after and after.endswith("def test_a():\n    pass\n") and "x.mark" not in after
     compile(after, "t.py", "exec")
@@ -312,16 +312,16 @@ def test_functions_are_taken_out_and_put_back_as_they_were():
     ("n):\n\n    return 1\n\n", "def f(n):\n\n    return 1\n"),
 ])
 def test_a_function_ends_where_its_text_does(said, kept):
-    assert written_function("C.f", said) == kept
+    assert _written_function("C.f", said) == kept
 
 @pytest.mark.parametrize("said", ["", "n)", "n):\n", "n): return (", "n:\n    pass\n", "\0"])
 def test_no_function_is_malformed(said):
-    with pytest.raises(Refused) as error: written_function("f", said)
+    with pytest.raises(Refused) as error: _written_function("f", said)
     assert error.value.status == Status.MALFORMED
 
 def test_some_failing_tests_can_be_kept_back():
     names = [f"t.py::test_{i}[{j}]" for i in range(50) for j in range(2)]
-    shown = shown_tests(names, .3)
+    shown = _shown_tests(names, .3)
     assert .5 < len(shown) / len(names) < .9 and {one.split("[")[0] for one in shown}.isdisjoint(
         one.split("[")[0] for one in names if one not in shown)
 
@@ -443,7 +443,7 @@ def test_only_a_newline_ends_a_line(mark):
     assert edited(files, block)["p/a.py"] == files["p/a.py"].replace("return n", "return 1")
     assert applied(files, difference(files, {"p/a.py": after}))["p/a.py"] == after
     tests = {"t.py": f"x = '{mark}'\n\n\ndef test_a():\n    assert '{mark}'\n\n\ndef test_b():\n    pass\n"}
-    assert without_tests(tests, ["t.py::test_b"])["t.py"] == tests["t.py"].partition("\n\n\ndef test_b")[0] + "\n"
+    assert _without_tests(tests, ["t.py::test_b"])["t.py"] == tests["t.py"].partition("\n\n\ndef test_b")[0] + "\n"
 
 def test_references_are_those_that_are_shown():
     from azr.buffers import Buffers

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr.statistics import (_judgement, bootstrap, _detectable, _holm, interval, mcnemar, _paired_test, pass_at_k,
-                            published_differences, settings_table, sign_flips, wilson)
+from azr.statistics import (_judgement, bootstrap, _detectable, _holm, interval, _mcnemar, _paired_test, pass_at_k,
+                            published_differences, settings_table, _sign_flips, wilson)
 from conftest import ROOT
 
 
@@ -138,14 +138,14 @@ def test_tasks_of_one_program_are_resampled_together():
         clusters, right = np.repeat(np.arange(40), sizes), np.repeat(rng.random(40) < .4, sizes)
         covered += (bounds := bootstrap(right, seed, 400, clusters=clusters))[0] <= .4 <= bounds[1]
         alone += (bounds := bootstrap(right, seed, 400))[0] <= .4 <= bounds[1]
-        false += sign_flips(np.repeat(rng.choice([-1, 0, 1], size=40), sizes), clusters, seed, 400) < .05
+        false += _sign_flips(np.repeat(rng.choice([-1, 0, 1], size=40), sizes), clusters, seed, 400) < .05
     assert covered >= 180 and alone < 150 and false <= 20
 
 
 def test_turned_signs_are_mcnemar_where_every_task_stands_alone():
     differences = [1] * 12 + [-1] * 4 + [0] * 30
-    exact = mcnemar([d < 0 for d in differences], [d > 0 for d in differences])
-    assert abs(sign_flips(differences) - exact) < .01 and sign_flips([0, 0]) == sign_flips([0, 1]) == 1
+    exact = _mcnemar([d < 0 for d in differences], [d > 0 for d in differences])
+    assert abs(_sign_flips(differences) - exact) < .01 and _sign_flips([0, 0]) == _sign_flips([0, 1]) == 1
 
 
 @pytest.mark.parametrize("chance, tasks", [(.5, 100), (.3, 200)])
@@ -158,4 +158,4 @@ def test_bootstrap_covers_the_truth(chance, tasks):
 
 def test_mcnemar_counts_the_tasks_that_differ():
     first, second = [True] * 5 + [False] * 5, [True] * 5 + [True] * 5
-    assert mcnemar(first, second) == 2 / 2 ** 5 == mcnemar(second, first) and mcnemar(first, first) == 1
+    assert _mcnemar(first, second) == 2 / 2 ** 5 == _mcnemar(second, first) and _mcnemar(first, first) == 1

@@ -5,9 +5,9 @@ import pytest
 import yaml
 
 from azr.cli import _parser, _settings, main
-from azr.records import read_compacts
+from azr.records import read_compacts, recorded_summary
 from azr.settings import config, read_preset
-from azr.sweep import read_sweep
+from azr.sweep import read_sweep, sweep
 from conftest import ROOT
 from toy import SMALL
 
@@ -71,6 +71,46 @@ def test_records_come_together_and_no_run_is_repeated(two_arms, capsys, how):
     records = read_compacts(place / "records")
     assert [record["arm"] for record in records] == ["self-play", "shuffled rewards"]
     assert (place / "self-play-s0" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("how", [["--collect"], []])
+def test_what_has_a_record_is_done_without_its_folder(two_arms, capsys, how):
+    place = two_arms.parent / "runs"
+    assert main(["sweep", str(two_arms), "--collect"]) == 0
+    before, shown = read_compacts(place / "records"), capsys.readouterr().out
+    for folder in place.glob("*-s0"): shutil.rmtree(folder)
+    assert main(["sweep", str(two_arms), *how]) == 0
+    assert capsys.readouterr().out.endswith(shown) and read_compacts(place / "records") == before
+    assert [path.name for path in place.iterdir()] == ["records"]
+
+
+def test_a_record_is_made_once_and_one_of_other_settings_is_left_out(two_arms):
+    told, said, asked = read_sweep(two_arms), [], []
+    plan = {name: changes for name, (_, changes) in told.every().items()}
+    (told.records / "self-play-s0.json").parent.mkdir()
+    (told.records / "self-play-s0.json").write_text("{")   # it is not whole, so it is made again
+    def swept(runs): return sweep(runs, told.runs, say=said.append, records=told.records, finished=asked.append)
+    first = swept(plan)
+    assert asked == list(plan) and swept(plan) == first and asked == list(plan)
+    assert all("metrics" in record for record in read_compacts(told.records))
+    other = plan["self-play-s0"] | {"batch": 20}
+    shutil.rmtree(told.records.parent / "self-play-s0")
+    assert list(swept(plan | {"self-play-s0": other})) == ["shuffled-rewards-s0"]
+    assert "self-play-s0.json belongs to a run with other parameters (batch: 16 there, 20 now)" in said[-2]
+    longer = config("demo", **plan["shuffled-rewards-s0"] | {"steps": 2 * config("demo").steps})
+    assert recorded_summary(told.records / "shuffled-rewards-s0.json", longer) is None   # it goes on
+
+
+@pytest.mark.parametrize("preset, name, changes", [
+    ("demo", "demo/demo-frozen-proposer-s1", {"control": "frozen_proposer", "seed": 1}),
+    ("demo", "ablations/n-16-s2", {"attempts": 16, "seed": 2}),
+    ("demo", "scaling/width-112-s0", {"model": "runs/sizes/112/tiny"}),
+    ("agent0", "agent0/no-tool-s0", {"tool": False, "turns": 1, "keep_checkpoints": 12}),
+    ("ssr", "ssr/runs/repair-only-s1", {"control": "repair_only", "seed": 1}),
+])
+def test_committed_records_are_of_the_runs_that_their_pages_plan(preset, name, changes):
+    path = ROOT / "data" / f"{name}.json"
+    assert recorded_summary(path, config(preset, **changes))["seed"] == changes.get("seed", 0)
 
 
 def test_what_is_not_done_is_said_and_left_out(two_arms, capsys):

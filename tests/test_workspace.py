@@ -8,7 +8,7 @@ from azr.core import Status
 from azr.executor import _jail_trouble
 from azr.workspace import (
     Refused, Repository, RepositoryStatus as S, Run, Suites, Workspace, applied, check_change, difference, edited,
-    powers, pytest_words, read_repository, refusal, replaced_block, shipped, touched, undone)
+    _powers, pytest_words, read_repository, refusal, _replaced_block, shipped, touched, undone)
 
 NO_JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=_jail_trouble() or "the jail works")
 
@@ -85,10 +85,10 @@ def test_the_end_of_a_file_without_a_newline_comes_back():
 
 def test_a_block_must_stand_there_once_as_whole_lines():
     text = "a\n  b\nc\na\n"
-    assert replaced_block(text, "  b\nc\n", "d\n") == "a\nd\na\n"
-    assert refusal(replaced_block, text, "a\n", "x\n").status == S.NOT_UNIQUE
+    assert _replaced_block(text, "  b\nc\n", "d\n") == "a\nd\na\n"
+    assert refusal(_replaced_block, text, "a\n", "x\n").status == S.NOT_UNIQUE
     for search in ("b\n", "  b\nd\n", "", "\n"):
-        assert refusal(replaced_block, text, search, "x\n").status == S.NOT_FOUND
+        assert refusal(_replaced_block, text, search, "x\n").status == S.NOT_FOUND
 
 def block(path, old, new): return f"{path}\n<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n"
 
@@ -200,7 +200,7 @@ def test_ordinary_edits_pass(source):
 def test_no_shipped_repository_needs_a_power_that_others_would_be_refused():
     for repository in shipped().values():
         for path in repository.modules:
-            own = powers(repository.files[path], repository.packages)   # comparisons of its classes; no os, no eval
+            own = _powers(repository.files[path], repository.packages)   # comparisons of its classes; no os, no eval
             assert all("__" in what or "its own" in what or what == "uses dataclass" for what in own), (path, own)
 
 def test_a_power_of_the_file_stays_and_a_repair_may_bring_back_the_originals():
