@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from conftest import always
 from sums import ZERO, Sums
 from test_trainer import ending_model
 from toy import ToySettings, toy_tokenizer
@@ -132,7 +133,8 @@ def test_each_policy_writes_as_itself(tmp_path):
 
 def test_a_wrong_active_adapter_is_an_error(tmp_path):
     trainer = make(tmp_path)
-    trainer.on_play = lambda step: trainer.model.set_adapter("executor")
+    def another(step): trainer.model.set_adapter("executor")
+    trainer.on_play = another
     with pytest.raises(RuntimeError, match="adapter 'executor' is active in a step that trains 'curriculum'"):
         trainer.train()
 
@@ -174,7 +176,7 @@ def system(stops=()):
             signal.raise_signal(signal.SIGTERM)
         return []
     def recipe(settings, env): return two_recipe(settings, replay=stopping)
-    return System("two", Settled, lambda settings: contextlib.nullcontext(), recipe, examined)
+    return System("two", Settled, always(contextlib.nullcontext()), recipe, examined)
 
 
 def metrics(folder): return Records(folder).metrics.read_bytes()
@@ -221,7 +223,7 @@ def test_a_run_of_two_policies_can_be_made_longer_and_moved(base, tmp_path):
 
     class Longer(Settled):
         def phase(self, step): return super().phase(min(step, 6))
-    more = System("two", Longer, lambda settings: contextlib.nullcontext(), lambda s, env: two_recipe(s), examined)
+    more = System("two", Longer, always(contextlib.nullcontext()), lambda s, env: two_recipe(s), examined)
     summary = train(Longer(model=str(base), steps=7), folder.rename(tmp_path / "moved"), say=list().append, system=more)
     assert summary["steps"] == 7
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from conftest import always
 from sums import Sums
 from test_trainer import ending_model
 from toy import ToySettings, toy_tokenizer
@@ -105,7 +106,7 @@ def rzero_recipe(settings, **changes):
 def by_hand(phase, answers, questions=("aab", "aab", "zz", "c")):
     "A step by a script: what it proposes, what it answers."
     asked, said = iter(questions), iter(answers)
-    play = SelfPlay(rzero_recipe(RZero(), phase=lambda step: phase, remember=Curate(lambda step: phase)), None)
+    play = SelfPlay(rzero_recipe(RZero(), phase=always(phase), remember=Curate(always(phase))), None)
     return play, play.step(Script(lambda prompt: next(asked if prompt.role is Role.PROPOSE else said)), 1)
 
 
@@ -157,7 +158,7 @@ def system(stops=()):
         if left and step == left[0]: signal.raise_signal(signal.SIGTERM) if left.pop(0) else None
         return []
     def recipe(settings, env): return rzero_recipe(settings, replay=stopping)
-    return System("rzero", RZero, lambda settings: contextlib.nullcontext(), recipe, asked)
+    return System("rzero", RZero, always(contextlib.nullcontext()), recipe, asked)
 
 
 @pytest.fixture(scope="module")
