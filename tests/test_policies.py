@@ -1,15 +1,13 @@
 "Two policies as two adapters: one trainer a phase, nothing of the other one moves, and a run goes on at any step."
 
 import contextlib
-import signal
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from conftest import always
 from sums import ZERO, Sums
-from test_trainer import ending_model
-from toy import ToySettings, toy_tokenizer
+from toy import ToySettings, ended_at, ending_model, toy_base, toy_tokenizer
 from transformers import set_seed
 
 from azr.core import Role
@@ -160,22 +158,13 @@ def examined(settings, name, count): return [ZERO] * count
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    set_seed(0)
-    ending_model(0).save_pretrained(folder)
-    toy_tokenizer().save_pretrained(folder)
-    return folder
+    return toy_base(tmp_path_factory.mktemp("toy"))
 
 
 def system(stops=()):
     "Sums with two policies; a signal to end comes in each of these steps."
-    left = list(stops)
-    def stopping(step, rng):
-        if left and step == left[0]:
-            left.pop(0)
-            signal.raise_signal(signal.SIGTERM)
-        return []
-    def recipe(settings, env): return two_recipe(settings, replay=stopping)
+    replay = ended_at(stops)
+    def recipe(settings, env): return two_recipe(settings, replay=replay)
     return System("two", Settled, always(contextlib.nullcontext()), recipe, examined)
 
 
