@@ -1,6 +1,7 @@
 "Prints what can be counted of the house style, beside its goals: `make measure`."
 import argparse, ast, functools, io, math, os, re, statistics, subprocess, sys, time, tokenize
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import notebooks, public_names, sentences
@@ -93,10 +94,14 @@ def demonstration(pages: list[Page]) -> float: # lines that show, for each expor
 def words_until(pages: list[Page], last) -> int | None: # None: `last` holds for no page
     "Words of prose on the numbered pages, up to and including the first page for which `last(page)` holds."
     total = 0
-    for page in sorted((page for page in pages if page.number), key=lambda page: page.name):
+    for page in sorted((page for page in pages if page.number), key=attrgetter("name")):
         total += sum(len(source.text.split()) for source in page.prose)
         if last(page):
             return total
+
+def tells_the_loop(page: Page) -> bool: return page.module == "selfplay"
+
+def takes_a_step(page: Page) -> bool: return page.name.endswith("_gradient.ipynb") or page.module == "trainer"
 
 def decade(page: Page) -> str:
     return page.number[:1]
@@ -167,8 +172,7 @@ def rows(books: list[Page], modules: list[Page], tests: list[Page], scripts: lis
     exported = [source for source in written if source.exported]
     named_types, paged = task_type_words(books), [page for page in books if page.module]
     shown = [demonstration([p for p in paged if module in ("", p.module)]) for module in ("selfplay", "trainer", "")]
-    understood = words_until(books, lambda page: page.module == "selfplay")
-    stepped = words_until(books, lambda page: page.name.endswith("_gradient.ipynb") or page.module == "trainer")
+    understood, stepped = words_until(books, tells_the_loop), words_until(books, takes_a_step)
     prose = long_sentences([(source.place, source.text) for page in books for source in page.prose])
     said = long_sentences([(f"{source.place}:{line}", text) for source in written
                            for line, text in sentences.spoken(nodes(source))])

@@ -20,6 +20,11 @@ def data_folder() -> Path: # may not exist
     "Where other people's data lies: AZR_DATA, else shared/data beside the checkout."
     return Path(os.environ.get("AZR_DATA") or ROOT.parent / "shared" / "data")
 
+def always(value):
+    "A function that answers this, whatever it is asked."
+    def answer(*_, **__): return value
+    return answer
+
 @pytest.fixture(scope="session")
 def azr_data() -> Path:
     "The folder of other people's data; without it the test skips, and says so."

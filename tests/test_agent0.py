@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
-import torch
-from test_trainer import ending_model
-from toy import toy_tokenizer
-from transformers import set_seed
+from toy import ended_at, moved, toy_base, toy_tokenizer
 
 from azr.agent0 import (
     ADPO, AGENT0, PROFILES, Agent0Settings, CurriculumReward, cross_examine, _exam, _group, _maths_of, _opened, _recipe)
@@ -20,14 +17,12 @@ from azr.buffers import Buffers
 from azr.card import _overlap_text
 from azr.checkpoints import saved_adapters
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
-from azr.maths import Maths, MathsEnvironment, _Fences, by_number
+from azr.maths import Maths, MathsEnvironment, _Fences
 from azr.metrics import read_metrics, read_rollouts
-from azr.problems import answer_text, program_text, question_text, school_problems
+from azr.problems import answer_text, question_text, school_problems
 from azr.records import Records
 from azr.rewards import Proposed
 from azr.run import train
-from azr.sampling import Script
-from azr.selfplay import SelfPlay
 from azr.settings import SYSTEMS, config, spans, system_named
 
 ANN, SUM = "Ann has 3 coins. Ann finds 4. How many coins has Ann now?", "What is 3 + 4 * 5 - 6?"
@@ -265,15 +260,12 @@ TOY = dict(style="terse", curriculum_steps=1, pool_steps=1, executor_steps=2, ba
 
 
 def system(stops=()):
-    left = list(stops)
-    def stopping(step, rng):
-        if left and step == left[0]: signal.raise_signal(signal.SIGTERM) if left.pop(0) else None
-        return []
+    replay = ended_at(stops)
     def recipe(settings, env):
         own = _recipe(settings, env)
         kind = replace(own.task_types[0], notation=Letters("terse"))
         remember = replace(own.remember, kind=kind)
-        return replace(own, task_types=(kind,), remember=remember, replay=stopping)
+        return replace(own, task_types=(kind,), remember=remember, replay=replay)
     return replace(AGENT0, recipe=recipe, exam=short)
 
 
@@ -285,11 +277,7 @@ def short(settings, name, count):
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    set_seed(0)
-    ending_model(0, [1, *range(2, 7)]).save_pretrained(folder)   # digits 0 to 4 end a completion
-    toy_tokenizer().save_pretrained(folder)
-    return folder
+    return toy_base(tmp_path_factory.mktemp("toy"), [1, *range(2, 7)])   # digits 0 to 4 end a completion
 
 
 @pytest.fixture(scope="module")
@@ -304,12 +292,9 @@ def adapters(run, step): return saved_adapters(run / "checkpoints" / f"checkpoin
 
 def test_only_the_phases_agent_moves(run):
     at = {step: adapters(run, step) for step in range(1, 9)}
-    def moved(step):
-        before, after = at[step - 1], at[step]
-        return {name for name in after if any(not torch.equal(after[name][k], before[name][k]) for k in after[name])}
     assert set(at[1]) == {"curriculum", "executor"}
-    assert [moved(step) for step in range(2, 9)] == [set(), {"executor"}, {"executor"}, {"curriculum"}, set(),
-                                                     {"executor"}, {"executor"}]
+    assert [moved(at[step - 1], at[step]) for step in range(2, 9)] == [
+        set(), {"executor"}, {"executor"}, {"curriculum"}, set(), {"executor"}, {"executor"}]
 
 
 def test_answers_had_turns_and_observations_are_masked(run):

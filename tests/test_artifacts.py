@@ -13,6 +13,7 @@ from azr.sampling import Script, converse
 from azr.selfplay import Phase, Recipe, SelfPlay
 from azr.ssr import SSRSettings, ssr_rewards
 from azr.workspace import RepositoryStatus as S, Suites, shipped
+from conftest import always
 
 ROMANS = shipped()["romans"]
 RIGHT, WRONG = "    return (a > b) - (a < b)", "    return (a >= b) - (a < b)"
@@ -107,7 +108,7 @@ def test_a_strict_attempt_ends_at_its_first_wrong_call(env):
     assert said.turns == 1 and text == ""
 
 def test_a_step_of_self_play_with_tools(env):
-    recipe = Recipe((KIND,), lambda step: Phase("self-play", proposals=1, attempts=4),
+    recipe = Recipe((KIND,), always(Phase("self-play", proposals=1, attempts=4)),
                     propose_reward=ssr_rewards().propose, solve_reward=ssr_rewards().solve)
     talks = [INJECTOR, SOLVER, FAILING, FAILING, FAILING]
     step = SelfPlay(recipe, env, 0).step(played(*talks), 1)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 from test_trainer import make, weights
+from conftest import always
 from toy import SMALL, toy_model, toy_tokenizer
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
@@ -38,7 +39,7 @@ class FakeVLLM:
     def __init__(self, model, processing_class, **settings):
         self.model, self.tokenizer, self.settings, self.synced, self.asked = model, processing_class, settings, 0, []
         self.vllm_client = SimpleNamespace(
-            get_server_info=lambda: {"model_config": {"logprobs_mode": "processed_logprobs"}}
+            get_server_info=always({"model_config": {"logprobs_mode": "processed_logprobs"}})
         )
         self.temperature, self.top_p, self.max_completion_length = (
             settings["temperature"],
@@ -61,7 +62,7 @@ class FakeVLLM:
 @pytest.fixture
 def vllm(monkeypatch):
     "As if vLLM and a GPU were there."
-    monkeypatch.setattr("azr.trainer.check_packages", lambda config: None)
+    monkeypatch.setattr("azr.trainer.check_packages", always(None))
     monkeypatch.setattr("trl.trainer.grpo_trainer.VLLMGeneration", FakeVLLM)
 
 
@@ -123,15 +124,15 @@ def test_a_backend_without_its_package_or_gpu_is_refused_before_the_model_is_loa
     monkeypatch.setattr("azr.run.load_policy", lambda *_: pytest.fail("loaded"))
     with pytest.raises(ValueError, match="backend 'vllm_colocate' needs the package vllm: pip install vllm"):
         train(config("demo", backend="vllm_colocate"), tmp_path / "run")
-    monkeypatch.setattr("azr.models.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("azr.models.importlib.util.find_spec", always(None))
     for changes, package in (
         ({"report_to": ["wandb"]}, "wandb"),
         ({"quantization": "nf4", "lora_rank": 4}, "bitsandbytes"),
     ):
         with pytest.raises(ValueError, match=f"needs the package {package}: pip install {package}"):
             train(config("demo", **changes), tmp_path / "run")
-    monkeypatch.setattr("azr.models.importlib.util.find_spec", lambda name: True)
-    monkeypatch.setattr("azr.models.torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("azr.models.importlib.util.find_spec", always(True))
+    monkeypatch.setattr("azr.models.torch.cuda.is_available", always(False))
     for backend in ("vllm_server", "paged"):
         with pytest.raises(ValueError, match=f"backend is '{backend}' and this machine has no GPU"):
             train(config("demo", backend=backend), tmp_path / "run")
@@ -157,9 +158,9 @@ class Paged:
 
 def test_paged_generation_leaves_the_float32_weights_as_they_were(tmp_path, monkeypatch):
     with monkeypatch.context() as gpu:
-        gpu.setattr("azr.models.torch.cuda.is_available", lambda: True)
+        gpu.setattr("azr.models.torch.cuda.is_available", always(True))
         check_packages(Config(backend="paged"))
-    monkeypatch.setattr("azr.trainer.check_packages", lambda config: None)
+    monkeypatch.setattr("azr.trainer.check_packages", always(None))
     trainer = make(tmp_path, backend="paged")
     before, kinds, paged = weights(trainer), [b.dtype for b in trainer.model.buffers()], Paged(trainer.model)
     monkeypatch.setattr(trainer.model, "generate_batch", paged, raising=False)
@@ -269,10 +270,10 @@ def test_trackers_that_know_tables_get_one(monkeypatch, writes):
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(Table=lambda dataframe: dataframe, log=told.append))
     watch = Watch(
         Config(report_to=("wandb",), rollouts_shown=2),
-        SimpleNamespace(writes=writes, append_rollouts=lambda step: None),
-        lambda step: {},
+        SimpleNamespace(writes=writes, append_rollouts=always(None)),
+        always({}),
         said.append,
-        lambda records: None,
+        always(None),
     )
     watch.on_play(a_step())
     watch.show_table()

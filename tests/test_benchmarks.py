@@ -15,6 +15,7 @@ from azr.core import Status
 from azr.executor import Call, Executor, Outcome, _jail_trouble
 from azr.safety import ProgramStatus, check_program
 from azr.values import canonical_program
+from conftest import always
 from graded_programs import (ACCIDENTS, CODE, CODES, DROPPED, FUNCTIONS, HOSTILE, INPUTS, LIBRARY, PEEK, SCRIPTS,
                              SUM)
 
@@ -257,7 +258,7 @@ for fd in range(3, 30):
 
 
 def test_without_a_jail_a_benchmark_is_unavailable(monkeypatch):
-    monkeypatch.setattr("azr.executor._jail_trouble", lambda: "bubblewrap is not installed")
+    monkeypatch.setattr("azr.executor._jail_trouble", always("bubblewrap is not installed"))
     for name in ("mbpp+", "humaneval", "livecodebench"):
         said = f"{name.replace('+', '.')}.*only in a jail.*bubblewrap is not installed"
         with pytest.raises(Unavailable, match=said): BENCHMARKS[name].judging()

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, always
 from hypothesis import given, strategies as st
 from pages import papermill
 
@@ -58,6 +58,9 @@ CHAIN = ["sorted(x)", "x + [7]"]
 def env():
     with Executor(workers=1) as executor: yield Environment(executor)
 
+@pytest.fixture(scope="module")
+def open_env(env): return replace(env, held_out=always(False))
+
 def proposed(env, text, chain=CHAIN):
     (result,) = _Trace().validate(
         [Proposal(Prompt("trace", Role.PROPOSE, context={"program": _program(chain).source}), text)], env
@@ -83,13 +86,11 @@ def test_an_edit_changes_one_statement_or_is_none(chain, edit):
     rest = [e for i, e in enumerate(changed) if i != int(edit.split()[1][0]) - 1] if kind != "remove" else changed
     assert rest == (chain if kind == "add" else [e for i, e in enumerate(chain) if i != int(edit.split()[1][0]) - 1])
 
-def test_an_input_with_its_name_is_an_input(env):
-    open_env = replace(env, held_out=lambda program: False)
+def test_an_input_with_its_name_is_an_input(open_env):
     task = proposed(open_env, "add 3: x[::-1]<in>x=[4, 2]")
     assert task.given["input"] == "[4, 2]" and task == proposed(open_env, "add 3: x[::-1]<in>[4,2]")
 
-def test_a_statement_that_holds_a_mark_of_the_prompts_is_refused(env):
-    open_env = replace(env, held_out=lambda program: False)
+def test_a_statement_that_holds_a_mark_of_the_prompts_is_refused(open_env):
     refused = proposed(open_env, "add 3: x[::-1] if '<out>' else x<in>[4, 2]")
     assert refused.status is Status.MALFORMED and "<out>" in refused.detail
 
@@ -102,9 +103,8 @@ def test_drawn_chains_are_tasks_of_their_split(seed, depth):
     edit, value = _draw_edit(Random(seed), statements) if depth < _DEEPEST else ("remove 1", states[1])
     assert _states_of(_apply_edit(statements, edit), value)
 
-def test_the_executor_gives_the_values_that_the_grammar_knows(env):
+def test_the_executor_gives_the_values_that_the_grammar_knows(open_env):
     chains = [_draw_chain(Random(seed), 1 + seed % _DEEPEST) for seed in range(40)]
-    open_env = replace(env, held_out=lambda program: False)
     for (statements, states), edit in zip(chains, [f"replace 1: {statements[0]}" for statements, _ in chains]):
         assert proposed(open_env, f"{edit}<in>{states[0]}", statements) == _trace_task(statements, states, edit)
 
@@ -128,14 +128,13 @@ def test_the_executor_gives_the_values_that_the_grammar_knows(env):
         ("add 3: states[0][:1]<in>[4, 2]", ProgramStatus.RAISED),
     ],
 )
-def test_what_is_no_task_is_refused(env, text, status):
-    open_env = replace(env, held_out=lambda program: False)
+def test_what_is_no_task_is_refused(open_env, text, status):
     result = proposed(open_env, text)
     assert isinstance(result, Verdict) and result.status is status, result
 
-def test_a_held_out_program_is_no_proposal(env):
-    assert proposed(replace(env, held_out=lambda program: True), "add 3: x[::-1]<in>[4, 2]").status is Status.HELD_OUT
-    assert isinstance(proposed(replace(env, held_out=lambda program: False), "add 3: x[::-1]<in>[4, 2]"), Task)
+def test_a_held_out_program_is_no_proposal(env, open_env):
+    assert proposed(replace(env, held_out=always(True)), "add 3: x[::-1]<in>[4, 2]").status is Status.HELD_OUT
+    assert isinstance(proposed(open_env, "add 3: x[::-1]<in>[4, 2]"), Task)
 
 def test_too_deep_is_refused(env):
     statements, states = _draw_chain(Random(0), _DEEPEST)

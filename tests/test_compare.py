@@ -1,5 +1,6 @@
 "Runs beside one another: finished, half-written, of an older version, of another system."
 import gzip, json, shutil
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -105,9 +106,9 @@ def next_member(data):
     ("exam.jsonl.gz", spoiled, "exam.jsonl.gz is damaged"),
     ("exam.jsonl.gz", first_only, "its only answers are those before training"),
     ("metrics.jsonl", halved, "the last line of metrics.jsonl is not whole"),
-    ("params.yaml", lambda path: path.unlink(), "there is no params.yaml"),
+    ("params.yaml", Path.unlink, "there is no params.yaml"),
     ("params.yaml", spoiled, "params.yaml holds no settings"),
-    ("summary.json", lambda path: path.unlink(), "there is no summary.json: the run is not finished"),
+    ("summary.json", Path.unlink, "there is no summary.json: the run is not finished"),
 ])
 def test_a_half_written_run_is_compared_as_far_as_it_goes(tmp_path, name, change, said):
     shutil.copytree(RUNS / "self-play", tmp_path / "run")

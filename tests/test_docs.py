@@ -5,7 +5,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, always
 from pages import BROWSER
 import docs, notebooks
 
@@ -76,7 +76,7 @@ def test_the_site_is_whole(site):
 @pytest.mark.slow
 @pytest.mark.skipif(not BROWSER, reason="no Chromium on PATH")
 def test_the_site_is_searched_in_a_browser(site, tmp_path):
-    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": always(None)})
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(site))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         at = f"http://127.0.0.1:{server.server_port}"

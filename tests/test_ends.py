@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 from test_backends import vllm
 from test_trainer import Sometimes, make
 from tokenizers.processors import TemplateProcessing
+from conftest import always
 from toy import ENDS, LETTERS, ending_model, toy_model, toy_tokenizer
 from transformers import set_seed
 
@@ -254,7 +255,7 @@ def test_a_recipe_of_an_unknown_policy_is_refused_before_the_first_step(tmp_path
 
 
 def test_a_script_ends_at_stop_texts_too():
-    one, = Script(lambda prompt: "4</answer> User: 5")([Prompt("sums", Role.SOLVE, text="?", stop=("</answer>",))])
+    one, = Script(always("4</answer> User: 5"))([Prompt("sums", Role.SOLVE, text="?", stop=("</answer>",))])
     assert one.text == "4" and one.finished
 
 

@@ -41,7 +41,7 @@ from azr.statistics import bootstrap
 from azr.tiny import TINY, load_tiny
 from azr.azr import Config, azr_recipe, environment
 from azr.models import BASE, load_policy, merge_adapter, _weights_hash
-from conftest import ROOT
+from conftest import ROOT, always
 
 JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=f"answers run in a jail only: {_jail_trouble()}")
 TERSE = Exam(style="terse", limit=3)
@@ -112,7 +112,7 @@ def test_an_unreachable_hub_says_where_to_put_the_file(monkeypatch):
 
 
 def test_empty_completions_are_counted_and_said(tmp_path):
-    result = examine(Script(lambda prompt: ""), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    result = examine(Script(always("")), "heldout", TERSE, tmp_path, ABOUT, progress=False)
     assert (
         result["remarks"] == ["9 of 9 completions are empty"]
         and result["scores"]["pass@1"]["value"] == 0
@@ -152,8 +152,8 @@ def test_an_exam_goes_on_where_it_stopped(tmp_path):
     sheet = tmp_path / "heldout.jsonl"
     assert len(sheet.read_bytes().splitlines()) == 4
     sheet.write_bytes(sheet.read_bytes()[:-9])                       # the machine went off in the middle of a line
-    resumed = examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path, ABOUT, progress=False)
-    assert resumed == examine(Script(lambda prompt: "1"), "heldout", exam, tmp_path / "unbroken", ABOUT, progress=False)
+    resumed = examine(Script(always("1")), "heldout", exam, tmp_path, ABOUT, progress=False)
+    assert resumed == examine(Script(always("1")), "heldout", exam, tmp_path / "unbroken", ABOUT, progress=False)
 
 
 def test_what_is_missing_does_not_stop_the_rest(tmp_path):
@@ -210,16 +210,16 @@ def test_settings_that_contradict_each_other(settings, said):
     "line, said", [(0, "line 1 is no JSON.*delete the line"), (2, "line 3 is no JSON.*delete the line")]
 )
 def test_a_damaged_sheet_is_named(tmp_path, line, said):
-    examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+    examine(Script(always("1")), "heldout", TERSE, tmp_path, ABOUT, progress=False)
     sheet = tmp_path / "heldout.jsonl"
     sheet.write_text(
         "\n".join("torn" if number == line else text for number, text in enumerate(sheet.read_text().split("\n")))
     )
     with pytest.raises(ValueError, match=said):
-        examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+        examine(Script(always("1")), "heldout", TERSE, tmp_path, ABOUT, progress=False)
     sheet.write_text(sheet.read_text().replace("torn", "{}"))
     with pytest.raises(ValueError, match="has no field"):
-        examine(Script(lambda prompt: "1"), "heldout", TERSE, tmp_path, ABOUT, progress=False)
+        examine(Script(always("1")), "heldout", TERSE, tmp_path, ABOUT, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -576,7 +576,7 @@ def own_benchmark(monkeypatch, right, gold="1", told=None):
         if told is not None: told.extend(text for _, text in pairs)
         return [Verdict(Status.OK, 1.0) if right(row, text) else Verdict(Status.WRONG) for row, text in pairs]
     def ask(row, style): return Prompt("own", Role.SOLVE, text=f"say {row['id']}")
-    monkeypatch.setitem(EXAMS, "own", Benchmark("own", ask, judge, ("plain",), rows=lambda limit: rows))
+    monkeypatch.setitem(EXAMS, "own", Benchmark("own", ask, judge, ("plain",), rows=always(rows)))
 
 
 def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
@@ -591,7 +591,7 @@ def test_another_judge_judges_anew_without_asking(tmp_path, monkeypatch):
     assert take()["tasks"] == {"a": 0, "b": 0} and told == ["1", "1", "1"]
     sources = azr.evals._sources
     monkeypatch.setattr(azr.evals, "_sources", lambda *names: sources(*names) + [b"one line more"])
-    own_benchmark(monkeypatch, lambda row, text: True, told=told)          # the code has another rule
+    own_benchmark(monkeypatch, always(True), told=told)          # the code has another rule
     second = take()
     assert second["tasks"] == {"a": 1, "b": 1} and len(told) == 5 and len(prompts) == 2
     with pytest.raises(
@@ -613,7 +613,7 @@ def test_stop_texts_and_words_belong_to_the_key(tmp_path, monkeypatch):
     prompts = []
     def write(prompt): prompts.append(prompt); return "1"
     def take(**words):
-        own_benchmark(monkeypatch, lambda row, text: True)
+        own_benchmark(monkeypatch, always(True))
         def ask(row, style): return Prompt("own", Role.SOLVE, **{"text": row["id"]} | words)
         monkeypatch.setitem(EXAMS, "own", replace(EXAMS["own"], ask=ask))
         return examine(Script(write), "own", Exam(style="plain"), tmp_path, ABOUT, progress=False, say=str)
@@ -636,7 +636,7 @@ def test_a_comparison_names_what_else_differs(tmp_path):
     def asks(exam, **facts):
         about = {"model": "a", **facts}
         return examine(
-            Script(lambda prompt: "1"), "heldout", exam, tmp_path / str(facts), about, progress=False, say=str
+            Script(always("1")), "heldout", exam, tmp_path / str(facts), about, progress=False, say=str
         )
     base = asks(TERSE, dtype="float32")
     assert _compare(base, base)["differs"] == {}
@@ -720,7 +720,7 @@ def adapters(tmp_path_factory):
     with contextlib.chdir(root):
         saved_tiny(root / "base")
         for model in ("tiny", "./base"):
-            train(config("demo", **LORA, model=model), Path("runs") / Path(model).name, say=lambda line: None)
+            train(config("demo", **LORA, model=model), Path("runs") / Path(model).name, say=always(None))
     return root
 
 
@@ -807,7 +807,7 @@ def test_an_adapter_is_no_model_to_train(adapters, tmp_path):
 def test_pushing_an_adapter_on_a_local_folder_is_said(adapters, monkeypatch):
     said = []
     def made(name, exist_ok): return SimpleNamespace(repo_id=name)
-    monkeypatch.setattr(azr.run, "HfApi", lambda: SimpleNamespace(create_repo=made, upload_folder=lambda **_: None))
+    monkeypatch.setattr(azr.run, "HfApi", lambda: SimpleNamespace(create_repo=made, upload_folder=always(None)))
     for name in ("tiny", "base"):
         arguments = SimpleNamespace(output_dir=str(adapters / "runs" / name / "checkpoints"))
         azr.run._push(SimpleNamespace(settings=Config(push_to_hub="me/azr"), args=arguments), said.append)
@@ -820,8 +820,8 @@ def test_a_hub_base_is_loaded_at_its_commit(tmp_path, monkeypatch):
     asked = []
     (tmp_path / "adapter").mkdir()
     edited(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path="me/base", revision="1" * 40)
-    monkeypatch.setattr(azr.models, "find_adapter_config_file", lambda name: "there")
-    monkeypatch.setattr(azr.models, "snapshot_download", lambda name: tmp_path / "adapter")
+    monkeypatch.setattr(azr.models, "find_adapter_config_file", always("there"))
+    monkeypatch.setattr(azr.models, "snapshot_download", always(tmp_path / "adapter"))
     def load(place, **how): asked.append((place, how.get("revision"))); raise OSError("enough")
     monkeypatch.setattr(azr.models.AutoTokenizer, "from_pretrained", load)
     with pytest.raises(ValueError, match="me/adapter"): load_policy("me/adapter")

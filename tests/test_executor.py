@@ -8,6 +8,7 @@ from azr.core import Status
 from azr.executor import _ISOLATIONS, Call, Executor, _jail_trouble, _warn_without_jail
 from azr.safety import ProgramStatus, Safety, check_expression, check_program
 from azr.values import equal, parse_literal
+from conftest import always
 
 INC = Call("def f(x): return x + 1", "41")
 LOOP = Call("def f(x):\n    while True: pass", "1")
@@ -618,7 +619,7 @@ def test_what_a_program_can_cause_is_a_status(executor, program, args, status):
 
 
 def test_a_jail_that_cannot_be_had_is_an_error_and_auto_says_so_once(monkeypatch):
-    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("shutil.which", always(None))
     for cached in (_jail_trouble, _warn_without_jail): cached.cache_clear()
     try:
         with pytest.raises(RuntimeError, match="apt install bubblewrap"): Executor(isolation="jail")

@@ -7,6 +7,7 @@ import pytest
 
 from azr.executor import _jail_trouble
 from azr.formulas import Formulas, _by_text, _folders
+from conftest import always
 
 readable = pytest.mark.skipif(importlib.util.find_spec("math_verify") is None, reason="math-verify is not installed")
 HOSTILE = ["9^{9^{9^9}}", "(" * 5000, "1000000!!", r"\int_0^1 " * 200, "\0", "\ud800", "x" * 100_000]
@@ -48,5 +49,5 @@ def test_words_are_themselves(): assert _by_text(["a", "b", "a"]) == [0, 1, 0]
 
 
 def test_without_its_package_it_says_what_to_type(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", always(None))
     with pytest.raises(ValueError, match="math_verify is not installed: type `pip install 'math-verify"): _folders()

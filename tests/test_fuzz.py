@@ -1,5 +1,6 @@
 "Any text and any bytes: readers answer or raise what they declare, and no text costs them a tenth of a second."
 import ast, time, warnings
+from operator import methodcaller
 
 import pytest
 from hypothesis import example, given, settings
@@ -68,6 +69,8 @@ def long(units, characters: int):
         st.sampled_from(["", "1", ")", "]", "\n"]),
     )
 
+def decoded(most: int, *how: str): return st.binary(max_size=most).map(methodcaller("decode", *how))
+
 def few(pieces): return st.lists(st.sampled_from(pieces), min_size=1, max_size=3).map("".join)
 nested = st.builds(lambda openings, n, core: "".join(openings) * n + core + "".join({
     "(": ")", "[": "]", "{": "}", "set([": "])", "(1,": ")", "{1:": "}", "-": ""
@@ -78,9 +81,9 @@ nested = st.builds(lambda openings, n, core: "".join(openings) * n + core + "".j
 literals = st.recursive(
     st.sampled_from([t for t in TOKENS if t[:1] in "0123456789-'\"bNTn."] + ["x", "f(1)", "1 + 1j", "'a' 'b'"]),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4).map(lambda v: f"[{', '.join(v)}]"),
-        st.lists(inner, max_size=3).map(lambda v: f"({', '.join(v)},)"),
-        st.lists(inner, max_size=3).map(lambda v: "{" + ", ".join(v) + "}"),
+        st.lists(inner, max_size=4).map(", ".join).map("[{}]".format),
+        st.lists(inner, max_size=3).map(", ".join).map("({},)".format),
+        st.lists(inner, max_size=3).map(", ".join).map("{{{}}}".format),
         st.lists(st.tuples(inner, inner), max_size=3).map(lambda v: "{" + ", ".join(f"{a}: {b}" for a, b in v) + "}"),
         st.tuples(inner, st.sampled_from(["+", "-", "*", " or ", "**"]), inner).map("".join),
         st.tuples(
@@ -92,12 +95,12 @@ literals = st.recursive(
     max_leaves=12,
 )
 literal_texts = st.one_of(st.text(max_size=100), near_literals, literals, nested, long(few(TOKENS + ODD), 3_000),
-                          st.binary(max_size=100).map(lambda b: b.decode("latin-1")),
-                          st.binary(max_size=100).map(lambda b: b.decode("utf-8", "surrogateescape")),
-                          st.binary(max_size=100).map(lambda b: b.decode("utf-8", "replace")))
+                          decoded(100, "latin-1"),
+                          decoded(100, "utf-8", "surrogateescape"),
+                          decoded(100, "utf-8", "replace"))
 program_texts = st.one_of(st.text(max_size=100), near_programs, literals.map("def f(x): return {}".format), nested,
                           long(few(WORDS + TOKENS), 2_000),
-                          st.binary(max_size=100).map(lambda b: b.decode("utf-8", "surrogateescape")))
+                          decoded(100, "utf-8", "surrogateescape"))
 
 # ---- values
 
@@ -183,8 +186,8 @@ PIECES = [
 ]
 inside = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=10), near_literals), max_size=30).map("".join)
 completions = st.one_of(st.text(max_size=200), inside, inside.map("</think> <answer>{}</answer>".format),
-                        st.binary(max_size=200).map(lambda b: b.decode("utf-8", "replace")),
-                        st.binary(max_size=200).map(lambda b: b.decode("latin-1")),
+                        decoded(200, "utf-8", "replace"),
+                        decoded(200, "latin-1"),
                         long(few(PIECES), 4_000).map("</think> <answer>{}</answer>".format))
 
 def reason(got):

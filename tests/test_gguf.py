@@ -20,6 +20,7 @@ from azr.models import check_base, check_packages, load_policy, merge_adapter, m
 from azr.plan import _parameters, _shape_of
 from azr.run import train
 from azr.settings import config
+from conftest import always
 
 gguf = pytest.importorskip("gguf", reason="no package gguf: pip install gguf")
 
@@ -211,7 +212,7 @@ def test_a_path_that_is_no_file_is_refused_before_anything_runs(tmp_path):
 
 
 def test_four_bits_of_ours_on_top_are_refused(file, monkeypatch):
-    monkeypatch.setattr(azr.models, "_need", lambda *_: None)
+    monkeypatch.setattr(azr.models, "_need", always(None))
     with pytest.raises(ValueError, match="'nf4', and .* is a GGUF file, whose weights are unpacked"):
         load_policy(str(file), quantization="nf4")
 
@@ -219,8 +220,8 @@ def test_four_bits_of_ours_on_top_are_refused(file, monkeypatch):
 def test_a_missing_reader_is_named_with_its_line(file, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "gguf" else find(name, *more))
-    for call in (lambda: load_policy(str(file)), lambda: check_packages(small(file))):
-        with pytest.raises(ValueError, match="needs the package gguf: pip install gguf"): call()
+    for load, of in ((load_policy, str(file)), (check_packages, small(file))):
+        with pytest.raises(ValueError, match="needs the package gguf: pip install gguf"): load(of)
 
 
 def test_a_short_name_stands_for_one_model_only(monkeypatch, tmp_path, capsys):

@@ -6,6 +6,7 @@ import pytest
 
 from azr.executor import Ended, _jail_trouble, jail
 import azr.executor as executor
+from conftest import always
 
 NO_JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=_jail_trouble() or "the jail works")
 BOTH = [pytest.param("jail", marks=NO_JAIL), "process"]
@@ -297,7 +298,7 @@ def test_bad_input_is_refused_before_anything_runs(settings, said, monkeypatch):
     with pytest.raises(ValueError, match=said): jail(**{"command": ["true"], **settings})
 
 def test_without_a_jail_it_refuses_or_falls_back_as_asked(monkeypatch):
-    monkeypatch.setattr(executor, "_jail_trouble", lambda: "there is no bubblewrap")
+    monkeypatch.setattr(executor, "_jail_trouble", always("there is no bubblewrap"))
     words = "isolation='jail' cannot be had: there is no bubblewrap. Mend that, or take isolation='process'"
     with pytest.raises(RuntimeError, match=words): jail(["true"])
     executor._warn_without_jail.cache_clear()

@@ -17,6 +17,7 @@ from azr.problems import (
 from azr.sampler import PolicySampler
 from azr.sampling import Script, converse
 from azr.selfplay import Phase, Recipe, SelfPlay
+from conftest import always
 
 QUESTION = "Ann has 3 coins. Ann finds 4. How many coins has Ann now?"
 TASK = Task("maths", {"question": QUESTION}, {}, "q")
@@ -180,7 +181,7 @@ def test_ids_go_on_as_sampled_and_observations_are_masked(executor, retokenises)
 
 
 def test_a_conversation_without_room_for_the_output_is_cut_off(executor):
-    sampler = Script(lambda prompt: program_text("print('ab' * 100)"))
+    sampler = Script(always(program_text("print('ab' * 100)")))
     object.__setattr__(sampler, "fits", lambda prompt: len(prompt.text) < 150)
     (said, _), = converse(sampler, [Maths().solve_prompt(TASK)], [Maths()], MathsEnvironment(executor))
     assert not said.finished and said.turns == 1
@@ -285,7 +286,7 @@ def a_step(questions, answers, executor, low=.3, high=.8, kind=None):
     asked, said = iter(questions), iter(answers)
     phase = Phase("pool", proposals=len(questions), attempts=4, train=())
     env = MathsEnvironment(executor, truth=truth)
-    game = SelfPlay(Recipe((kind,), lambda step: phase, remember=Curate(kind, lambda step: True, low, high),
+    game = SelfPlay(Recipe((kind,), always(phase), remember=Curate(kind, always(True), low, high),
                            memories={"posed": kind.posed}), env)
     step = game.step(Script(lambda prompt: next(asked) if prompt.role is Role.PROPOSE else next(said)), 1)
     return game, step, step_metrics((*step.rollouts, *step.estimates), step.tasks, (kind,))
@@ -333,8 +334,8 @@ def test_a_step_of_duplicates_and_nothing_else_goes_on(executor):
 
 def test_an_empty_pool_gives_an_empty_step(executor):
     phase = Phase("executor", proposals=0, solves=3, tries=2, train=(Role.SOLVE,))
-    game = SelfPlay(Recipe((Maths(),), lambda step: phase), MathsEnvironment(executor))
-    step = game.step(Script(lambda prompt: "?"), 1)
+    game = SelfPlay(Recipe((Maths(),), always(phase)), MathsEnvironment(executor))
+    step = game.step(Script(always("?")), 1)
     assert not step.rollouts and not step.tasks
 
 

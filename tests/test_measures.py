@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from conftest import always
 from programs import PROGRAMS as PROGRAMS_THAT_RUN
 
 from azr.contamination import _ngrams, _overlap
@@ -184,7 +185,7 @@ def test_records_hold_measures_and_the_first_short_programs():
 
 @pytest.fixture(scope="module")
 def env():
-    with Executor(workers=1, timeout=.5) as executor: yield Environment(executor, held_out=lambda program: False)
+    with Executor(workers=1, timeout=.5) as executor: yield Environment(executor, held_out=always(False))
 
 
 def posed(program, given="5", kind="deduction", **hidden):

@@ -1,5 +1,6 @@
 "Every page runs from top to bottom, and says what it has stored."
 import ast, difflib, json, re, shutil, subprocess
+from operator import attrgetter
 
 import nbformat
 import pytest
@@ -137,7 +138,7 @@ TARGETS = {
 OPTIONS = {"bench": "BENCH", "bench-training": "BENCH", "bench-gpu": "BENCH",   # of the others: their names
            "agent0-ablations": "AGENT0", "ssr-ablations": "SSR"}
 
-@pytest.mark.parametrize("path", sorted((ROOT / "nbs" / "runs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "nbs" / "runs").glob("*.yaml")), ids=attrgetter("stem"))
 def test_a_file_of_parameters_sets_parameters_that_exist(path):
     cell, = [c for c in notebooks.read(path.with_suffix(".ipynb")).cells if "parameters" in c.metadata.get("tags", [])]
     names = {name.id for node in ast.parse(cell.source).body for name in node.targets} - {"defaults"}

@@ -49,6 +49,7 @@ from azr.settings import config, presets
 from azr.azr import Config
 from azr.models import _four_bits, load_policy
 from azr.sampler import chunks
+from conftest import always
 
 KINDS = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}
 REGIMES = {
@@ -98,7 +99,7 @@ def in_four_bits(model):
         ).train()
 
 
-def body(model): return getattr(model, "get_base_model", lambda: model)().model
+def body(model): return getattr(model, "get_base_model", always(model))().model
 
 
 # ---- counts
@@ -541,7 +542,7 @@ def test_a_run_that_does_not_fit_stops_before_it_loads(tmp_path, capsys, monkeyp
 
 def test_what_cannot_be_planned_is_let_through(monkeypatch):
     on_a_gpu(monkeypatch, 20)
-    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda name: AutoConfig.for_model("gpt2"))
+    monkeypatch.setattr(AutoConfig, "from_pretrained", always(AutoConfig.for_model("gpt2")))
     said = []
     check_device(Config(model="gpt2"), said.append)
     rules = "azr plan has rules for qwen2, qwen3, llama, mistral, cwm"

@@ -1,14 +1,13 @@
 "Two policies as two adapters: one trainer a phase, nothing of the other one moves, and a run goes on at any step."
 
 import contextlib
-import signal
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from conftest import always
 from sums import ZERO, Sums
-from test_trainer import ending_model
-from toy import ToySettings, toy_tokenizer
+from toy import ToySettings, ended_at, ending_model, toy_base, toy_tokenizer
 from transformers import set_seed
 
 from azr.core import Role
@@ -132,7 +131,8 @@ def test_each_policy_writes_as_itself(tmp_path):
 
 def test_a_wrong_active_adapter_is_an_error(tmp_path):
     trainer = make(tmp_path)
-    trainer.on_play = lambda step: trainer.model.set_adapter("executor")
+    def another(step): trainer.model.set_adapter("executor")
+    trainer.on_play = another
     with pytest.raises(RuntimeError, match="adapter 'executor' is active in a step that trains 'curriculum'"):
         trainer.train()
 
@@ -158,23 +158,14 @@ def examined(settings, name, count): return [ZERO] * count
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    set_seed(0)
-    ending_model(0).save_pretrained(folder)
-    toy_tokenizer().save_pretrained(folder)
-    return folder
+    return toy_base(tmp_path_factory.mktemp("toy"))
 
 
 def system(stops=()):
     "Sums with two policies; a signal to end comes in each of these steps."
-    left = list(stops)
-    def stopping(step, rng):
-        if left and step == left[0]:
-            left.pop(0)
-            signal.raise_signal(signal.SIGTERM)
-        return []
-    def recipe(settings, env): return two_recipe(settings, replay=stopping)
-    return System("two", Settled, lambda settings: contextlib.nullcontext(), recipe, examined)
+    replay = ended_at(stops)
+    def recipe(settings, env): return two_recipe(settings, replay=replay)
+    return System("two", Settled, always(contextlib.nullcontext()), recipe, examined)
 
 
 def metrics(folder): return Records(folder).metrics.read_bytes()
@@ -221,7 +212,7 @@ def test_a_run_of_two_policies_can_be_made_longer_and_moved(base, tmp_path):
 
     class Longer(Settled):
         def phase(self, step): return super().phase(min(step, 6))
-    more = System("two", Longer, lambda settings: contextlib.nullcontext(), lambda s, env: two_recipe(s), examined)
+    more = System("two", Longer, always(contextlib.nullcontext()), lambda s, env: two_recipe(s), examined)
     summary = train(Longer(model=str(base), steps=7), folder.rename(tmp_path / "moved"), say=list().append, system=more)
     assert summary["steps"] == 7
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 import yaml
 from test_trainer import make
+from conftest import always
 from toy import SMALL
 
 import azr.models
@@ -21,7 +22,7 @@ HALF, WHOLE = {"avx512f", "avx512_bf16"}, {"avx2", "avx512f"}
 @pytest.fixture
 def flags(monkeypatch):
     "Sets the processor's flags."
-    def have(found): monkeypatch.setattr(azr.models, "_processor_flags", lambda: found)
+    def have(found): monkeypatch.setattr(azr.models, "_processor_flags", always(found))
     return have
 
 
@@ -113,7 +114,7 @@ def weights(run): return (run / "model" / "model.safetensors").read_bytes()
 
 
 def test_a_run_goes_on_in_the_precision_and_threads_that_it_began_with(tmp_path, flags, monkeypatch):
-    monkeypatch.setattr(azr.run, "bfloat16_cost", lambda: 1.5)
+    monkeypatch.setattr(azr.run, "bfloat16_cost", always(1.5))
     left = {}
     for own, wanted, other in ((WHOLE, "float32", HALF), (HALF, "bfloat16", WHOLE)):
         alone, moved, said = tmp_path / f"{wanted} alone", tmp_path / f"{wanted} moved", []
@@ -146,7 +147,7 @@ def test_a_run_of_an_older_version_goes_on_in_float32(tmp_path, flags):
 
 def test_little_memory_is_said_before_anything_is_loaded(monkeypatch):
     class Memory: available = 3.2e9
-    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
+    monkeypatch.setattr("psutil.virtual_memory", always(Memory))
     said = []
     check_device(config("demo", model="me/real"), said.append)
     assert said == [memory_line(config("demo", model="me/real"))] and said[0].startswith("warning: 3.2 GB of this")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
-from conftest import ROOT
+from conftest import ROOT, always
 from hypothesis import given, strategies as st
 from ranks_policies import Talking
 from ranks_script import told_run
@@ -68,7 +69,7 @@ def test_no_share_has_more_rows_than_room(ranks, drawn):
 def test_proposals_of_one_prompt_are_shared_out():
     "A curriculum without references asks all its proposals by the same words."
     phase = Phase("curriculum", proposals=32, samples=4, attempts=10, train=(Role.PROPOSE,))
-    room = room_for([phase], Recipe((SimpleNamespace(name="maths"),), lambda step: phase), ranks=2)
+    room = room_for([phase], Recipe((SimpleNamespace(name="maths"),), always(phase)), ranks=2)
     shares = deal([Row((1,), (n,), 1.0) for n in range(32 * 4)], 2, room)
     assert all(share for share in shares) and sum(map(len, shares)) == 128
 
@@ -153,7 +154,7 @@ def test_shared_executor_alone_is_the_executor():
         assert shared.safety is executor.safety and shared.arguments == executor.arguments
 
 
-@pytest.mark.parametrize("path", ACCELERATE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ACCELERATE, ids=attrgetter("stem"))
 def test_accelerate_knows_every_line_of_our_configurations(path):
     found, options = load_config_from_file(str(path)), vars(launch_command_parser().parse_args(["script"]))
     inner = found.fsdp_config if found.distributed_type == "FSDP" else found.deepspeed_config
@@ -166,7 +167,7 @@ def test_there_are_configurations_for_fsdp_and_both_stages_of_zero():
 
 def test_the_gradients_of_the_shares_add_up_to_that_of_the_whole(tmp_path, monkeypatch):
     whole, parts = told_run(tmp_path / "whole"), []
-    monkeypatch.setattr(azr.rows, "process_state", lambda: SimpleNamespace(num_processes=2, is_main_process=True))
+    monkeypatch.setattr(azr.rows, "process_state", always(SimpleNamespace(num_processes=2, is_main_process=True)))
     monkeypatch.setattr(SelfPlayTrainer, "_ranks", 2)
     for rank in (0, 1):
         monkeypatch.setattr(SelfPlayTrainer, "_rank", rank)

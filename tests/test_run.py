@@ -16,6 +16,7 @@ from types import SimpleNamespace
 os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up in the cache only
 
 import pytest
+from conftest import always
 import toy
 import yaml
 from pages import papermill
@@ -38,7 +39,7 @@ SMALL = dict(toy.SMALL, steps=4, save_every=2, rollouts_every=2)
 
 
 def small(folder, **changes):
-    return train(config("demo", **{**SMALL, **changes}), folder, say=lambda line: None)
+    return train(config("demo", **{**SMALL, **changes}), folder, say=always(None))
 
 
 @pytest.fixture(scope="module")

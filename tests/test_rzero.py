@@ -4,16 +4,13 @@ It tests the seams that such a recipe needs, with a toy model, through `azr.run.
 
 import contextlib
 import json
-import signal
 from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
-import torch
+from conftest import always
 from sums import Sums
-from test_trainer import ending_model
-from toy import ToySettings, toy_tokenizer
-from transformers import set_seed
+from toy import ToySettings, ended_at, moved, toy_base
 
 from azr.buffers import Buffers
 from azr.checkpoints import saved_adapters
@@ -105,7 +102,7 @@ def rzero_recipe(settings, **changes):
 def by_hand(phase, answers, questions=("aab", "aab", "zz", "c")):
     "A step by a script: what it proposes, what it answers."
     asked, said = iter(questions), iter(answers)
-    play = SelfPlay(rzero_recipe(RZero(), phase=lambda step: phase, remember=Curate(lambda step: phase)), None)
+    play = SelfPlay(rzero_recipe(RZero(), phase=always(phase), remember=Curate(always(phase))), None)
     return play, play.step(Script(lambda prompt: next(asked if prompt.role is Role.PROPOSE else said)), 1)
 
 
@@ -137,11 +134,7 @@ def test_a_label_is_the_judge_from_then_on():
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    set_seed(0)
-    ending_model(0).save_pretrained(folder)
-    toy_tokenizer().save_pretrained(folder)
-    return folder
+    return toy_base(tmp_path_factory.mktemp("toy"))
 
 
 def asked(settings, name, count):
@@ -152,12 +145,9 @@ def asked(settings, name, count):
 
 
 def system(stops=()):
-    left = list(stops)
-    def stopping(step, rng):
-        if left and step == left[0]: signal.raise_signal(signal.SIGTERM) if left.pop(0) else None
-        return []
-    def recipe(settings, env): return rzero_recipe(settings, replay=stopping)
-    return System("rzero", RZero, lambda settings: contextlib.nullcontext(), recipe, asked)
+    replay = ended_at(stops)
+    def recipe(settings, env): return rzero_recipe(settings, replay=replay)
+    return System("rzero", RZero, always(contextlib.nullcontext()), recipe, asked)
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +162,8 @@ def checkpoint(run, step): return run / "checkpoints" / f"checkpoint-{step}"
 
 def test_only_the_phases_adapter_moves(run):
     at = {step: saved_adapters(checkpoint(run, step)) for step in range(1, 7)}
-    def moved(step):
-        before, after = at[step - 1], at[step]
-        return {name for name in after if any(not torch.equal(after[name][k], before[name][k]) for k in after[name])}
     assert set(at[1]) == {"questioner", "solver"}
-    assert [moved(step) for step in range(2, 7)] == [set(), {"solver"}, {"questioner"}, set(), {"solver"}]
+    assert [moved(at[step - 1], at[step]) for step in range(2, 7)] == [set(), {"solver"}, {"questioner"}, set(), {"solver"}]
 
 
 def test_the_pool_holds_what_is_doubted_and_only_pool_phases_fill_it(run):

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
+from conftest import always
 from sums import ZERO, Sums, recipe
 
 from azr.advantages import _grpo, _grpo_no_std
@@ -79,7 +80,7 @@ def test_duplicates_stay_out_of_the_buffer_and_earn_their_setting():
 
 
 def test_a_step_without_a_valid_proposal_goes_on():
-    step = loop(solver_samples="attempts").step(Script(lambda p: "nothing"), 1)
+    step = loop(solver_samples="attempts").step(Script(always("nothing")), 1)
     assert {r.verdict.status for r in step.rollouts} == {Status.MALFORMED} and len(step.rollouts) == 8
     assert {r.reward for r in step.rollouts} == {-1.0} and {r.advantage for r in step.rollouts} == {0.0}
 
@@ -99,7 +100,7 @@ def test_seeding_stops_at_its_target():
 
 def test_fruitless_seeding_stops_and_says_why():
     play = loop(fruitless=3)
-    funnel = seed_buffers(play, Script(lambda p: "3-4"))
+    funnel = seed_buffers(play, Script(always("3-4")))
     assert play.buffers.counts() == {"sums": 1} and funnel == {"sums/malformed": 24}
 
 
@@ -188,9 +189,9 @@ def test_what_was_cut_off_earns_what_a_malformed_one_earns_and_is_shown_to_nobod
 
 
 def test_a_cut_answer_in_an_exam_is_malformed_too():
-    verdicts = verdicts_on(Cut(lambda p: "2"), [ZERO] * 4, (Sums(),), None)
+    verdicts = verdicts_on(Cut(always("2")), [ZERO] * 4, (Sums(),), None)
     assert [v.status for v in verdicts] == [Status.OK, Status.MALFORMED] * 2
-    assert evaluate(Cut(lambda p: "2"), [ZERO] * 4, (Sums(),), None)["heldout/accuracy"] == .5
+    assert evaluate(Cut(always("2")), [ZERO] * 4, (Sums(),), None)["heldout/accuracy"] == .5
 
 
 # ---- verdicts that need the whole group ----
@@ -219,7 +220,7 @@ def test_a_type_that_votes_is_refused_where_groups_are_too_small():
         verdicts_on(unasked, [ZERO], (Votes(),), None)
     with pytest.raises(ValueError, match="'sums' compares at least 3"):
         evaluate(unasked, [ZERO], (Sums("others"), Votes()), None)
-    verdict, = verdicts_on(Script(lambda p: "2"), [ZERO], (Sums(), Votes("others")), None)
+    verdict, = verdicts_on(Script(always("2")), [ZERO], (Sums(), Votes("others")), None)
     assert verdict.ok   # a type that is not asked for does no harm
 
 

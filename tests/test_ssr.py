@@ -20,6 +20,7 @@ from azr.ssr import SSRSettings, _repositories, ssr_rewards
 from azr.workspace import (
     HELD_OUT, Refused, Repository, RepositoryStatus as S, Run, Suites, applied, difference, edited,
     read_repository, refusal, shipped, undone)
+from conftest import always
 
 RPN = shipped()["rpn"]
 OLD, NEW = "right, left = stack.pop(), stack.pop()", "left, right = stack.pop(), stack.pop()"
@@ -330,7 +331,7 @@ def test_some_failing_tests_can_be_kept_back():
 def play(suites, seed=1, steps=1, **settings):
     kind = Bugs({name: one for name, one in shipped().items() if name in ("romans", "caches")}, **settings)
     env = Workshop(kind.repositories, Checker(suites))
-    recipe = Recipe((kind,), lambda step: Phase("self-play", proposals=3, attempts=4),
+    recipe = Recipe((kind,), always(Phase("self-play", proposals=3, attempts=4)),
                     propose_reward=ssr_rewards().propose, solve_reward=ssr_rewards().solve)
     playing = SelfPlay(recipe, env, seed)
     return [playing.step(Script(scripted_policy(seed)), number) for number in range(1, steps + 1)]

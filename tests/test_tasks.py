@@ -4,6 +4,7 @@ from random import Random
 from statistics import fmean
 
 import pytest
+from conftest import always
 from programs import PROGRAMS
 
 from azr.buffers import Buffers
@@ -25,7 +26,7 @@ def executor():
     with Executor(workers=1) as executor: yield executor
 
 @pytest.fixture(scope="module")
-def env(executor): return Environment(executor, held_out=lambda program: False)
+def env(executor): return Environment(executor, held_out=always(False))
 
 def propose(kind, claim, env, style="r1", context=None, references=()):
     prompt = Prompt(kind.name, Role.PROPOSE, context=context or {}, references=references)
@@ -350,7 +351,7 @@ def test_a_lucky_run_is_not_an_answer():
 def test_failures_of_the_environment_are_verdicts():
     for status in (ProgramStatus.TIMEOUT, ProgramStatus.CRASHED, ProgramStatus.MEMORY):
         env = Environment(
-            Spy(reply=lambda call, twice: Outcome(status, error="why", seconds=0.5)), held_out=lambda program: False
+            Spy(reply=always(Outcome(status, error="why", seconds=0.5))), held_out=always(False)
         )
         assert propose(KINDS["deduction"], {"program": DOUBLE, "input": "1"}, env) == Verdict(
             status, detail="why", seconds=0.5
@@ -634,12 +635,12 @@ def test_propose_prompts_draw_from_the_buffers(env):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_zero_triplet_may_belong_to_the_held_out(executor, style):
-    env = Environment(executor, held_out=lambda program: True)
+    env = Environment(executor, held_out=always(True))
     for inputs in (2, 6, 10, 13):
         tasks = zero_tasks(task_types(_TASK_TYPES, style, inputs=inputs), env)
         assert [task.task_type for task in tasks] == list(_TASK_TYPES) and len({task.id for task in tasks}) == 4
         assert len(tasks[2].given["pairs"] + tasks[2].hidden["pairs"]) == inputs
-    crashing = Spy(reply=lambda call, twice: Outcome(ProgramStatus.CRASHED, error="x"))
+    crashing = Spy(reply=always(Outcome(ProgramStatus.CRASHED, error="x")))
     with pytest.raises(RuntimeError, match="does the executor work"):
         zero_tasks(task_types(style=style), Environment(crashing))
 
@@ -728,7 +729,7 @@ def test_the_zero_triplet_is_no_matter_of_the_rule(env):
 
 def test_measuring_costs_one_batch_beside_the_proof(executor):
     spy = Spy(executor)
-    watched = Environment(spy, held_out=lambda program: False, examine=examined)
+    watched = Environment(spy, held_out=always(False), examine=examined)
     texts = [proposal_text("deduction", {"program": DOUBLE, "input": str(i)}) for i in range(4)]
     KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], watched)
     assert [twice for _, twice in spy.batches] == [True, False]

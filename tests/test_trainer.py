@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import always
 from sums import ZERO, Sums
 from sums import recipe as sums_recipe
 from toy import TOY, ending_model, toy_model, toy_tokenizer
@@ -189,10 +190,10 @@ def test_tokens_that_the_policy_did_not_write_change_neither_the_loss_nor_the_co
         trainer.train()
         watch = Watch(
             trainer.settings,
-            SimpleNamespace(writes=False, append_rollouts=lambda step: None),
-            lambda step: {},
+            SimpleNamespace(writes=False, append_rollouts=always(None)),
+            always({}),
             print,
-            lambda records: None,
+            always(None),
         )
         watch.on_play(trainer.played)
         metrics = step_metrics(trainer.played.rollouts)
@@ -456,7 +457,7 @@ def test_a_setting_of_the_wrong_kind_is_refused_with_the_remedy(field, value, sa
 def test_a_missing_package_is_named_with_its_line(tmp_path, monkeypatch):
     toy_tokenizer().save_pretrained(tmp_path)
     toy_model().save_pretrained(tmp_path)
-    monkeypatch.setattr("azr.models.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("azr.models.importlib.util.find_spec", always(None))
     with pytest.raises(ValueError, match="needs the package bitsandbytes: pip install bitsandbytes"):
         load_policy(str(tmp_path), quantization="nf4")
     with pytest.raises(ValueError, match="needs the package trackio: pip install trackio"):

@@ -1,6 +1,8 @@
 "A toy model of 20,000 random weights and a character tokenizer, made on the spot; settings of small runs."
+import signal
 from dataclasses import dataclass
 
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, set_seed
 
@@ -81,3 +83,26 @@ def ending_model(seed=0, ends=ENDS):
     model = toy_model(seed)
     model.generation_config.eos_token_id = ends
     return model
+
+
+def toy_base(folder, ends=ENDS):
+    "The folder, with that model and its tokenizer in it: what a run begins from."
+    ending_model(0, ends).save_pretrained(folder)
+    toy_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def ended_at(stops):
+    "A recipe's `replay` that replays nothing; a signal to end comes in each of these steps."
+    left = list(stops)
+    def stopping(step, rng):
+        if left and step == left[0]:
+            left.pop(0)
+            signal.raise_signal(signal.SIGTERM)
+        return []
+    return stopping
+
+
+def moved(before, after):
+    "The adapters whose weights differ."
+    return {name for name in after if any(not torch.equal(after[name][k], before[name][k]) for k in after[name])}
