@@ -707,7 +707,11 @@ def _bar(total: int, label: str):
         yield _ignore
         return
     from tqdm.auto import tqdm
-    with tqdm(total=total, desc=label, unit=" calls", delay=2) as bar: yield bar.update
+    with tqdm(total=total, desc=label, unit=" calls", delay=2, disable=sys.stderr is None) as bar:
+        def report(ended: int):
+            try: bar.update(ended)
+            except OSError: bar.disable = True   # standard error is closed: nobody sees a bar, and the batch goes on
+        yield report
 
 def _close(pools):
     for pool in pools:

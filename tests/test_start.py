@@ -149,6 +149,17 @@ def test_closed_streams_cost_nothing(closed, isolation, tmp_path):
     assert told.read_text() == "(True, 0, [])"
 
 
+@pytest.mark.parametrize("closed, redirection", [("2", ""), ("", "2>&-")])
+def test_a_bar_that_nobody_can_see_costs_nothing(closed, redirection, tmp_path):
+    "It appears after two seconds."
+    told, slow = tmp_path / "told", "    calls.insert(0, Call('def f(x):\\n    while True: pass', '1'))\n    outcomes ="
+    script = SCRIPT.replace("    outcomes =", slow).replace("in outcomes]", "in outcomes[1:]]")
+    script = script.replace("workers=2", "workers=1")
+    subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-c", script, closed, str(told),
+                    "process"], cwd=ROOT, timeout=120)
+    assert told.read_text() == "(True, 0, [])"
+
+
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_that_a_shell_closed(redirection, tmp_path):
     told = tmp_path / "told"
