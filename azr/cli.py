@@ -316,9 +316,9 @@ def _evaluate_options(one: argparse.ArgumentParser):
     one.add_argument("--output", default="runs/evaluate", metavar="FOLDER",
                      help="results and completions; the same folder again goes on (default: runs/evaluate)")
     one.add_argument("--style", default="", choices=["r1", "chat", "terse", "code", "plain"],
-                     help="prompt style (default: that of the run, else what fits the model)")
+                     help="prompt style of all models (default: that of the first run, else what fits each)")
     one.add_argument("--solve-examples", type=int, metavar="N",
-                     help="finished examples before a task, in style code (default: as in the run, else none)")
+                     help="finished examples before a task, in style code (default: as in the first run, else none)")
     one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
     one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"],
                      help="of the weights (default: float32)")
@@ -327,7 +327,7 @@ def _evaluate_options(one: argparse.ArgumentParser):
         ("samples", "completions of each task"),
         ("temperature", "0: greedy"),
         ("top_p", "nucleus"),
-        ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
+        ("max_tokens", "longest completion; 0: as in the first run, else a quarter of the context, at most 8096"),
         ("limit", "first tasks only, of each type in our own sets; 0: all"),
         ("seed", "of the draws"),
         ("batch", "tasks asked together"),
