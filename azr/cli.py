@@ -223,7 +223,7 @@ def _run_options(one: argparse.ArgumentParser, name: str, argv: Sequence[str]):
     one.add_argument("--system", default="", metavar="NAME", help=played)
     values = one.add_mutually_exclusive_group()
     known = f"the values to start from: {', '.join(presets())} (default: demo; of another system none)"
-    values.add_argument("--preset", default="", choices=["", *presets()], metavar="NAME", help=known)
+    values.add_argument("--preset", default="", metavar="NAME", help=known)
     values.add_argument("--config", default=None, metavar="FILE.yaml",
                         help="the same from a file of `field: value` lines over the defaults")
     one.add_argument("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE",
@@ -296,7 +296,7 @@ def _demo_command(arguments: argparse.Namespace):
         return
     if not arguments.anyway: check_device(settings)
     preset, changes = _told(arguments)
-    if arguments.config: preset = str(Path(preset).resolve())
+    if preset and preset not in presets(): preset = str(Path(preset).resolve())
     with alone_in(folder, "run.ipynb.lock"):   # or two of them would write one notebook
         with alone_in(folder): pass            # the notebook's kernel locks the run itself
         own = {"preset": preset, "run": str(folder), "changes": changes, "threads": arguments.threads}
@@ -316,9 +316,9 @@ def _evaluate_options(one: argparse.ArgumentParser):
     one.add_argument("--output", default="runs/evaluate", metavar="FOLDER",
                      help="results and completions; the same folder again goes on (default: runs/evaluate)")
     one.add_argument("--style", default="", choices=["r1", "chat", "terse", "code", "plain"],
-                     help="prompt style (default: that of the run, else what fits the model)")
+                     help="prompt style of all models (default: that of the first run, else what fits each)")
     one.add_argument("--solve-examples", type=int, metavar="N",
-                     help="finished examples before a task, in style code (default: as in the run, else none)")
+                     help="finished examples before a task, in style code (default: as in the first run, else none)")
     one.add_argument("--k", nargs="+", type=int, default=[1], metavar="K", help="the k of pass@k (default: 1)")
     one.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16", "float16"],
                      help="of the weights (default: float32)")
@@ -327,7 +327,7 @@ def _evaluate_options(one: argparse.ArgumentParser):
         ("samples", "completions of each task"),
         ("temperature", "0: greedy"),
         ("top_p", "nucleus"),
-        ("max_tokens", "longest completion; 0: a quarter of the context, at most 8096"),
+        ("max_tokens", "longest completion; 0: as in the first run, else a quarter of the context, at most 8096"),
         ("limit", "first tasks only, of each type in our own sets; 0: all"),
         ("seed", "of the draws"),
         ("batch", "tasks asked together"),
@@ -370,7 +370,7 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
     "The `azr` command."
     argv = list(sys.argv[1:] if argv is None else argv)
     if "" not in sys.path: sys.path.insert(0, "")   # a system of one's own may lie in this folder
-    try: arguments = _parser(argv).parse_args(argv)
+    try: arguments = _read(argv)
     except ValueError as error: return _refused(error)
     from azr.watch import ENDS, hearing
     commands = {"train": _train_command, "demo": _demo_command, "plan": _plan_command, "evaluate": _evaluate_command,
@@ -392,8 +392,23 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
         return 128 + number   # what a shell expects of it
     return 2
 
+def _read(argv: Sequence[str]) -> argparse.Namespace:
+    "A command line, read. Raises ValueError for a setting that is written as an option."
+    parser = _parser(argv)
+    arguments, rest = parser.parse_known_args(argv)
+    if not rest: return arguments
+    if hasattr(arguments, "set") and rest[0].startswith("--"):
+        preset, changes = _told(arguments)
+        system = changes.get("system") or read_preset(preset).get("system", "azr")
+        option, _, value = rest[0][2:].partition("=")
+        name = option.replace("-", "_")
+        if name in {f.name for f in fields(system_named(system).settings)}:
+            raise ValueError(f"{name} is a setting: write --set {name}={value or ' '.join(rest[1:2]) or 'VALUE'}")
+    parser.error(f"unrecognized arguments: {' '.join(rest)}")
+
 def _refused(error: ValueError) -> int: # exit status
-    tell(f"azr: {error}", sys.stderr)
+    where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))   # a task type of one's own may raise it
+    tell(f"azr: {error}{where}", sys.stderr)
     return 2
 
 def _stop(number: int, *_):

@@ -14,7 +14,7 @@ import platform
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +39,7 @@ from .selfplay import cut_off
 from .statistics import paired, pass_at_k, shared, task_interval
 from .azr import AZR, azr_recipe, opened
 from .exams import evaluate, verdicts_on
-from .models import began_from, context_length, load_policy, model_place
+from .models import began_from, check_place, context_length, load_policy, model_place
 from .prompts import check_examples, facts
 from .records import read_params
 from .sampler import PolicySampler, encode, generator
@@ -70,7 +70,7 @@ class Exam:
     samples: int = 1            # n, completions of each task
     temperature: float = 0.0    # 0: greedy
     top_p: float = 1.0
-    max_tokens: int = 0         # longest completion; 0: a quarter of the model's context, at most 8096
+    max_tokens: int = 0         # longest completion; 0: that of the run, else a quarter of the context, at most 8096
     limit: int = 0              # first tasks only (of each type in the held-out sets); 0: all
     seed: int = 0
     batch: int = 64             # tasks asked together
@@ -263,7 +263,8 @@ def _take(
 ) -> list[dict]: # one record a row
     "Every task that the sheet has not yet, a batch at a time, and the verdicts that another judge gave."
     stored, found, size = _open_sheet(path, say), [], table.exam.batch
-    with tqdm(total=len(rows), desc=table.benchmark.name, unit="task", disable=not progress, delay=2) as bar:
+    what = f"{table.benchmark.name}, up to {table.exam.max_tokens} tokens a task"
+    with tqdm(total=len(rows), desc=what, unit="task", disable=not progress) as bar:
         for part in (rows[start:start + size] for start in range(0, len(rows), size)):
             records, new = table.judged(part, table.asked(sampler, part, stored))
             with open(path, "ab") as file: file.write(b"".join(map(_as_line, new)))
@@ -413,7 +414,32 @@ def _trained_in(name: str) -> dict: # settings; empty: it is no model of a run o
         raise ValueError(f"{path} cannot be read ({why}), so the style of the run is not known: put it back") from error
     return found.get("config") or {} if isinstance(found, dict) else {}
 
-# %% ../nbs/36_evals.ipynb #c045
+# %% ../nbs/36_evals.ipynb #c046
+_OF_RUN = {"style": "style", "solve_examples": "solve_examples", "max_tokens": "max_completion_tokens",
+           "template_arguments": "template_arguments"}   # field of an exam -> setting of a run
+
+def _as_trained(exam: Exam, trained: dict) -> Exam: # trained: settings of a run; empty: it is none
+    "The exam with what it leaves open as in a run. Finished examples belong to the style of the run."
+    own = {name: trained[setting] for name, setting in _OF_RUN.items() if trained.get(setting) is not None}
+    if exam.style and exam.style != own.get("style"): own["solve_examples"] = 0
+    return replace(exam, **{name: value for name, value in own.items() if getattr(exam, name) == getattr(Exam(), name)})
+
+def _alike(models: Sequence[str], exam: Exam, say: Callable[[str], None]) -> Exam:
+    "The exam as all models are asked: with what it leaves open as in the first run among them, which is said."
+    runs = {}
+    for name in models:
+        with suppress(ValueError): runs[name] = _as_trained(exam, found) if (found := _trained_in(name)) else exam
+    runs = {name: own for name, own in runs.items() if own != exam}
+    if not runs or len(models) < 2: return exam
+    first, own = next(iter(runs.items()))
+    told = [f"{name} {getattr(own, name)}" for name in _OF_RUN if getattr(own, name) != getattr(exam, name)]
+    say(f"all are asked as {first} was trained: {', '.join(told)}")
+    for name in [name for name, other in runs.items() if other != own]:
+        say(f"{name} was trained otherwise: --style, --solve-examples and --max-tokens say how all are asked")
+    return own
+
+
+# %% ../nbs/36_evals.ipynb #c047
 _CODE = ("sampling", "sampler", "models", "evals")   # our modules that write completions
 
 def open_model(
@@ -421,6 +447,7 @@ def open_model(
 ) -> tuple[PolicySampler, Exam, dict]: # sampler; exam with style and length filled in; facts
     "A model ready to be asked."
     trained = _trained_in(name)
+    exam = _as_trained(exam, trained)
     model, tokenizer = load_policy(name, dtype, pad_token or trained.get("pad_token", ""))
     model.eval()
     facts = {"model": name, **_fingerprint(model, tokenizer), "revision": getattr(model.config, "_commit_hash", None),
@@ -437,17 +464,13 @@ def open_model(
         raise ValueError(f"style chat needs a chat template, and the tokenizer of {name!r} has none: "
                          "give r1, plain or nothing")
     fitting = "terse" if "<ded>" in tokenizer.get_vocab() else "chat" if tokenizer.chat_template else "r1"
-    told = exam.template_arguments or trained.get("template_arguments") or {}
-    style = exam.style or trained.get("style") or fitting
-    shown = exam.solve_examples
-    if shown is None: shown = trained.get("solve_examples", 0) if style == trained.get("style") else 0
-    exam = replace(exam, style=style, solve_examples=shown, max_tokens=longest, template_arguments=told)
+    exam = replace(exam, style=exam.style or fitting, solve_examples=exam.solve_examples or 0, max_tokens=longest)
     sampler = PolicySampler(
         generator(model, tokenizer, once=True), tokenizer, context - longest, longest, chunk_tokens,
-        template_arguments=told)
+        template_arguments=exam.template_arguments)
     return sampler, exam, facts
 
-# %% ../nbs/36_evals.ipynb #c047
+# %% ../nbs/36_evals.ipynb #c049
 def evaluate_models(
     models: Sequence[str],        # hub names, folders, run folders; the first is the base of comparisons
     benchmarks: Sequence[str], exam: Exam = Exam(),
@@ -456,11 +479,12 @@ def evaluate_models(
     say: Callable[[str], None] = tell, progress: bool = True,
 ) -> list[dict]: # results, also as JSON files; what could not be had is said and left out
     "Every model on every benchmark. Raises ValueError where nothing at all could be had."
-    results = []
-    places = {name: Path(folder) / re.sub(r"[^\w.-]+", "-", name).strip("-.") for name in models}
+    results, places = [], {name: Path(folder) / re.sub(r"[^\w.-]+", "-", name).strip("-.") for name in models}
     if len(set(places.values())) < len(places):
         raise ValueError(f"two of the models {', '.join(places)} would write into one folder of {folder}: "
                          "evaluate them one by one, each with another output folder")
+    for name in models: check_place(name)   # before the first one is asked
+    exam = _alike(models, exam, say)
     for name in models:
         try: sampler, own, facts = open_model(name, exam, dtype, pad_token)
         except ValueError as error:
@@ -476,7 +500,7 @@ def evaluate_models(
     if not results: raise ValueError("nothing was evaluated: each line above says what is missing")
     return results
 
-# %% ../nbs/36_evals.ipynb #c049
+# %% ../nbs/36_evals.ipynb #c051
 def _check_comparable(base: dict, other: dict):
     "That two results are of one exam and of one judge. Raises ValueError."
     for key in ("benchmark", "data"):
@@ -508,7 +532,7 @@ def _asked_otherwise(base: dict, other: dict) -> dict[str, list]: # name -> valu
     one, two = (_flat({key: result[key] for key in _ASKING if key in result}) for result in (base, other))
     return {key: [one.get(key), two.get(key)] for key in sorted(one | two) if one.get(key) != two.get(key)}
 
-# %% ../nbs/36_evals.ipynb #c050
+# %% ../nbs/36_evals.ipynb #c052
 def comparisons(results: Sequence[dict]) -> list[dict]:
     "Each later model against the first, benchmark by benchmark."
     bases = {}
@@ -537,7 +561,7 @@ def result_table(
         if differs: lines.append(f"  asked otherwise besides: {', '.join(differs)}")
     return "\n".join(lines)
 
-# %% ../nbs/36_evals.ipynb #c054
+# %% ../nbs/36_evals.ipynb #c056
 @contextmanager
 def _examination(name: str, settings: Settings) -> Iterator[tuple]: # sampler, task types, environment
     "A model (a folder or a name) ready to be asked, with a run's settings and task types."
@@ -559,7 +583,7 @@ def clean_base(settings: Settings) -> dict: # metrics
     "The same of the clean twin."
     return _examine_model("tiny_clean", settings)
 
-# %% ../nbs/36_evals.ipynb #c057
+# %% ../nbs/36_evals.ipynb #c059
 def _steps_of(program: str) -> int:
     "How deep a program of the grammar is: its assignments and its return."
     return sum(isinstance(node, (ast.Assign, ast.Return)) for node in ast.walk(ast.parse(program)))
@@ -580,7 +604,7 @@ def solved_by_depth(
             found[task.task_type][steps] = (solved + (verdict.score == 1), asked + 1)
         return {kind: dict(sorted(by_depth.items())) for kind, by_depth in found.items()}
 
-# %% ../nbs/36_evals.ipynb #c060
+# %% ../nbs/36_evals.ipynb #c062
 _NO_REWARDS = {"rewards": "paper", "advantage": "trr++"}   # an exam pays nobody: a run's own may be functions
 
 def final_exam(folder: str | Path, names: Sequence[str]) -> dict: # {"before", "after"}: fractions

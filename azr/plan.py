@@ -116,7 +116,8 @@ def _shape_of(
     if plain in _SHAPES: return _SHAPES[plain]
     if not model: raise ValueError("model is '', a small base of the system's own that fits everywhere: name a model")
     from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
-    from azr.models import check_gguf, is_gguf, model_place, source
+    from azr.models import check_gguf, check_place, is_gguf, model_place, source
+    check_place(model)
     place = model_place(model)
     if is_gguf(place): check_gguf(Path(place))
     where, inside = source(place)

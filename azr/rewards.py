@@ -62,6 +62,22 @@ def curve_function(
     remedy = f"take one of {', '.join(_CURVES)}, or give a function of p"
     raise ValueError(f"no learnability curve is called {curve!r}: {remedy}")
 
+def _curve_pay(curve: Callable[[float], float], p: float) -> float:
+    "What a curve pays for a solve rate. Raises ValueError where it is no number."
+    if _finite(paid := curve(p)): return paid
+    raise ValueError(f"the curve {_name_of(curve)} gave {paid!r} for a solve rate of {p}: let it return a finite number")
+
+def _finite(value) -> bool:
+    "Whether it is a number that can be paid."
+    try: return isfinite(value)
+    except (TypeError, ValueError, OverflowError): return False
+
+def _name_of(function: Callable) -> str:
+    "What a reward's part is called."
+    return getattr(function, "__name__", type(function).__name__)
+
+
+# %% ../nbs/03_rewards.ipynb #c021
 @dataclass(frozen=True)
 class RewardSetting:
     "What every outcome pays. The defaults are the paper's."
@@ -78,12 +94,13 @@ class RewardSetting:
     proposals: Callable | None = None # pays all proposals instead: a function of the batch, a number for each
 
     def __post_init__(self):
-        curve_function(self.curve)   # an unknown name fails here, not in the first step
         for name in ("extreme", "refused", "malformed", "duplicate", "solved", "wrong", "answer_malformed"):
             value = getattr(self, name)
             if value is not None and not isfinite(value): raise ValueError(f"{name} is {value!r}: give a finite number")
         for kind, value in self.trivial.items():
             if not isfinite(value): raise ValueError(f"trivial pays {kind} {value!r}: give a finite number")
+        _curve_pay(curve_function(self.curve), .5)   # a wrong one fails here, not in the first step
+        if self.proposals: _check_payer(self.proposals)
 
     def propose(self, batch: "Sequence[Proposed]") -> "list[Reward]":
         "What the proposals of a step earn."
@@ -93,7 +110,7 @@ class RewardSetting:
         "What an answer earns."
         return _solve_reward(verdict, self)
 
-# %% ../nbs/03_rewards.ipynb #c022
+# %% ../nbs/03_rewards.ipynb #c023
 REWARDS: dict[str, RewardSetting] = {
     "paper": RewardSetting(),                                # AZR, Eqs. 4-6
     "reference": RewardSetting(refused=-1, extreme=-0.5),    # what its code does
@@ -109,7 +126,7 @@ def reward_setting(
 ) -> RewardSetting:
     "The setting of that name, with changes. A function pays proposals, and answers earn what the paper says."
     names = ", ".join(REWARDS)
-    if callable(setting): setting = RewardSetting(proposals=_payer(setting))
+    if callable(setting): setting = RewardSetting(proposals=setting)
     if not isinstance(setting, (str, RewardSetting)):
         known = f"one of {names}, a RewardSetting, or a function that pays proposals"
         raise ValueError(f"rewards is {setting!r}: give {known}")
@@ -121,7 +138,7 @@ def reward_setting(
         raise ValueError(f"a reward setting has no field {', '.join(unknown)}: it has {', '.join(known)}")
     return replace(setting, **changes)
 
-# %% ../nbs/03_rewards.ipynb #c025
+# %% ../nbs/03_rewards.ipynb #c026
 @dataclass(frozen=True)
 class Reward:
     "A number, and what it is made of."
@@ -138,7 +155,7 @@ def _solve_reward(
     if verdict.status is Status.MALFORMED: return _reward({"format": setting.answer_malformed})
     return _reward({"answer": (1 - verdict.score) * setting.wrong + verdict.score * setting.solved})
 
-# %% ../nbs/03_rewards.ipynb #c028
+# %% ../nbs/03_rewards.ipynb #c029
 @dataclass(frozen=True)
 class Proposed:
     "A proposal after validation and, where it was attempted, after its attempts."
@@ -154,7 +171,7 @@ def _learnability(
 ) -> float:
     "What the curve, or its exception at the two ends, pays for a solve rate."
     if setting.extreme is not None and p in (0, 1): return setting.extreme
-    return curve_function(setting.curve)(p)
+    return _curve_pay(curve_function(setting.curve), p)
 
 def _propose_reward(one: Proposed, setting: RewardSetting) -> Reward:
     status, p = one.verdict.status, one.solve_rate
@@ -171,28 +188,26 @@ def _propose_reward(one: Proposed, setting: RewardSetting) -> Reward:
         raise ValueError(f"{why}: let the solver attempt it, or set `duplicate` to a number")
     return _reward({"learnability": _learnability(p, setting)}, **facts)
 
-# %% ../nbs/03_rewards.ipynb #c037
-def _name_of(function: Callable) -> str:
-    "What a reward's part is called."
-    return getattr(function, "__name__", type(function).__name__)
-
+# %% ../nbs/03_rewards.ipynb #c038
 def _pay(function: Callable, batch: Sequence[Proposed], what: str = "reward term") -> list[float]: # one for each
     "A function of the whole batch, asked. Raises ValueError where it does not give a number for each proposal."
-    column = [float(number) for number in function(batch)]
-    odd = [number for number in column if not isfinite(number)]
-    if odd: raise ValueError(f"the {what} {_name_of(function)} gave {odd[0]!r}: it must give finite numbers")
-    if len(column) == len(batch): return column
-    found = f"{len(column)} numbers for {len(batch)} proposals"
-    raise ValueError(f"the {what} {_name_of(function)} gave {found}: it must give one for each")
+    given = function(batch)
+    try: column = list(given)
+    except TypeError: column, found = None, repr(given)
+    if column is not None:
+        odd = [one for one in column if not _finite(one)]
+        if not odd and len(column) == len(batch): return [float(number) for number in column]
+        found = f"{odd[0]!r} among its numbers" if odd else f"{len(column)} numbers for {len(batch)} proposals"
+    raise ValueError(f"the {what} {_name_of(function)} gave {found}: let it return a list of finite numbers, "
+                     "one for each proposal")
 
-def _payer(function: Callable) -> Callable:
-    "A function that pays proposals, tried on one malformed one. Raises ValueError for a function of something else."
+def _check_payer(function: Callable):
+    "That a function pays proposals: it is tried on one malformed one. Raises ValueError for one of something else."
     try: _pay(function, [Proposed(Verdict(Status.MALFORMED))], "function")
     except Exception as error:   # whatever a cell's function does with a batch
         why = f"one malformed proposal is more than it can pay ({type(error).__name__}: {error})"
         remedy = "a number for each Proposed of a list, or give a function of the solve rate as reward_setting(curve=f)"
         raise ValueError(f"rewards is the function {_name_of(function)}, and {why}: let it return {remedy}") from error
-    return function
 
 def _paid(batch: Sequence[Proposed], function: Callable) -> list[Reward]:
     facts = [{} if one.solve_rate is None else {"solve_rate": one.solve_rate} for one in batch]
@@ -209,7 +224,7 @@ def _propose_rewards(
     terms = [{name: column[i] for name, column in columns.items()} for i in range(len(batch))]
     return [Reward(one.total + sum(own.values()), one.parts | own) for one, own in zip(rewards, terms, strict=True)]
 
-# %% ../nbs/03_rewards.ipynb #c044
+# %% ../nbs/03_rewards.ipynb #c045
 class Crowding:
     """A term of the proposer's reward: what a task's solve rate pays is divided by how often a batch holds its key, on
     the mean of the last batches."""

@@ -55,7 +55,25 @@ def _validated(
     verdicts = [cut_off(completion) for _, completion, _ in proposals]
     ended = [one for one, verdict in zip(proposals, verdicts) if verdict is None]
     claims = [(prompt.task_type, Proposal(prompt, text)) for prompt, _, text in ended]
-    return _filled(verdicts, by_type(claims, kinds, lambda kind, own: kind.validate(own, env)))
+    return _filled(verdicts, by_type(claims, kinds, lambda kind, own: _told(kind, "validate", own, env)))
+
+def _told(kind: TaskType, method: str, items: Sequence, env: Any) -> list: # one for each item
+    "What a type's `validate` or `verify` gives. Raises ValueError for another shape; an error of its own says where."
+    try: given = getattr(kind, method)(items, env)
+    except Exception as error:
+        error.add_note(f"in {method} of task type {kind.name}")
+        raise
+    lists, wanted = [(given, len(items), (Task, Verdict))], "one Task or Verdict for each proposal"
+    if method == "verify":
+        own = zip(given, items) if isinstance(given, (list, tuple)) else ()
+        lists = [(given, len(items), (list, tuple)), *((some, len(ended), Verdict) for some, (_, ended) in own)]
+        wanted = "one list for each group, in it one Verdict for each attempt"
+    for found, count, kinds in lists:
+        if not isinstance(found, (list, tuple)): odd = repr(found)[:60]
+        elif len(found) != count: odd = f"{len(found)} items for {count}"
+        else: odd = next((repr(one)[:60] for one in found if not isinstance(one, kinds)), "")
+        if odd: raise ValueError(f"{method} of task type {kind.name} gave {odd}: let it return {wanted}")
+    return given
 
 def _filled(results: Sequence, rest: Sequence) -> list:
     "Each None gives way to the next of the rest."
@@ -141,7 +159,7 @@ def _judge_attempts(
     types = {kind.name: kind for kind in kinds}
     judged = [_judge_group(task, answers, _smallest_group(types[task.task_type])) for task, answers in groups]
     claims = [(task.task_type, (task, ended)) for (task, _), (_, ended) in zip(groups, judged) if ended]
-    verdicts = iter(by_type(claims, kinds, lambda kind, own: kind.verify(own, env)))
+    verdicts = iter(by_type(claims, kinds, lambda kind, own: _told(kind, "verify", own, env)))
     return [_filled(given, next(verdicts) if ended else ()) for given, ended in judged]
 
 # %% ../nbs/05_selfplay.ipynb #c038

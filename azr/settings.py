@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import re
+import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -224,6 +225,11 @@ class Settings(Watching, Training):
     "A run, in one value: what training, watching and a system own. A system's page adds its fields."
     system: str = ""           # a shipped system's name, or module:NAME of anyone's
 
+    def __new__(cls, *_, **given):
+        "Refuses a name that is no field, with the one that may be meant."
+        _check_names(cls, given, cls.system)
+        return super().__new__(cls)
+
     @property
     def kinds(self) -> int:
         "How many types of task a step proposes."
@@ -279,6 +285,14 @@ class System:
         if not (isinstance(self.settings, type) and issubclass(self.settings, Settings)):
             raise ValueError(f"system {self.name!r} has settings {self.settings!r}: give a dataclass over Settings")
 
+def _raised_in(error: Exception) -> str: # "physics.py, line 3"; empty: in no module of a user's
+    "The last line of a file outside of packages that an error came through."
+    if isinstance(error, SyntaxError) and error.filename: return f"{error.filename}, line {error.lineno}"
+    aside = ("<", str(Path(azr.__file__).parent), str(Path(importlib.__file__).parents[1]))
+    frames = [one for one in traceback.extract_tb(error.__traceback__)
+              if not one.filename.startswith(aside) and "site-packages" not in one.filename]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+
 # shipped systems: name -> where each stands, imported when it is asked for
 SYSTEMS = {"azr": "azr.azr:AZR", "climb": "azr.climb:CLIMB", "agent0": "azr.agent0:AGENT0", "ssr": "azr.ssr:SSR"}
 
@@ -291,10 +305,11 @@ def system_named(
         raise ValueError(f"no system is called {name!r}: take one of {', '.join(SYSTEMS)}, or name one as module:NAME, "
                          "such as azr.sums:SUMS")
     try: found = getattr(importlib.import_module(module), attribute)
-    except ValueError as error: raise ValueError(f"system {name!r} cannot be made: {error}") from error
     except Exception as error:   # a module of somebody's own may raise anything
-        why = f"system {name!r} cannot be imported ({type(error).__name__}: {error})"
-        raise ValueError(f"{why}: name a module that Python finds from here, and a System in it") from error
+        why, where = f"{type(error).__name__}: {error}", _raised_in(error)
+        if where: raise ValueError(f"system {name!r} cannot be made, for {where} raises {why}: mend that") from error
+        remedy = "name a module that Python finds from here, and a System in it"
+        raise ValueError(f"system {name!r} cannot be imported ({why}): {remedy}") from error
     if not isinstance(found, System):
         raise ValueError(f"{name!r} is a {type(found).__name__}: name an azr.settings.System")
     return found
@@ -310,7 +325,8 @@ def read_preset(preset: str | Path) -> dict: # field -> value
     if not str(preset): return {}
     known, path = presets(), Path(preset)
     if preset not in known and path.suffix not in (".yaml", ".yml"):
-        raise ValueError(f"preset is {str(preset)!r}: choose one of {', '.join(known)}, or give a .yaml file")
+        near = "".join(f"did you mean {one}? " for one in get_close_matches(str(preset), known, n=1))
+        raise ValueError(f"preset is {str(preset)!r}: {near}choose one of {', '.join(known)}, or give a .yaml file")
     path = known.get(preset, path)
     try: values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -327,6 +343,13 @@ def _meant(key: str, name: str, known: Collection[str]) -> str: # the remedy
     owners = [other for other in SYSTEMS if key in {one.name for one in fields(system_named(other).settings)}]
     owned = f"it is a setting of {' and '.join(owners)}; " if owners else ""
     return f"{owned}`azr train --system {name} --help` lists those that are known"
+
+def _check_names(kind: type, given: Collection[str], system: str):
+    "That settings have such fields. Raises ValueError."
+    known = [f.name for f in fields(kind)]
+    for key in given:
+        if key in known: continue
+        raise ValueError(f"unknown setting {key} of system {system}: {_meant(str(key), system, known)}")
 
 def _typed(name: str, value, kind, element: type | None) -> object:
     """A value as its field wants it: a list for a tuple, a whole number for a fraction, `1e-6` that YAML reads as
@@ -357,9 +380,7 @@ def config(
     kind = system_named(name).settings
     known, elements = {f.name: f.type for f in fields(kind)}, _stated(kind, "ELEMENTS")
     values = values | changes | {"system": name}
-    for key in values:
-        if key in known: continue
-        raise ValueError(f"unknown setting {key} of system {name}: {_meant(str(key), name, known)}")
+    _check_names(kind, values, name)
     return kind(**{key: _typed(key, value, known[key], elements.get(key)) for key, value in values.items()})
 
 # %% ../nbs/08_settings.ipynb #c032

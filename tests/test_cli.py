@@ -18,6 +18,7 @@ from azr.settings import SYSTEMS, config, presets, read_preset
 from azr.azr import Config
 from azr.sampler import PolicySampler, encode
 from azr.settings import Settings, Training, Watching, _stated, field_help
+from azr.sums import SumsSettings
 from conftest import ROOT
 from toy import SMALL, toy_tokenizer
 
@@ -385,6 +386,37 @@ def test_an_unknown_system_is_refused_before_a_folder_is_made(tmp_path, capsys):
         "such as azr.sums:SUMS"
     said = refused(capsys, tmp_path / "run", "--system", "no_such_module:CHESS")
     assert "'no_such_module:CHESS' cannot be imported" in said and "name a module that Python finds from here" in said
+
+
+def test_a_setting_written_as_an_option_is_told_how(tmp_path, capsys):
+    for words, how in ((["--steps", "6"], "steps=6"), (["--learning-rate=1e-3"], "learning_rate=1e-3"),
+                       (["--preset", "agent0", "--votes", "5"], "votes=5"),
+                       (["--system", "ssr", "--workers"], "workers=VALUE")):
+        said = refused(capsys, tmp_path / "run", *words)
+        assert said == f"azr: {how.partition('=')[0]} is a setting: write --set {how}"
+    with pytest.raises(SystemExit) as ended: main(["train", "--votes", "5"])
+    assert ended.value.code == 2 and "unrecognized arguments: --votes 5" in capsys.readouterr().err
+
+
+def test_a_wrong_name_is_refused_with_the_one_that_is_meant(tmp_path, capsys):
+    assert "did you mean coder-7b?" in refused(capsys, tmp_path / "run", "--preset", "coder7b")
+    for make in (lambda: SumsSettings(stepz=3), lambda: replace(SumsSettings(), stepz=3), lambda: Config(stepz=3)):
+        with pytest.raises(ValueError, match="^unknown setting stepz of system .*: did you mean steps?"): make()
+
+
+@pytest.mark.parametrize("source, line, why", [
+    ("import azr\nimport no_such_package\n", 2, "ModuleNotFoundError: No module named 'no_such_package'"),
+    ("import helper_of_mine\n", 1, "ZeroDivisionError: division by zero"),
+    ("from azr.settings import System\n\nMINE = System('mine', dict)\n", 3, "ValueError: system 'mine' has no"),
+    ("def f(:\n", 1, "SyntaxError: "),
+])
+def test_a_module_whose_own_import_fails_is_named_with_its_line(tmp_path, monkeypatch, capsys, source, line, why):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "page_of_mine.py").write_text(source)
+    (tmp_path / "helper_of_mine.py").write_text("1 / 0\n")
+    said = refused(capsys, tmp_path / "run", "--system", "page_of_mine:MINE")
+    place = tmp_path / ("helper_of_mine.py" if "helper" in source else "page_of_mine.py")
+    assert said.startswith(f"azr: system 'page_of_mine:MINE' cannot be made, for {place}, line {line} raises {why}")
 
 
 def test_a_system_may_be_named_beside_its_preset():

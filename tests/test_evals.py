@@ -158,6 +158,7 @@ def test_an_exam_goes_on_where_it_stopped(tmp_path):
 
 def test_what_is_missing_does_not_stop_the_rest(tmp_path):
     said = []
+    (tmp_path / "none").mkdir()
     results = evaluate_models(
         [str(tmp_path / "none"), "tiny"],
         ["mbpp+", "nosuch", "cruxeval-o", "heldout"],
@@ -651,7 +652,7 @@ def test_a_comparison_names_what_else_differs(tmp_path):
 def test_what_a_run_trained_is_asked_in_the_style_of_the_run(tmp_path, part):
     run = tmp_path / "run"
     saved_tiny(run / "model"), saved_tiny(run / "checkpoints" / "checkpoint-2")
-    (run / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(Config(model="tiny", style="r1"))}))
+    (run / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(Config(model="tiny", style="r1", max_completion_tokens=64))}))
     sampler, exam, facts = open_model(str(run / part), Exam())
     assert exam.style == "r1" == facts["trained_style"]
     assert open_model(str(run / part), Exam(style="terse"))[1].style == "terse"
@@ -659,6 +660,49 @@ def test_what_a_run_trained_is_asked_in_the_style_of_the_run(tmp_path, part):
     assert "asked in style terse, and trained in r1" in result["remarks"]
     assert open_model("tiny", Exam())[1].style == "terse" and open_model("tiny", Exam())[2]["trained_style"] is None
 
+
+def run_like(folder, **changes): # its name
+    saved_tiny(folder / "model")
+    settings = Config(model="tiny", **changes)
+    (folder / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(settings)}))
+    return str(folder)
+
+def test_a_base_is_asked_as_its_run(tmp_path):
+    run, said = run_like(tmp_path / "run", style="code", solve_examples=1, max_completion_tokens=24), []
+    def told(*models, **given):
+        out = tmp_path / f"{len(models)}{given}"
+        found = evaluate_models(models, ["heldout"], Exam(limit=1, **given), out, say=said.append, progress=False)
+        assert "asked otherwise" not in result_table(found)
+        one, = {(r["exam"]["style"], r["exam"]["solve_examples"], r["exam"]["max_tokens"]) for r in found}
+        return one
+    assert told("tiny", run) == told(run) == ("code", 1, 24) and told("tiny") == ("terse", 0, 64)
+    assert [line for line in said if "asked as" in line] == [
+        f"all are asked as {run} was trained: style code, solve_examples 1, max_tokens 24"]
+    assert told("tiny", run, style="r1", max_tokens=9) == ("r1", 0, 9)
+    said.clear()
+    other = run_like(tmp_path / "other", style="terse", max_completion_tokens=24)
+    assert told("tiny", run, other) == ("code", 1, 24)
+    assert said[1] == f"{other} was trained otherwise: --style, --solve-examples and --max-tokens say how all are asked"
+    said.clear()
+    told("tiny", run, other, style="terse", max_tokens=9)
+    assert not [line for line in said if "trained otherwise" in line]
+
+def test_the_bar_is_there_before_the_first_batch(tmp_path, capsys):
+    def write(prompt):
+        seen = capsys.readouterr().err
+        assert not first or "heldout, up to 24 tokens a task:   0%" in first.pop() + seen
+        return "1"
+    first = [""]
+    examine(Script(write), "heldout", replace(TERSE, max_tokens=24), tmp_path, ABOUT)
+    assert not first
+
+@pytest.mark.parametrize("name", ["nosuchrun", "runs/nosuch", "./nosuch", "../nosuch", "a/b/c", "/nosuch"])
+def test_a_folder_that_is_not_there_is_said_before_anything_is_asked(tmp_path, monkeypatch, asked, name):
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: pytest.fail("the hub was asked"))
+    with pytest.raises(ValueError, match=f"model '{name}' cannot be loaded: there is no such folder.*owner/name"):
+        evaluate_models(["tiny", name], ["heldout"], TERSE, tmp_path, say=str, progress=False)
+    with pytest.raises(ValueError, match="there is no such folder"): load_policy(name)
+    assert not asked and not [*tmp_path.iterdir()]
 
 @pytest.mark.parametrize("shown", [0, 2])
 @pytest.mark.parametrize("name, gold, wrong", [
@@ -696,7 +740,7 @@ def test_held_out_tasks_of_every_type_are_right_with_their_own_gold_in_style_cod
 def test_finished_examples_are_those_of_the_run_and_refused_in_other_styles(tmp_path):
     run = tmp_path / "run"
     saved_tiny(run / "model")
-    settings = Config(model="tiny", style="code", solve_examples=2)
+    settings = Config(model="tiny", style="code", solve_examples=2, max_completion_tokens=64)
     (run / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(settings)}))
     def number(**asked): return open_model(str(run), Exam(**asked))[1].solve_examples
     assert (number(), number(style="code"), number(style="code", solve_examples=0), number(style="r1")) == (2, 2, 0, 0)

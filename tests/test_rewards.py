@@ -1,6 +1,7 @@
 """What would bore the rewards page: every status, every curve, every p, both settings."""
 import inspect
 import json
+import re
 import shutil
 from dataclasses import FrozenInstanceError, replace
 from functools import partial
@@ -205,6 +206,30 @@ def test_a_function_of_something_else_is_refused_at_once(function):
     refused = f"rewards is the function {function.__name__}, and one malformed proposal.*"
     with pytest.raises(ValueError, match=refused + "a function of the solve rate as reward_setting"):
         reward_setting(function)
+
+
+@pytest.mark.parametrize("function", [curve, nothing, words])
+def test_a_setting_is_as_careful_as_its_name(function):
+    with pytest.raises(ValueError, match=f"rewards is the function {function.__name__}, and one malformed"):
+        RewardSetting(proposals=function)
+
+
+@pytest.mark.parametrize("given, found", [
+    (None, "None"), (5.0, "5.0"), ([None, 1], "None among its numbers"), ([1, float("nan")], "nan among its numbers"),
+    ([1], "1 numbers for 2 proposals"), (["1", 1], "'1' among its numbers"), ([[1], 1], "[1] among its numbers")])
+def test_what_a_function_gives_instead_of_numbers_is_said(given, found):
+    def mine(batch): return given if len(batch) > 1 else [0]
+    batch = [Proposed(VALID, .5, TASK)] * 2
+    for setting, what in ((reward_setting(mine), "function"), (reward_setting(terms=(mine,)), "reward term")):
+        said = f"the {what} mine gave {found}: let it return a list of finite numbers, one for each proposal"
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"): setting.propose(batch)
+
+
+@pytest.mark.parametrize("at", [.5, .25])
+def test_a_curve_that_gives_no_number_is_said(at):
+    def mine(p): return None if p == at else p
+    with pytest.raises(ValueError, match=f"^the curve mine gave None for a solve rate of {at}: let it return a finite"):
+        reward_setting(curve=mine).propose([Proposed(VALID, .25, TASK)])
 
 
 def test_what_is_neither_name_setting_nor_function_is_refused():

@@ -242,6 +242,30 @@ def test_a_vote_sees_whole_groups_and_too_few_ended_ones_are_not_judged():
     assert {v.status for v in none} == {Status.MALFORMED}
 
 
+RIGHT = Verdict(Status.OK, 1.0)
+
+@pytest.mark.parametrize("method, given, found", [
+    ("validate", None, "None"), ("validate", [], "0 items for 2"), ("validate", [True, RIGHT], "True"),
+    ("verify", None, "None"), ("verify", [RIGHT] * 4, "4 items for 2"), ("verify", [RIGHT] * 2, "Verdict"),
+    ("verify", [[RIGHT], [RIGHT] * 2], "1 items for 2"), ("verify", [[RIGHT] * 2, [RIGHT, True]], "True")])
+def test_what_a_type_gives_in_another_shape_is_said(method, given, found):
+    class Mine(Sums): pass
+    setattr(Mine, method, lambda self, items, env: given)
+    sums = iter(["2+3", "3+4"])
+    wanted = {"validate": "one Task or Verdict for each", "verify": "one list for each group"}
+    script = Script(lambda p: next(sums) if p.role is Role.PROPOSE else "5")
+    with pytest.raises(ValueError, match=f"^{method} of task type sums gave {found}.*: let it return {wanted[method]}"):
+        SelfPlay(recipe(Mine(), 2, 2, "attempts"), None).step(script, 1)
+
+@pytest.mark.parametrize("method", ["validate", "verify"])
+def test_an_error_of_a_type_says_where_it_was(method):
+    class Mine(Sums): pass
+    setattr(Mine, method, lambda self, items, env: items[0].nowhere)
+    script = Script(lambda p: "2+3" if p.role is Role.PROPOSE else "5")
+    with pytest.raises(AttributeError) as caught: SelfPlay(recipe(Mine(), 2, 2, "attempts"), None).step(script, 1)
+    assert caught.value.__notes__ == [f"in {method} of task type sums"]
+
+
 def test_an_attempt_that_nobody_judged_counts_nothing():
     class Blind(Sums):
         "Answers that end in `?` are not judged."

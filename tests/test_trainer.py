@@ -395,7 +395,7 @@ def test_an_overlong_prompt_is_refused_by_name():
 
 
 def test_an_unknown_model_is_refused_by_name(tmp_path):
-    with pytest.raises(ValueError, match="model .*nowhere.* cannot be loaded: give a folder"):
+    with pytest.raises(ValueError, match="model .*nowhere.* cannot be loaded: there is no such folder"):
         load_policy(str(tmp_path / "nowhere"))
 
 
