@@ -557,7 +557,7 @@ def result_table(
         interval = f"{100 * c['low']:+.1f} to {100 * c['high']:+.1f}, {c['test']} p = {c['p']:.2g}, n = {c['n']}"
         lines.append(f"{c['benchmark']:<14}{c['other'][-24:]} minus {c['base'][-24:]}: {100 * c['difference']:+.1f} "
                      f"points ({interval})")
-        differs = [f"{key} {there} and {here}" for key, (there, here) in c.get("differs", {}).items()]
+        differs = [f"{key} {there} and {here}" for key, (there, here) in c["differs"].items()]
         if differs: lines.append(f"  asked otherwise besides: {', '.join(differs)}")
     return "\n".join(lines)
 

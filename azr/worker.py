@@ -140,7 +140,7 @@ def _single(
 # %% ../nbs/12_worker.ipynb #c016
 _HARMLESS_EVENTS = """exec compile import sys._getframe sys._getframemodulename object.__getattr__ object.__setattr__
     object.__delattr__ builtins.id code.__new__ sys.unraisablehook sys.excepthook array.__new__ cpython.run_startup
-    gc.collect""".split()
+    gc.collect time.sleep""".split()
 
 def _hook(sink: int | None): # descriptor that hears of the event
     "Ends the process at the first event that is not harmless. Looks up nothing that a program could have changed."
