@@ -185,7 +185,7 @@ def _settings_text(name: str) -> str:
 _COMMANDS = {   # name -> what it does
     "train": "run self-play, or go on with a run",
     "demo": "the same through nbs/runs/train.ipynb: the executed notebook lies in the run folder",
-    "plan": "memory, time and what to change, for a preset on a GPU, before anything is downloaded",
+    "plan": "memory, time and what to change, for a preset on a GPU or here, before anything is downloaded",
     "evaluate": "models on held-out tasks and benchmarks, compared with the first",
     "sweep": "many runs from one file, here or as command lines for a queue; their records in one table",
     "card": "the model card of a finished run, beside its weights",
@@ -238,7 +238,8 @@ def _run_options(one: argparse.ArgumentParser, name: str, argv: Sequence[str]):
 def _plan_options(one: argparse.ArgumentParser):
     "The GPU, and each of the plan's assumptions."
     from azr.plan import Assumptions
-    one.add_argument("--gpu", required=True, metavar="SIZE|NAME", help="the GPU: 24GB, RTX 4090, A100-80GB, H200, ...")
+    one.add_argument("--gpu", default="cpu", metavar="SIZE|NAME", help="the GPU: 24GB, RTX 4090, A100-80GB, H200, ...; "
+                     "or cpu: this machine's free memory (default: cpu)")
     for name, default, words in field_help(Assumptions):
         own = getattr(Assumptions, name)
         one.add_argument(f"--{name.replace('_', '-')}", type=type(own), default=own, metavar="N",

@@ -399,9 +399,10 @@ def _left(
     return free - c.vllm_memory * (whole or free) * (c.backend == "vllm_colocate")
 
 def gpu_named(
-    text: str,  # "24GB", "RTX 4090", "a100-80gb"
+    text: str,  # "24GB", "RTX 4090", "a100-80gb"; "cpu" for none
 ) -> _Gpu:
-    "A device by its name or its size. Raises ValueError for neither."
+    "A device by its name or its size, or this machine's free memory. Raises ValueError for neither."
+    if text.lower() == "cpu": return _Gpu("this machine's CPU", psutil.virtual_memory().available / 2**30, 0, 0)
     def plain(name): return re.sub(r"nvidia|geforce|tesla|[\s_-]", "", name.lower())
     names = {plain(name): name for name in _GPUS}
     if plain(text) in names: return _GPUS[names[plain(text)]]
@@ -411,7 +412,7 @@ def gpu_named(
             size_class = max((n for n in _CLASSES if n <= gib), default=8)
             return replace(_GPUS[_CLASSES[size_class]], name=f"{gib:g}GB", gib=gib)
     near = [names[n] for n in get_close_matches(plain(text), names, n=3, cutoff=0.4)] or list(_GPUS)
-    raise ValueError(f"gpu is {text!r}: give a size such as 24GB (1 to 1000), or a name: {', '.join(near)}")
+    raise ValueError(f"gpu is {text!r}: give a size such as 24GB (1 to 1000), cpu, or a name: {', '.join(near)}")
 
 # %% ../nbs/3a_plan.ipynb #c047
 def peak(c: Settings, s: _Shape, assumed: Assumptions = Assumptions(), moments: tuple[str, ...] = _MOMENTS) -> float:
@@ -581,6 +582,7 @@ def _limit_lines(c: Settings, gib: float, assumed: Assumptions = Assumptions()) 
 # %% ../nbs/3a_plan.ipynb #c067
 def _time_lines(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> list[str]:
     "Tokens and seconds of a step, and what they rest on."
+    if not gpu.tflops: return ["how long a step takes is planned for GPUs alone"]
     s = _shape_of(c.model)
     one = _cost(c, s, gpu, assumed)
     prompt, completion = _mean_tokens(c, _load(c, s), assumed)
@@ -622,6 +624,9 @@ def _pack_lines(c: Settings) -> list[str]:
 
 def plan_text(c: Settings, gpu: _Gpu, assumed: Assumptions = Assumptions()) -> str:
     "The whole plan."
+    if not gpu.tflops:   # `auto` depends on the CPU
+        from azr.models import precision
+        c = replace(c, dtype=precision(c)["compute"])
     s, gib = _shape_of(c.model), _left(c, gpu.gib)
     fits, words = _verdict(c, gib, assumed)
     l = _load(c, s)

@@ -220,6 +220,13 @@ def controlled(control: str) -> dict: # fields of a Recipe
     return {"policies": {Role.PROPOSE: proposer, Role.SOLVE: "default"},
             "shuffle_rewards": control == "shuffled_rewards"}
 
+def _check_names(kind: type, given: Collection[str], system: str):
+    "That settings have such fields. Raises ValueError."
+    known = [f.name for f in fields(kind)]
+    for key in given:
+        if key in known: continue
+        raise ValueError(f"unknown setting {key} of system {system}: {_meant(str(key), system, known)}")
+
 @dataclass(frozen=True)
 class Settings(Watching, Training):
     "A run, in one value: what training, watching and a system own. A system's page adds its fields."
@@ -343,13 +350,6 @@ def _meant(key: str, name: str, known: Collection[str]) -> str: # the remedy
     owners = [other for other in SYSTEMS if key in {one.name for one in fields(system_named(other).settings)}]
     owned = f"it is a setting of {' and '.join(owners)}; " if owners else ""
     return f"{owned}`azr train --system {name} --help` lists those that are known"
-
-def _check_names(kind: type, given: Collection[str], system: str):
-    "That settings have such fields. Raises ValueError."
-    known = [f.name for f in fields(kind)]
-    for key in given:
-        if key in known: continue
-        raise ValueError(f"unknown setting {key} of system {system}: {_meant(str(key), system, known)}")
 
 def _typed(name: str, value, kind, element: type | None) -> object:
     """A value as its field wants it: a list for a tuple, a whole number for a fraction, `1e-6` that YAML reads as

@@ -14,7 +14,7 @@ from azr.cli import _execute, main, _parser, _setting, _settings
 from azr.core import Prompt, Role, default_of, tell
 from azr.records import check_folder, open_folder
 from azr.run import folder_for
-from azr.settings import SYSTEMS, config, presets, read_preset
+from azr.settings import SYSTEMS, config, presets, read_preset, system_named
 from azr.azr import Config
 from azr.sampler import PolicySampler, encode
 from azr.settings import Settings, Training, Watching, _stated, field_help
@@ -417,6 +417,17 @@ def test_a_module_whose_own_import_fails_is_named_with_its_line(tmp_path, monkey
     said = refused(capsys, tmp_path / "run", "--system", "page_of_mine:MINE")
     place = tmp_path / ("helper_of_mine.py" if "helper" in source else "page_of_mine.py")
     assert said.startswith(f"azr: system 'page_of_mine:MINE' cannot be made, for {place}, line {line} raises {why}")
+
+
+def test_the_tutorials_domain_is_a_file_of_ones_own(tmp_path, monkeypatch):
+    page = nbformat.read(ROOT / "nbs" / "tutorials" / "domain.ipynb", as_version=4)
+    cells = [cell.source for cell in page.cells if cell.cell_type == "code"]
+    last, = (i for i, text in enumerate(cells) if "PHYSICS = System(" in text)
+    makes = ("import ", "def ", "class ")
+    (tmp_path / "my_page.py").write_text("\n".join(text for text in cells[:last + 1] if any(w in text for w in makes)))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = config("", system="my_page:PHYSICS", batch=4)
+    assert settings.batch == 4 and len(system_named("my_page:PHYSICS").exam(settings, "heldout", 5)) == 5
 
 
 def test_a_system_may_be_named_beside_its_preset():

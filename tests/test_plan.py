@@ -6,6 +6,7 @@ import re
 import weakref
 from dataclasses import replace
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -440,7 +441,7 @@ def test_every_class_has_its_card():
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--gpu", "RTX 409"], "gpu is 'RTX 409': give a size such as 24GB .* RTX 4090"),
+        (["--gpu", "RTX 409"], "gpu is 'RTX 409': give a size such as 24GB .*cpu.* RTX 4090"),
         (["--gpu", "lots"], "gpu is 'lots': give a size"),
         (["--gpu", "24GB", "--set", "model=Qwen/Qwen2.5-8B"], "did you mean Qwen/Qwen2.5-"),
         (["--gpu", "24GB", "--set", "model=runs/nosuch"], "'runs/nosuch' cannot be loaded: there is no such folder"),
@@ -462,6 +463,20 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(capsys):
     assert main(["plan", "--preset", "coder7b", "--gpu", "24GB"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("azr: preset is 'coder7b': did you mean coder-7b? choose one of ")
+
+
+def test_without_a_gpu_this_machines_memory_is_planned(capsys, monkeypatch):
+    free = SimpleNamespace(available=9 * 2**30)
+    monkeypatch.setattr(plan.psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for words in ((), ("--gpu", "CPU")):
+        assert main(["plan", "--preset", "smollm2-135m", "--set=model=smollm2-135m", *words]) == 0
+        said = capsys.readouterr().out
+        assert "on this machine's CPU\nfits: " in said and " of 9.0 GiB, " in said and "GPUs alone" in said
+    one = config("qwen2.5-0.5b-lora", dtype="float32")
+    assert plan_text(one, gpu_named("cpu")) == plan_text(replace(one, dtype="float16"), gpu_named("cpu"))
+    free.available = 2**30
+    assert "does NOT fit" in plan_text(one, gpu_named("cpu"))
 
 
 def test_the_plan_of_a_preset(capsys):
