@@ -367,6 +367,21 @@ def _lab_command(arguments: argparse.Namespace):
     subprocess.run([sys.executable, "-m", "jupyterlab", *own])
 
 # %% ../nbs/3c_cli.ipynb #c038
+def _read(argv: Sequence[str]) -> argparse.Namespace:
+    "A command line, read. Raises ValueError for a setting that is written as an option."
+    parser = _parser(argv)
+    arguments, rest = parser.parse_known_args(argv)
+    if not rest: return arguments
+    if hasattr(arguments, "set") and rest[0].startswith("--"):
+        preset, changes = _told(arguments)
+        system = changes.get("system") or read_preset(preset).get("system", "azr")
+        option, _, value = rest[0][2:].partition("=")
+        name = option.replace("-", "_")
+        if name in {f.name for f in fields(system_named(system).settings)}:
+            raise ValueError(f"{name} is a setting: write --set {name}={value or ' '.join(rest[1:2]) or 'VALUE'}")
+    parser.error(f"unrecognized arguments: {' '.join(rest)}")
+
+# %% ../nbs/3c_cli.ipynb #c039
 def main(argv: Sequence[str] | None = None) -> int: # exit status
     "The `azr` command."
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -393,20 +408,6 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
         return 128 + number   # what a shell expects of it
     return 2
 
-def _read(argv: Sequence[str]) -> argparse.Namespace:
-    "A command line, read. Raises ValueError for a setting that is written as an option."
-    parser = _parser(argv)
-    arguments, rest = parser.parse_known_args(argv)
-    if not rest: return arguments
-    if hasattr(arguments, "set") and rest[0].startswith("--"):
-        preset, changes = _told(arguments)
-        system = changes.get("system") or read_preset(preset).get("system", "azr")
-        option, _, value = rest[0][2:].partition("=")
-        name = option.replace("-", "_")
-        if name in {f.name for f in fields(system_named(system).settings)}:
-            raise ValueError(f"{name} is a setting: write --set {name}={value or ' '.join(rest[1:2]) or 'VALUE'}")
-    parser.error(f"unrecognized arguments: {' '.join(rest)}")
-
 def _refused(error: ValueError) -> int: # exit status
     where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))   # a task type of one's own may raise it
     tell(f"azr: {error}{where}", sys.stderr)
@@ -426,5 +427,5 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT): return "free some space, or name another place"
     return "mend that, or name another place"
 
-# %% ../nbs/3c_cli.ipynb #c039
+# %% ../nbs/3c_cli.ipynb #c040
 if __name__ == "__main__" and "__file__" in globals(): sys.exit(main())

@@ -87,6 +87,7 @@ def _settings_view(sides: Sequence[_Side]) -> View:
     rows = tuple((name, *(text(side.settings.get(name)) for side in sides)) for name in found)
     notes = [f"{side.name}: {note}" for side in sides for note in side.notes]
     if known and not rows: notes.append("all settings are equal")
+    notes.append("what a recipe of one's own changes, such as its rewards, is no setting and not compared")
     return View("settings that differ", columns=("setting", *(side.name for side in sides)), rows=rows,
                 notes=tuple(notes))
 

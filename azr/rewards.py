@@ -65,7 +65,8 @@ def curve_function(
 def _curve_pay(curve: Callable[[float], float], p: float) -> float:
     "What a curve pays for a solve rate. Raises ValueError where it is no number."
     if _finite(paid := curve(p)): return paid
-    raise ValueError(f"the curve {_name_of(curve)} gave {paid!r} for a solve rate of {p}: let it return a finite number")
+    found = f"gave {paid!r} for a solve rate of {p}"
+    raise ValueError(f"the curve {_name_of(curve)} {found}: let it return a finite number")
 
 def _finite(value) -> bool:
     "Whether it is a number that can be paid."

@@ -269,6 +269,15 @@ def spans(phase: Callable[[int], Phase], steps: int) -> list[tuple[int, int]]: #
     return [(own[0], own[-1]) for own in groups]
 
 # %% ../nbs/08_settings.ipynb #c024
+def _raised_in(error: Exception) -> str: # "physics.py, line 3"; empty: in no module of a user's
+    "The last line of a file outside of packages that an error came through."
+    if isinstance(error, SyntaxError) and error.filename: return f"{error.filename}, line {error.lineno}"
+    aside = ("<", str(Path(azr.__file__).parent), str(Path(importlib.__file__).parents[1]))
+    frames = [one for one in traceback.extract_tb(error.__traceback__)
+              if not one.filename.startswith(aside) and "site-packages" not in one.filename]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+
+# %% ../nbs/08_settings.ipynb #c025
 def _nothing(*_) -> dict: return {}
 
 @dataclass(frozen=True)
@@ -292,14 +301,6 @@ class System:
         if not (isinstance(self.settings, type) and issubclass(self.settings, Settings)):
             raise ValueError(f"system {self.name!r} has settings {self.settings!r}: give a dataclass over Settings")
 
-def _raised_in(error: Exception) -> str: # "physics.py, line 3"; empty: in no module of a user's
-    "The last line of a file outside of packages that an error came through."
-    if isinstance(error, SyntaxError) and error.filename: return f"{error.filename}, line {error.lineno}"
-    aside = ("<", str(Path(azr.__file__).parent), str(Path(importlib.__file__).parents[1]))
-    frames = [one for one in traceback.extract_tb(error.__traceback__)
-              if not one.filename.startswith(aside) and "site-packages" not in one.filename]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
-
 # shipped systems: name -> where each stands, imported when it is asked for
 SYSTEMS = {"azr": "azr.azr:AZR", "climb": "azr.climb:CLIMB", "agent0": "azr.agent0:AGENT0", "ssr": "azr.ssr:SSR"}
 
@@ -321,7 +322,7 @@ def system_named(
         raise ValueError(f"{name!r} is a {type(found).__name__}: name an azr.settings.System")
     return found
 
-# %% ../nbs/08_settings.ipynb #c027
+# %% ../nbs/08_settings.ipynb #c028
 def presets() -> dict[str, Path]: # name -> file
     "The presets that ship with the package."
     return {path.stem: path for path in sorted((Path(azr.__file__).parent / "configs").glob("*.yaml"))}
@@ -343,7 +344,7 @@ def read_preset(preset: str | Path) -> dict: # field -> value
         raise ValueError(f"preset file {path} holds no `field: value` lines: write some, for instance `model: tiny`")
     return values
 
-# %% ../nbs/08_settings.ipynb #c030
+# %% ../nbs/08_settings.ipynb #c031
 def _meant(key: str, name: str, known: Collection[str]) -> str: # the remedy
     "What somebody may have meant by a setting that a system has not."
     if near := get_close_matches(key, known, n=1): return f"did you mean {near[0]}?"
@@ -383,7 +384,7 @@ def config(
     _check_names(kind, values, name)
     return kind(**{key: _typed(key, value, known[key], elements.get(key)) for key, value in values.items()})
 
-# %% ../nbs/08_settings.ipynb #c032
+# %% ../nbs/08_settings.ipynb #c033
 def field_help(kind: type) -> list[tuple[str, str, str]]: # (name, default, what it is)
     "Each field that a dataclass states itself, as its own comment says it."
     words, above = {}, []

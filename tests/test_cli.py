@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import fields, replace
+from functools import partial
 
 import nbformat
 import pytest
@@ -400,8 +401,8 @@ def test_a_setting_written_as_an_option_is_told_how(tmp_path, capsys):
 
 def test_a_wrong_name_is_refused_with_the_one_that_is_meant(tmp_path, capsys):
     assert "did you mean coder-7b?" in refused(capsys, tmp_path / "run", "--preset", "coder7b")
-    for make in (lambda: SumsSettings(stepz=3), lambda: replace(SumsSettings(), stepz=3), lambda: Config(stepz=3)):
-        with pytest.raises(ValueError, match="^unknown setting stepz of system .*: did you mean steps?"): make()
+    for make in (SumsSettings, partial(replace, SumsSettings()), Config, partial(config, "demo")):
+        with pytest.raises(ValueError, match="^unknown setting stepz of system .*: did you mean steps?"): make(stepz=3)
 
 
 @pytest.mark.parametrize("source, line, why", [

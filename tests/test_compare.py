@@ -75,6 +75,14 @@ def test_an_older_version_kept_no_answers():
     assert backend == ("lora_rank", "0", "2") and "trivial" not in {row[0] for row in shown[0].rows}   # a later field
 
 
+def test_recipes_are_said_to_be_not_compared(tmp_path):
+    for name in ("one", "two"): open_folder(tmp_path / name, config("", system="azr.sums:SUMS"))
+    shown = compare([tmp_path / "one", tmp_path / "two"])
+    assert not shown[0].rows and shown[0].notes[-2:] == (
+        "all settings are equal",
+        "what a recipe of one's own changes, such as its rewards, is no setting and not compared")
+
+
 def test_runs_of_two_systems(tmp_path):
     sums = tmp_path / "sums"
     open_folder(sums, config("", system="azr.sums:SUMS"))

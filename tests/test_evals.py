@@ -652,7 +652,8 @@ def test_a_comparison_names_what_else_differs(tmp_path):
 def test_what_a_run_trained_is_asked_in_the_style_of_the_run(tmp_path, part):
     run = tmp_path / "run"
     saved_tiny(run / "model"), saved_tiny(run / "checkpoints" / "checkpoint-2")
-    (run / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(Config(model="tiny", style="r1", max_completion_tokens=64))}))
+    settings = Config(model="tiny", style="r1", max_completion_tokens=64)
+    (run / "params.yaml").write_text(yaml.safe_dump({"config": _recorded(settings)}))
     sampler, exam, facts = open_model(str(run / part), Exam())
     assert exam.style == "r1" == facts["trained_style"]
     assert open_model(str(run / part), Exam(style="terse"))[1].style == "terse"
