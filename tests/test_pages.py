@@ -1,6 +1,5 @@
 "Every page runs from top to bottom, and says what it has stored."
-import sys
-import ast, difflib, json, re, shutil, subprocess
+import ast, difflib, json, re, shutil, subprocess, sys
 from operator import attrgetter
 
 import nbformat
