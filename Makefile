@@ -39,9 +39,8 @@ setup-docs:
 demo: setup  ## self-play with the embedded model on a CPU: trains, prints a table, leaves an executed notebook; the same command resumes
 	@$(DEMO)
 
-# One process a core: half of a test's time is waiting, for a limit to pass or a process to start. Four are enough, and fit into 8 GB.
 test: setup-dev  ## every unmarked test, side by side on up to four cores
-	@$(PY) -m pytest -q -m "not slow and not cuda" -n logical --maxprocesses 4 --dist worksteal
+	@$(PY) .ci/check.py tests
 
 test-slow: setup-dev  ## endurance, crash and long runs
 	@$(PY) -m pytest -q -m slow

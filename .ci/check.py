@@ -45,8 +45,15 @@ def generate():
     export()
     readme.main()
 
+def tests() -> int: # pytest's status
+    "Every unmarked test. Almost half of a test's time is waiting, so each core has one at work; four are enough."
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    words = ["-q", "-m", "not slow and not cuda", "-n", str(min(4, cores)), "--dist", "worksteal"]
+    return subprocess.run([sys.executable, "-m", "pytest", *words], cwd=notebooks.ROOT).returncode
+
 def main():
     os.chdir(notebooks.ROOT)
+    if sys.argv[1:] == ["tests"]: sys.exit(tests())
     before = snapshot()
     generate()
     nothing_changed(
@@ -54,8 +61,7 @@ def main():
         "Cleaning, exporting and the README",
         "Look at them (git diff), commit them, and type the same command again.",
     )
-    tests = subprocess.run(["make", "--no-print-directory", "test"], cwd=notebooks.ROOT)
-    if tests.returncode: sys.exit(tests.returncode)
+    if status := tests(): sys.exit(status)
     nothing_changed(
         before, "The tests", "A test or a page writes into the checkout: let it write into a temporary folder."
     )

@@ -3,6 +3,7 @@
 The workflow of the site makes that folder the branch `colab`, which the site's pages lead to. The wheel is enough: it
 holds the pages with what they read, and a new editable install would not be seen by the kernel that made it."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -16,9 +17,14 @@ FIRST = """\
 # for Colab: installs azr where it is missing, which takes minutes; then works beside the pages that come with it
 import importlib.util, os, subprocess, sys
 if not getattr(importlib.util.find_spec("azr"), "origin", None):   # a folder of that name is no package
-    needed = "{requirement}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", needed], check=True)
+    needed = ["{requirement}"]
+    needed += [name for name in ("torchvision", "torchaudio") if importlib.util.find_spec(name)]   # kept fit for torch
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needed], check=True)
     importlib.invalidate_caches()
+    from importlib.metadata import version
+    def old(name): return name in sys.modules and sys.modules[name].__version__ != version(name)
+    if names := [name for name in ("numpy", "pandas", "torch") if old(name)]:
+        raise RuntimeError(f"{{', '.join(names)}} was loaded before: restart the runtime, then run this cell again")
 from azr.cli import copy_pages
 from azr.core import checkout, is_checkout
 if not is_checkout(checkout()): os.chdir(copy_pages("azr-pages") / "{folder}")"""
@@ -51,6 +57,7 @@ def page(path: Path):
 
 def write(place: Path) -> list[Path]: # the files
     "Every page, at its place below a folder."
+    shutil.rmtree(place, ignore_errors=True)   # pages that are gone
     files = [place / path.relative_to(ROOT) for path in notebooks.notebooks()]
     for path, file in zip(notebooks.notebooks(), files, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)

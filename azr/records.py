@@ -89,7 +89,8 @@ def check_folder(folder: str | Path, settings: Settings) -> Path:
     folder = Path(folder)
     _check_place(folder)
     if not (folder / "params.yaml").exists(): return folder
-    _check_same(f"run folder {folder}", read_params(folder)["config"], settings, "run folder")
+    remedy = "choose another run folder, or delete this one"
+    _check_same(f"run folder {folder}", read_params(folder)["config"], settings, remedy)
     return folder
 
 def _check_place(folder: Path):
@@ -103,11 +104,11 @@ def _check_place(folder: Path):
         why = f"run folder {folder} has a name that this locale cannot read"
         raise ValueError(f"{why}: set PYTHONUTF8=1, or choose another folder") from None
 
-def _check_same(what: str, found: dict, settings: Settings, another: str):
+def _check_same(what: str, found: dict, settings: Settings, remedy: str):
     "That recorded settings are of this run. Raises ValueError naming what differs."
     if changed := _differences(found, settings):
         why = f"{what} belongs to a run with other parameters ({'; '.join(changed)})"
-        raise ValueError(f"{why}: choose another {another}, or delete this one")
+        raise ValueError(f"{why}: {remedy}")
 
 def _differences(found: dict, settings: Settings) -> list[str]: # "batch: 32 there, 16 now"
     "In what recorded settings are of another run."
@@ -270,10 +271,12 @@ def read_compacts(
 # %% ../nbs/32_records.ipynb #c031
 def recorded_summary(path: str | Path, settings: Settings) -> dict | None: # None: no whole record of so many steps
     "The summary in the compact record of a run. Raises ValueError where it is of other settings."
-    try: found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError): return None
-    _check_same(f"record {path}", found["params"]["config"], settings, "folder of records")
-    return found["summary"] if found["summary"]["steps"] >= settings.steps else None
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        own, summary, steps = found["params"]["config"], found["summary"], found["summary"]["steps"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError): return None
+    _check_same(f"record {path}", own, settings, "choose another folder of records, or delete that record")
+    return summary if steps >= settings.steps else None
 
 # %% ../nbs/32_records.ipynb #c034
 def differing(configs: Sequence[dict]) -> dict[str, list]: # setting -> its value in each; None: it is not there

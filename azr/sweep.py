@@ -75,11 +75,12 @@ class _Pool:
     def sort(self, name: str):
         "Whether a run is done. Raises ValueError for a folder or record of other settings, or of another base."
         own = config(self.preset, **self.runs[name])
+        if self.records and (told := recorded_summary(self.records / f"{name}.json", own)):
+            self.done[name] = told
+            return
         check_folder(self.root / name, own)
         check_base(self.root / name)
-        told = recorded_summary(self.records / f"{name}.json", own) if self.records else None
-        if told: self.done[name] = told
-        else: (self.there if summary_of(self.root / name, own) else self.waiting).append(name)
+        (self.there if summary_of(self.root / name, own) else self.waiting).append(name)
 
     def begin(self, name: str):
         self.busy[name] = _start_run(name, self.runs[name], self.root, self.preset, self.processes)
@@ -200,8 +201,8 @@ def _collect(told: _Sweep, say: Callable[[str], None] = tell) -> dict[str, dict]
         record = told.records / f"{name}.json"
         why = "it is under way, or was stopped" if folder.exists() else "it has not begun"
         try:
-            check_folder(folder, own)
             summary = recorded_summary(record, own)
+            if not summary: check_folder(folder, own)
             if not summary and (summary := summary_of(folder, own)):
                 write_compact(record, _record(told, name))
             if summary: found[name] = summary

@@ -1,5 +1,5 @@
 "The pages for Colab: one cell more than the page, which asks for the right thing, once, and works beside the pages."
-import ast, json, os, re, subprocess, sys, sysconfig
+import ast, importlib, json, os, re, subprocess, sys, sysconfig
 
 import nbformat
 import pytest
@@ -52,7 +52,10 @@ def test_a_page_gets_one_cell_and_stays_as_it_is(path):
     assert [cell.id for cell in book.cells[1:]] == [cell.id for cell in own.cells]
     for cell, before in zip(book.cells[1:], own.cells, strict=True):
         if cell.cell_type == "code": assert cell == before
-    ast.parse(book.cells[0].source)
+    tree = ast.parse(book.cells[0].source)
+    wanted = [(node.module, one.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+              for one in node.names if node.module.startswith("azr")]
+    assert len(wanted) >= 3 and all(hasattr(importlib.import_module(module), name) for module, name in wanted)
     assert [cell.cell_type == "code" and "copy_pages(" in cell.source and "pip" in cell.source
             for cell in book.cells[:2]] == [True, False]
 

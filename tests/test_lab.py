@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from azr.cli import _copy_pages
+from azr.cli import copy_pages
 from conftest import ROOT
 from pages import BROWSER
 import notebooks
@@ -44,7 +44,7 @@ def git(folder, *words) -> str:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     "The pages in a folder of their own, under git; the train page is set to a short run."
-    folder = _copy_pages(tmp_path_factory.mktemp("lab") / "pages")
+    folder = copy_pages(tmp_path_factory.mktemp("lab") / "pages")
     shutil.copy(ROOT / ".gitignore", folder)
     page = folder / "nbs" / "runs" / "train.ipynb"
     train = notebooks.read(page)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from azr.cli import _copy_pages, main
+from azr.cli import copy_pages, main
 from conftest import ROOT
 import colab, notebooks
 
@@ -121,7 +121,7 @@ def test_pages_of_ones_own_stay(tmp_path, capsys):
     assert main(["lab", str(tmp_path / "mine"), "--copy-only"]) == 0
     page = tmp_path / "mine" / "nbs" / "03_rewards.ipynb"
     page.write_text("changed")
-    assert _copy_pages(tmp_path / "mine") == tmp_path / "mine" and page.read_text() == "changed"
+    assert copy_pages(tmp_path / "mine") == tmp_path / "mine" and page.read_text() == "changed"
     assert (tmp_path / "mine" / "data" / "browse").is_dir()
 
 
