@@ -893,7 +893,9 @@ def test_the_ablations_page_runs_and_leaves_out_what_is_not_its_own(tmp_path):
         "complexity-reward-s0": "complexity reward",
     }
     assert all(0 <= record["before"] <= 1 and 0 <= record["after"] <= 1 for record in found.values())
-    (tmp_path / "runs" / "quick" / "deduction-only-s0" / "params.yaml").write_text("config: {steps: 9}")
+    other = found["deduction-only-s0"]
+    other["params"]["config"]["batch"] = 99
+    (tmp_path / "records" / "deduction-only-s0.json").write_text(json.dumps(other))
     (tmp_path / "records" / "complexity-reward-s0.json").write_text("{")
     text = "".join(
         str(cell["outputs"])
