@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HIDDEN', 'TRIVIAL', 'ZERO_PROGRAM', 'ZERO_INPUTS', 'Environment', 'run_once', 'check_value', 'task_id',
-           'program_task', 'induction_task', 'program_key', 'read_claim', 'compare_texts', 'ProgramTasks',
-           'task_types', 'zero_tasks', 'shallow_tree', 'cognitive_complexity', 'answers_of']
+           'program_task', 'induction_task', 'program_key', 'read_claim', 'compare_texts', 'ProgramTasks', 'task_types',
+           'zero_tasks', 'shallow_tree', 'cognitive_complexity', 'answers_of']
 
 # %% ../nbs/16_tasks.ipynb #c002
 import ast

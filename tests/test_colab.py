@@ -6,7 +6,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from conftest import ROOT
-from test_repository import DISTRIBUTIONS, code, imported, name, requirements, settings
+from test_repository import DISTRIBUTIONS, code, imported, name, requirements
 import colab, docs, notebooks
 
 ALL = notebooks.notebooks()
@@ -63,7 +63,7 @@ def test_a_page_gets_one_cell_and_stays_as_it_is(path):
 @pytest.mark.parametrize("path", ALL, ids=name)
 def test_what_is_asked_for_has_all_that_the_page_imports(path):
     asked = Requirement(colab.requirement(path))
-    facts = settings()
+    facts = notebooks.facts()
     assert asked.name == "azr" and asked.url == f"git+https://github.com/{facts['user']}/azr@{facts['branch']}"
     groups = ["requirements", *(f"{extra}_requirements" for extra in asked.extras)]
     there = {one.name for one in requirements(*groups)}
@@ -84,7 +84,7 @@ def test_where_azr_is_missing_it_is_asked_for_once(bare, tmp_path, page, extra):
     (tmp_path / "work" / "azr").mkdir(parents=True)   # a folder of that name is no package
     path, work = ROOT / "nbs" / f"{page}.ipynb", tmp_path / "work"
     asked, left = run_first(path, bare, work, tmp_path / "stub")
-    facts = settings()
+    facts = notebooks.facts()
     needed = f"azr{extra} @ git+https://github.com/{facts['user']}/{facts['repo']}@{facts['branch']}"
     assert asked == [["install", "-q", needed]]
     folder = work / "azr-pages" / path.parent.relative_to(ROOT)
@@ -100,7 +100,7 @@ def test_in_a_checkout_nothing_is_done(bare, tmp_path):
 
 def test_each_page_of_the_site_leads_to_a_file_that_is_written(tmp_path):
     written = {path.relative_to(tmp_path).as_posix() for path in colab.write(tmp_path)}
-    facts = settings()
+    facts = notebooks.facts()
     base = f"https://colab.research.google.com/github/{facts['user']}/{facts['repo']}/blob/{colab.BRANCH}/"
     for path in ALL:
         title = docs.page(path).cells[0].source

@@ -1,6 +1,6 @@
 "The repository's promises about itself: direction of imports, generated files, facts written once, sizes."
-import ast, os, re, shutil, subprocess, sys, tomllib
-from configparser import ConfigParser
+import ast, re, shutil, subprocess, sys, tomllib
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -22,13 +22,8 @@ FIRST_TORCH_PAGE = "20"
 TORCH_BEFORE = {"1a"}      # the embedded model is made with torch
 FIRST_LAZY_PAGE = "18"     # from here on a function may import torch's friends where it needs them
 
-def settings() -> dict[str, str]:
-    parser = ConfigParser(delimiters=["="])
-    parser.read(ROOT / "settings.ini", encoding="utf-8")
-    return dict(parser["DEFAULT"])
-
 def requirements(*keys: str) -> list[Requirement]:
-    return [Requirement(word) for key in keys for word in settings()[key].split()]
+    return [Requirement(word) for key in keys for word in notebooks.facts()[key].split()]
 
 def git_files() -> list[Path]:
     if not shutil.which("git"): pytest.skip("no git on PATH")
@@ -108,9 +103,8 @@ def test_export_is_in_sync(tmp_path):
     (tmp_path / "azr").mkdir()
     shutil.copy(ROOT / "azr" / "__init__.py", tmp_path / "azr")
     subprocess.run(
-        [sys.executable, "-c", "from check import export; export()"],
+        [sys.executable, "-c", "from nbdev.doclinks import nbdev_export; nbdev_export.__wrapped__()"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT / ".ci")},
         check=True,
         capture_output=True,
     )
@@ -216,12 +210,19 @@ def test_no_line_of_a_notebooks_code_is_too_wide(path):
     page = measure.page_of(path.relative_to(ROOT).as_posix(), notebooks.read(path))
     assert not measure.wide(page.code)
 
+def without_prefix(source: measure.Source) -> measure.Source:
+    "A module as nbdev measures it: its list of names is up to 120 columns wide behind `__all__ = `."
+    return replace(source, text=re.sub(r"^__all__ = (?=\[)", "", source.text, flags=re.M))
+
 def test_no_line_of_modules_tests_and_scripts_is_too_wide():
-    assert not measure.wide(measure.sources([*measure.files("azr"), *measure.files("tests"), *measure.files(".ci")]))
+    assert not measure.wide([without_prefix(source) for source in measure.sources(measure.files("azr"))])
+    assert not measure.wide(measure.sources([*measure.files("tests"), *measure.files(".ci")]))
 
 def test_what_counts_as_too_wide():
     fits, wide = (measure.Source("a.py", f"x = 1\ny = {'1' * digits}") for digits in (116, 117))
     assert (measure.wide([fits]), measure.wide([wide])) == ([], ["a.py:2 121"])
+    names = [measure.Source("a.py", f"__all__ = ['{'n' * count}']") for count in (116, 117)]
+    assert [len(measure.wide([without_prefix(source)])) for source in names] == [0, 1]
 
 # ---- facts
 
@@ -233,14 +234,14 @@ def test_every_dependency_has_its_reason():
     words = {
         word
         for key in KEYS
-        for word in settings()[key].split()
+        for word in notebooks.facts()[key].split()
     }
     found = [(before.strip(), line.strip()) for before, line in zip(lines, lines[1:]) if line.strip() in words]
     assert {line for _, line in found} == words, "one requirement a line"
     for before, line in found: assert before.startswith("# ") and len(before) > 10, f"{line} has no reason above it"
 
 def test_pyproject_agrees_with_settings():
-    facts, project = settings(), tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    facts, project = notebooks.facts(), tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert (
         project["project"]["name"] == facts["lib_name"]
         and project["project"]["requires-python"] == f">={facts['min_python']}"
@@ -250,13 +251,13 @@ def test_pyproject_agrees_with_settings():
         assert said == facts[key], f"[tool.nbdev] {key} = {value!r}, settings.ini: {facts[key]!r}"
 
 def test_a_release_is_said_everywhere_alike():
-    version = settings()["version"]
+    version = notebooks.facts()["version"]
     first = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[1]
     assert first in ("Unreleased", version)
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 def test_installed_metadata_is_what_settings_say():
-    facts, installed = settings(), metadata.metadata("azr")
+    facts, installed = notebooks.facts(), metadata.metadata("azr")
     assert installed["Version"] == facts["version"] and f'"{facts["version"]}"' in (
         ROOT / "azr" / "__init__.py"
     ).read_text(encoding="utf-8")
