@@ -348,6 +348,7 @@ def _save_results(
     rollouts = (rollout for _, rollout in each_rollout(folder))
     summary |= system.findings(settings, [*selfplay.buffers], rollouts)
     write_json(folder / "summary.json", summary)
+    if not settings.keep_checkpoints: shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return summary
 
 def _push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
@@ -398,6 +399,8 @@ def train(
             check_base(folder)
             say(f"{folder} is done already: delete the folder to run it again, or ask for more steps")
             return summary
+        if (folder / "summary.json").exists() and not (folder / "checkpoints").exists():
+            raise ValueError(f"{folder} is done and keeps no checkpoint to go on from: give another folder for more steps")
         check_packages(settings)
         return _play(system, settings, folder, state, say, draw, threads)
 

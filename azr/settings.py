@@ -191,15 +191,15 @@ class Watching(_Checked):
     evaluate_tasks: int = 100  # validation tasks of each type at those
     test_tasks: int = 500      # test tasks of each type before and after
     save_every: int = 10       # steps between checkpoints
-    keep_checkpoints: int = 2  # the newest ones that stay
+    keep_checkpoints: int = 2  # the newest ones that stay; 0: one until the run is done, which cannot be made longer
     report_to: tuple = ()      # trackers that TRL's numbers and ours go to: tensorboard, wandb, trackio
     rollouts_every: int = 20   # steps between those whose rollouts are recorded whole
     rollouts_shown: int = 0    # rollouts of such a step that are printed as a table, and sent to the trackers
     push_to_hub: str = ""      # a hub repository for the final model, as me/azr-3b (after `hf auth login`)
 
     RANGES: ClassVar[dict] = {
-        **dict.fromkeys(("evaluate_every", "test_tasks", "save_every", "rollouts_every", "keep_checkpoints"), _ONE),
-        **dict.fromkeys(("evaluate_tasks", "rollouts_shown"), Range(0)),
+        **dict.fromkeys(("evaluate_every", "test_tasks", "save_every", "rollouts_every"), _ONE),
+        **dict.fromkeys(("evaluate_tasks", "rollouts_shown", "keep_checkpoints"), Range(0)),
         "seed": Range(0, 2**31, below=True),   # what numpy takes, with room for the processes' own
     }
     ELEMENTS: ClassVar[dict] = {"report_to": str}

@@ -576,7 +576,7 @@ class _Saving:
         shutil.rmtree(root / name, ignore_errors=True)
         (root / "writing" / local).rename(root / name)
         (root / "writing").rmdir()
-        for old in whole_checkpoints(root)[:-self.settings.keep_checkpoints]: shutil.rmtree(old)
+        for old in whole_checkpoints(root)[:-max(1, self.settings.keep_checkpoints)]: shutil.rmtree(old)
 
     def _facts(self, step: int) -> dict:
         "What a checkpoint says of itself beside the loop's state."

@@ -617,6 +617,18 @@ def test_a_longer_run_that_was_killed_has_no_summary_and_goes_on(done, tmp_path)
     assert small(tmp_path / "run", steps=6)["steps"] == 6
 
 
+def test_a_run_may_leave_no_checkpoint_and_is_not_made_longer_then(done, tmp_path):
+    folder, said = tmp_path / "run", []
+    summary = small(folder, keep_checkpoints=0)
+    assert not (folder / "checkpoints").exists() and (folder / "model").exists()
+    assert (folder / "metrics.jsonl").read_bytes() == (done[0] / "metrics.jsonl").read_bytes()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="keeps no checkpoint to go on from: give another folder for more steps"):
+        small(folder, steps=6)
+    assert train(config("demo", **SMALL), folder, say=said.append) == summary and "is done already" in said[0]
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_settings_on_which_no_number_hangs_may_change(done, tmp_path):
     shutil.copytree(done[0], tmp_path / "run")
     for name in _CHANGEABLE:

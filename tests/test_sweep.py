@@ -107,6 +107,9 @@ def test_a_record_is_made_once_and_one_of_other_settings_is_left_out(two_arms):
     ("demo", "scaling/width-112-s0", {"model": "runs/sizes/112/tiny"}),
     ("agent0", "agent0/no-tool-s0", {"tool": False, "turns": 1, "keep_checkpoints": 12}),
     ("ssr", "ssr/runs/repair-only-s1", {"control": "repair_only", "seed": 1}),
+    ("ssr", "ssr/ablations/g-4-s2", {"attempts": 4, "seed": 2}),
+    ("smollm2-135m", "real/self-play-s3", {"seed": 3}),
+    ("smollm2-135m", "real/format-only-s1", {"control": "frozen_proposer", "rewards": "format_only", "seed": 1}),
 ])
 def test_committed_records_are_of_the_runs_that_their_pages_plan(preset, name, changes):
     path = ROOT / "data" / f"{name}.json"

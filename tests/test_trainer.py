@@ -444,7 +444,7 @@ def test_nobody_is_asked_for_divisors(tmp_path):
         ("timeout", float("nan"), "timeout is nan"),
         ("learning_rate", -1.0, "learning_rate is -1.0"),
         ("task_types", "deduction", "task_types is 'deduction': give a list"),
-        ("keep_checkpoints", 0, "keep_checkpoints is 0"),
+        ("keep_checkpoints", -1, "keep_checkpoints is -1"),
         ("quantization", "nf4", "give a lora_rank"),
         ("report_to", ("mlflow",), "report_to names 'mlflow'"),
         ("advantage", "grpo", "its group has one member"),
@@ -472,12 +472,12 @@ def test_chat_style_needs_a_chat_template(tmp_path):
     with pytest.raises(ValueError, match="has no chat template"): make(tmp_path, recipe=sums_recipe(Talks(), 4, 2))
 
 
-@pytest.mark.parametrize("keep", [1, 3])
+@pytest.mark.parametrize("keep", [0, 1, 3])
 def test_the_newest_checkpoints_stay(tmp_path, keep):
     make(tmp_path, save_every=1, keep_checkpoints=keep).train()
     assert (
         [p.name for p in whole_checkpoints(tmp_path)]
-        == [f"checkpoint-{n}" for n in (1, 2, 3, 4)][-keep:]
+        == [f"checkpoint-{n}" for n in (1, 2, 3, 4)][-max(1, keep):]
         == sorted(p.name for p in tmp_path.glob("checkpoint-*"))
     )
 
