@@ -79,8 +79,10 @@ def write(notebook, path: Path) -> bool: # whether the file changed
     os.replace(aside, path)
     return True
 
-def execute(notebook, folder: Path, timeout: int = 900):
-    "Run the page in `folder`; cells that ask to be skipped keep their outputs. Raises nbclient's CellExecutionError."
+def execute(notebook, folder: Path, timeout: int = 900, **options):
+    """Run the page in `folder`; cells that ask to be skipped keep their outputs. Raises nbclient's CellExecutionError.
+
+    `options` are NotebookClient's."""
     from nbclient import NotebookClient
     kept = {}
     for i, cell in enumerate(notebook.cells):
@@ -89,7 +91,7 @@ def execute(notebook, folder: Path, timeout: int = 900):
     # the kernel draws inline
     environment = {"OMP_NUM_THREADS": "1", **{key: value for key, value in os.environ.items() if key != "MPLBACKEND"}}
     client = NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, **options
     )
     try: client.execute(env=environment)
     finally:

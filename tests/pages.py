@@ -1,9 +1,54 @@
-"The command that executes a page, for tests that run it as a user does; and the browser of tests that look."
-import shutil, sys
+"What executes a page, as a user does or in a kernel that is quick to start; and the browser of tests that look."
+import multiprocessing, os, shutil, sys, threading
 from pathlib import Path
+
+from jupyter_client import AsyncKernelManager
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class _Started:
+    "A process of `multiprocessing`, with the words of `subprocess` that a kernel's manager uses."
+    stdin = stdout = stderr = None
+
+    def __init__(self, process): self._process, self.pid = process, process.pid
+    def poll(self): return self._process.exitcode
+    def wait(self): return self._process.join()
+    def send_signal(self, number): os.kill(self.pid, number)
+
+
+def _end_with_tests():
+    "A kernel outlives no tests that were killed."
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _kernel(words: list[str], environment: dict[str, str], folder: str):
+    "A kernel, in a process that has the modules loaded already."
+    import matplotlib
+    from ipykernel.kernelapp import IPKernelApp
+    matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"   # as a kernel's own start has it
+    os.setsid()
+    threading.Thread(target=_end_with_tests, daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[:] = [place for place in sys.path if Path(place).name not in ("tests", ".ci")]   # a page has no such names
+    IPKernelApp.launch_instance(argv=words)
+
+
+class LoadedKernel(AsyncKernelManager):
+    """Its kernels are forks of one process that has loaded azr, torch and what training needs: importing those takes
+    most of a page's time. Names, folder and random numbers are each kernel's own."""
+    forks = multiprocessing.get_context("forkserver")
+
+    async def _async_launch_kernel(self, kernel_cmd, *, env, cwd, **_):
+        self.forks.set_forkserver_preload(["ipykernel.kernelapp", "azr.run"])
+        words = kernel_cmd[kernel_cmd.index("ipykernel_launcher") + 1:]
+        process = self.forks.Process(target=_kernel, args=(words, dict(env), str(cwd)))
+        process.start()
+        self.provisioner.process, self.provisioner.pid = _Started(process), process.pid
 
 
 def papermill(page: Path, out: Path, *words: str) -> list[str]:

@@ -9,6 +9,7 @@ from nbclient.exceptions import CellExecutionError
 
 from azr.cli import page_settings, _parameter, parameters
 from conftest import ROOT, data_folder
+from pages import LoadedKernel
 import notebooks
 
 # Pages that take longer than a test should: they run with `make test-slow`.
@@ -66,7 +67,8 @@ def test_page(page, checkout, monkeypatch):
     monkeypatch.setenv("PYTHONHASHSEED", "random")
     notebook = notebooks.read(page)
     stored = said(notebook)
-    try:notebooks.execute(notebook, checkout / page.parent.relative_to(ROOT), timeout=600)
+    folder = checkout / page.parent.relative_to(ROOT)
+    try: notebooks.execute(notebook, folder, timeout=600, kernel_manager_class=LoadedKernel)
     except CellExecutionError as error: pytest.fail(f"{page.name}: {uncoloured(str(error))}", pytrace=False)
     if page.stem in VARYING: return
     for before, after in zip(stored, said(notebook)):
