@@ -63,7 +63,7 @@ def read_state(folder: Path) -> dict: # step, processes, executor, the loop's ow
     "What a checkpoint says of itself."
     return json.loads((folder / "selfplay.json").read_text(encoding="utf-8"))
 
-# %% ../nbs/23_checkpoints.ipynb #c013
+# %% ../nbs/23_checkpoints.ipynb #c012
 def _warn_of_changes(state: dict, env, say: Callable[[str], None]):
     """Name what was otherwise before a checkpoint (one without a record of it passes): verdicts and random numbers
     may differ, the run is still one's own."""
