@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Iterable, Iterator, Sequence
 
-from .core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, from_json, to_json, written_aside
+from .core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, from_dict, to_json, written_aside
 
 # %% ../nbs/02_buffers.ipynb #c009
 class _Buffer:
@@ -102,7 +102,8 @@ def _read_tasks(
         if header["format"] != _FORMAT: raise ValueError(f"its format is {header['format']!r}, not {_FORMAT!r}")
         if hashlib.sha256(body).hexdigest() != header["sha256"]:
             raise ValueError("its checksum does not match its content")
-        return header, [from_json(Task, line) for line in body.decode("utf-8", "surrogatepass").split("\n")[:-1]]
+        texts = body.decode("utf-8", "surrogatepass").split("\n")[:-1]
+        return header, [from_dict(Task, json.loads(line)) for line in texts]
     # what gzip, zlib, json and the header say of damaged bytes; all of it means the same to a user
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         why = "it does not exist" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARSER', 'BugStatus', 'Artifact', 'Thresholds', 'artifact_of', 'Case', 'case_of', 'check_collected', 'check_alike',
            'check_baseline', 'Found', 'check_time', 'Checker', 'artifact_for', 'mutations', 'bugs_of', 'grade',
-           'options', 'command']
+           'command']
 
 # %% ../nbs/52_bugs.ipynb #c002
 import argparse
@@ -522,7 +522,7 @@ def _whole(text: str) -> int:
     if text.isdecimal() and int(text) > 0: return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more: give one, such as 5")
 
-def options(parser: argparse.ArgumentParser):
+def command(parser: argparse.ArgumentParser):
     "What `azr check-bug` can be told."
     own = ", ".join(shipped())
     parser.add_argument("repository", help=f"a package's folder, a git address, or one of ours: {own}")
@@ -540,6 +540,7 @@ def options(parser: argparse.ArgumentParser):
                         help="CPU seconds of one test run (default: 20)")
     parser.add_argument("--mutations", type=_whole, default=None, metavar="N",
                         help="try so many scripted bugs, and say how many the tests find")
+    parser.set_defaults(func=_check_command)
 
 # %% ../nbs/52_bugs.ipynb #c041
 def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifact:
@@ -564,7 +565,7 @@ def _mutated(checker: Checker, repository: Repository, count: int) -> str:
              for one, result in zip(chosen, results) if isinstance(result, Verdict)]
     return "\n".join([*lines, f"{len(chosen) - len(lines)} of {len(chosen)} scripted bugs are valid"])
 
-def command(arguments: argparse.Namespace):
+def _check_command(arguments: argparse.Namespace):
     "`azr check-bug`"
     own = shipped().get(arguments.repository)
     repository = own or read_repository(arguments.repository, arguments.test)

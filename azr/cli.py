@@ -193,7 +193,7 @@ _COMMANDS = {   # name -> what it does
     "lab": "JupyterLab on the pages, copied into a folder of yours where this is no checkout",
     "check-bug": "whether a change of a small pytest package is a bug that its tests find, by SSR's checks",
 }
-# commands of later pages: name -> module with `options(parser)` and `command(arguments)`, imported on use
+# commands of later pages: name -> module, imported on use, whose `command(parser)` gives it options and a `func`
 _ELSEWHERE = {"sweep": "azr.sweep", "card": "azr.card", "compare": "azr.compare", "check-bug": "azr.bugs"}
 
 def _parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
@@ -206,7 +206,7 @@ def _parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=about, description=about,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
         if argv is not None and name != asked: continue
-        if name in _ELSEWHERE: importlib.import_module(_ELSEWHERE[name]).options(one)
+        if name in _ELSEWHERE: importlib.import_module(_ELSEWHERE[name]).command(one)
         elif name == "evaluate": _evaluate_options(one)
         elif name == "lab": _lab_options(one)
         else: _run_options(one, name, argv or ())
@@ -275,12 +275,12 @@ def _train_command(arguments: argparse.Namespace):
 
 def _plan_command(arguments: argparse.Namespace):
     "`azr plan`"
-    from azr.plan import Assumptions, gpu_named, memory_line, plan_text
+    from azr.plan import Assumptions, memory_line, plan_text
     preset, changes = _told(arguments)
     settings = config(preset, **changes)
     assumed = Assumptions(**{f.name: getattr(arguments, f.name) for f in fields(Assumptions)})
     if line := memory_line(settings): tell(line)
-    tell(plan_text(settings, gpu_named(arguments.gpu), assumed))
+    tell(plan_text(settings, arguments.gpu, assumed))
 
 # %% ../nbs/3c_cli.ipynb #c032
 def _demo_command(arguments: argparse.Namespace):
@@ -307,7 +307,8 @@ def _demo_command(arguments: argparse.Namespace):
 # %% ../nbs/3c_cli.ipynb #c034
 def _evaluate_options(one: argparse.ArgumentParser):
     "What `azr evaluate` can be told."
-    from azr.evals import EXAMS, Exam
+    from azr.benchmarks import EXAMS
+    from azr.evals import Exam
     one.add_argument("models", nargs="+", metavar="MODEL",
                      help="hub name, folder, run folder, tiny or tiny_clean; the first is the base of comparisons")
     one.add_argument("--benchmark", nargs="+", default=["heldout"], metavar="NAME",
@@ -393,8 +394,7 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
                 "lab": _lab_command}
     try:
         with hearing(_stop):
-            elsewhere = _ELSEWHERE.get(arguments.command)
-            asked = importlib.import_module(elsewhere).command if elsewhere else commands[arguments.command]
+            asked = commands.get(arguments.command) or arguments.func
             asked(arguments)
             if sys.stdout: sys.stdout.flush()   # a reader that went away is noticed here, not at the interpreter's end
         return 0

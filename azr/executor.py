@@ -30,7 +30,7 @@ import azr
 from .core import Status
 from .safety import ProgramStatus, Safety
 from .values import Limits, NotLiteral, equal, parse_literal
-from .worker import ENDINGS, LOADING, MARGIN, NO_ANSWER, TURN, WorkerSettings
+from .worker import ENDINGS, LOADING, NO_ANSWER, WorkerSettings
 
 # %% ../nbs/13_executor.ipynb #c004
 @dataclass(frozen=True)
@@ -454,9 +454,9 @@ class _Worker(_Posting):
             for name in names: del held[name]
         return [plain, single]
 
-    def ask(self):
-        "Asks which calls are under way, if it has sent nothing for five turns of a runner."
-        if (now := time.monotonic()) - max(self.last_heard, self.asked) < 5 * TURN: return
+    def ask(self, quiet: float): # seconds
+        "Asks which calls are under way, if it has sent nothing for that long."
+        if (now := time.monotonic()) - max(self.last_heard, self.asked) < quiet: return
         self.asked = now
         self.to_supervisor.send(b'{"look": true}\n')
 
@@ -485,7 +485,7 @@ class _Workers:
         import psutil
         for parent in (psutil.Process(w.process.pid) for w in self.workers if w.has_calls):
             with suppress(psutil.Error):
-                most = parent.memory_info().rss + (self.settings.memory_mb << 20) + MARGIN
+                most = parent.memory_info().rss + self.settings.room
                 for child in parent.children(recursive=True):
                     with suppress(psutil.Error):
                         if child.memory_info().rss > most: child.kill()
@@ -578,7 +578,7 @@ class _Sharing(_Portions):
         events = {fd for fd, _ in poll.poll(25 if self.idle() else 1_000 if self.settings.enforced else 100)}
         if self.idle():
             for worker in self.workers:
-                if worker.has_calls: worker.ask()
+                if worker.has_calls: worker.ask(self.settings.quiet)
         if not self.settings.enforced: self.watch_memory()
         for writer in (writer for w in self.workers for writer in (w.to_runner, w.to_supervisor)): writer.push()
         ready = list({id(speakers[fd]): speakers[fd] for fd in events & speakers.keys()}.values())

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['mean', 'step_metrics', 'select', 'read_metrics', 'gzip_parts', 'gzip_members', 'each_rollout', 'read_rollouts',
-           'run_tasks', 'solve_rates', 'rollout_records']
+           'run_tasks']
 
 # %% ../nbs/31_metrics.ipynb #c002
 import json
@@ -166,32 +166,3 @@ def run_tasks(
 
     saved = sorted(Path(folder).glob("checkpoints/checkpoint-*/buffers.jsonl.gz"), key=number)
     return [*Buffers.load(saved[-1])] if saved else []
-
-# %% ../nbs/31_metrics.ipynb #c040
-def solve_rates(
-    rollouts: Iterable[Rollout]) -> dict[str, list[float]]:     # task type -> p of each proposal that was attempted
-    "The solve rate of each proposed task."
-    rates = {}
-    for rollout in rollouts:
-        if "solve_rate" in rollout.reward_parts:
-            rates.setdefault(rollout.prompt.task_type, []).append(rollout.reward_parts["solve_rate"])
-    return dict(sorted(rates.items()))
-
-# %% ../nbs/31_metrics.ipynb #c043
-def rollout_records(
-    rollouts: dict[int, Sequence[Rollout]],   # by step
-    attempts: int,                            # n at each proposal
-) -> list[dict]:   # of each step: rewards, completion lengths, and proposals solved by 0 ... n attempts, by task type
-    "What figures need of recorded rollouts."
-    records = []
-    for step, members in rollouts.items():
-        record, metrics = {"step": step}, step_metrics(members)
-        for measure in ("completion_length", "reward"):
-            for role in Role:
-                own = select(metrics, role, measure)
-                record |= {f"{role}/{kind}/{measure}": round(value, 4) for kind, value in own.items()}
-        for kind, rates in solve_rates(r for r in members if r.prompt.role is Role.PROPOSE).items():
-            counts = [sum(round(rate * attempts) == k for rate in rates) for k in range(attempts + 1)]
-            record[f"{Role.PROPOSE}/{kind}/solved"] = counts
-        records.append(record)
-    return records

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 
 # first: it silences what the next ones would say
-from .core import WEIGHTS, Role, alone_in, tell, write_json
+from .core import Role, alone_in, tell, write_json
 
 import torch
 from accelerate import PartialState
@@ -27,12 +27,12 @@ from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import set_seed
 
-from .checkpoints import executor_settings, last_checkpoint, read_state, saved_adapters, seeded, step_of, written
+from .checkpoints import last_checkpoint, read_state, saved_adapters, seeded, written
 from .exams import evaluate, examine_proposer
 from .metrics import each_rollout, select
-from .models import (
-    BASE, began_from, bfloat16_cost, check_base, check_packages, context_length, load_policy, model_place,
-    precision, read_base, recorded_place)
+from azr.models import (
+    BASE, began_from, check_base, check_packages, context_length, load_policy, local_base, model_place,
+    precision)
 from .plots import learning_curve
 from .records import Records, check_folder, open_folder, read_params, summary_of, surroundings
 from .rows import process_state, shared
@@ -128,21 +128,6 @@ def summary_table(summary: dict) -> str: # fixed-width text
     return "\n".join(lines)
 
 # %% ../nbs/38_run.ipynb #c012
-def _warn_of_changes(state: dict, env, say: Callable[[str], None]):
-    """Name what was otherwise before a checkpoint (one without a record of it passes): verdicts and random numbers
-    may differ, the run is still one's own."""
-    now, before = executor_settings(env), state.get("executor", {})
-    changed = [f"{name} {value!r} before, {now.get(name)!r} now" for name, value in before.items()
-               if value != now.get(name)]
-    if changed:
-        say(f"warning: programs ran under other settings before this checkpoint ({'; '.join(changed)}): verdicts near "
-            "a limit may differ, and the metrics from those of a run that was left alone")
-    ranks, there = process_state().num_processes, state.get("processes", 1)
-    if there != ranks:
-        say(f"warning: this checkpoint was left by {there} process{'es' * (there > 1)} and goes on with {ranks}: "
-            "other random numbers than in a run that was left alone")
-
-# %% ../nbs/38_run.ipynb #c015
 def folder_for(preset: str, seed: int, control: str = "none") -> str:
     "Where a run goes unless told otherwise."
     name = Path(preset).stem if Path(preset).suffix in (".yaml", ".yml") else preset
@@ -179,7 +164,7 @@ def _model_of(system: System, settings: Settings, folder: Path, state: PartialSt
         if fresh: shutil.rmtree(made)
         raise
 
-# %% ../nbs/38_run.ipynb #c018
+# %% ../nbs/38_run.ipynb #c015
 def _check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
     "Even the shortest prompts must fit, or no step can do anything. Raises ValueError."
     if trainer.sampler.max_prompt_tokens < 1:
@@ -196,7 +181,7 @@ def _check_prompts(selfplay: SelfPlay, trainer: SelfPlayTrainer):
                 "lower max_completion_tokens, raise max_prompt_tokens, or take a model with a longer context"
             )
 
-# %% ../nbs/38_run.ipynb #c020
+# %% ../nbs/38_run.ipynb #c017
 def _watched_trainer(
     system: System, settings: Settings,
     policy: tuple,                    # model, tokenizer
@@ -206,7 +191,7 @@ def _watched_trainer(
     checkpoint: Path | None = None,   # what the run goes on from
 ) -> SelfPlayTrainer:
     "The trainer of the phase that is due. Raises ValueError where no prompt fits."
-    done = step_of(checkpoint) if checkpoint else 0
+    done = read_state(checkpoint)["step"] if checkpoint else 0
     every = spans(settings.phase, settings.steps)
     # where all steps are made and the summary is missing: the last one
     span = next((one for one in every if done < one[1]), every[-1])
@@ -230,7 +215,7 @@ def _watched(system: System, trainer: SelfPlayTrainer, watch: Watch) -> SelfPlay
     watch.ends = ends_a_phase
     return trainer
 
-# %% ../nbs/38_run.ipynb #c022
+# %% ../nbs/38_run.ipynb #c019
 def _fill_buffers(trainer: SelfPlayTrainer, watch: Watch, earlier: dict) -> dict: # funnel: status -> proposals; seconds
     "Fill the buffers, or go on with that; say where it stopped short. A signal ends it after a batch, and keeps that."
     begun, selfplay, say = time.perf_counter(), trainer.selfplay, watch.say
@@ -251,15 +236,14 @@ def _fill_buffers(trainer: SelfPlayTrainer, watch: Watch, earlier: dict) -> dict
     trainer.save_seeded(found)
     return found
 
-# %% ../nbs/38_run.ipynb #c024
+# %% ../nbs/38_run.ipynb #c021
 def _start(trainer: SelfPlayTrainer, watch: Watch, interrupt: Interrupt):
     "Seed the buffers, or take what an earlier seeding left, and take the first exam."
     records, say, found = watch.records, watch.say, seeded(trainer.args.output_dir)
     records.cut(0 if found else -1)
     state = {}
     if found:
-        state = trainer.resume(found)
-        _warn_of_changes(state, trainer.selfplay.env, say)
+        state = trainer.resume(found, say)
         say("going on with the seeding" if state.get("unfinished") else "going on after the seeding")
     interrupt.under_way = "this batch of the seeding"
     if not found or state.get("unfinished"): state = _fill_buffers(trainer, watch, state)
@@ -283,12 +267,11 @@ def _say_start(exam: dict, say: Callable[[str], None]):
 
 def _resume(trainer: SelfPlayTrainer, checkpoint: Path, records: Records, say: Callable[[str], None]):
     "Go on from a checkpoint, the records beyond it cut off."
-    state = trainer.resume(checkpoint)
-    _warn_of_changes(state, trainer.selfplay.env, say)
+    state = trainer.resume(checkpoint, say)
     records.cut(state["step"])
     say(f"going on after step {state['step']}")
 
-# %% ../nbs/38_run.ipynb #c026
+# %% ../nbs/38_run.ipynb #c023
 def _take_steps(
     system: System, trainer: SelfPlayTrainer, watch: Watch, checkpoint: Path | None
 ) -> SelfPlayTrainer: # of the last phase
@@ -311,7 +294,7 @@ def _phases(system: System, trainer: SelfPlayTrainer, watch: Watch, checkpoint: 
     "One trainer after another."
     later = [one for one in spans(trainer.settings.phase, trainer.settings.steps) if one[0] > trainer.last]
     while True:
-        within = checkpoint is not None and step_of(checkpoint) > trainer.before
+        within = checkpoint is not None and read_state(checkpoint)["step"] > trainer.before
         if trainer.before and not within:   # the same random numbers whether a run was stopped between phases or not
             set_seed(trainer.settings.seed + 1000 * trainer.before + process_state().process_index)
         trainer.train(resume_from_checkpoint=str(checkpoint) if within else None)
@@ -322,12 +305,12 @@ def _phases(system: System, trainer: SelfPlayTrainer, watch: Watch, checkpoint: 
 def _kept(checkpoints: Path) -> str:
     "What a stopped run goes on from, in words."
     saved = last_checkpoint(checkpoints)
-    if saved: return f"after step {step_of(saved)}"
+    if saved: return f"after step {read_state(saved)['step']}"
     if not (found := seeded(checkpoints)): return "from the beginning: nothing was saved yet"
     state = read_state(found)
     return "with the seeding" if state.get("unfinished") else "after the seeding"
 
-# %% ../nbs/38_run.ipynb #c028
+# %% ../nbs/38_run.ipynb #c025
 def _save_results(
     system: System, trainer: SelfPlayTrainer, records: Records, folder: Path, say: Callable[[str], None]
 ) -> dict:
@@ -361,19 +344,14 @@ def _push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
         repository = hub.create_repo(name, exist_ok=True).repo_id
         hub.upload_folder(repo_id=repository, folder_path=saved, ignore_patterns=["training_args.bin"])
         say(f"pushed to {name}")
-        lies_on = _local_base(saved)
+        lies_on = local_base(saved)
         if lies_on: say(f"warning: {name} is an adapter on {lies_on}, which others have not: "
                         "`azr.models.merge_adapter` writes both as one model")
     except Exception as error:   # whatever a network does, the model is on the disk by now
         why = (str(error) or type(error).__name__).splitlines()[0]
         say(f"warning: could not push to {name} ({why}): `hf auth login`, then `hf upload {name} {saved}`")
 
-def _local_base(folder: Path) -> str: # empty: none
-    "The folder or file that an adapter lies on, where that is on this machine alone."
-    record = read_base(folder)
-    return str(recorded_place(record)) if "folder" in record and record["name"] not in WEIGHTS else ""
-
-# %% ../nbs/38_run.ipynb #c030
+# %% ../nbs/38_run.ipynb #c027
 def _unsaid(line: str): pass
 def _undrawn(metrics: list[dict]): pass
 
@@ -400,7 +378,8 @@ def train(
             say(f"{folder} is done already: delete the folder to run it again, or ask for more steps")
             return summary
         if (folder / "summary.json").exists() and not (folder / "checkpoints").exists():
-            raise ValueError(f"{folder} is done and keeps no checkpoint to go on from: give another folder for more steps")
+            why = f"{folder} is done and keeps no checkpoint to go on from"
+            raise ValueError(f"{why}: give another folder for more steps")
         check_packages(settings)
         return _play(system, settings, folder, state, say, draw, threads)
 
@@ -415,7 +394,7 @@ def _held(folder: Path, state: PartialState) -> Iterator[None]:
         if refused := "".join(gather_object([refused])): raise ValueError(refused)
         yield
 
-# %% ../nbs/38_run.ipynb #c033
+# %% ../nbs/38_run.ipynb #c030
 def _arithmetic(settings: Settings, folder: Path, threads: int) -> dict: # precision (of `precision`), threads
     "What a run computes with: what it began with, else what its settings and this machine say."
     begun = read_params(folder) if (folder / "params.yaml").exists() else {}
@@ -427,17 +406,28 @@ def _arithmetic(settings: Settings, folder: Path, threads: int) -> dict: # preci
         raise ValueError(f"the run in {folder} computes in bfloat16, which this GPU has not: go on where it is had")
     return {"precision": found, "threads": begun.get("threads", threads)}
 
+def _bfloat16_cost(size: int = 512, tries: int = 3) -> float: # seconds of bfloat16 over seconds of float32
+    "What a product of matrices takes in bfloat16, in units of the same product in float32; it is only told."
+    def seconds(dtype):
+        one, best = torch.ones(size, size, dtype=dtype), float("inf")
+        for _ in range(tries + 1):   # the first one warms up
+            begun = time.perf_counter()
+            one @ one
+            best = min(best, time.perf_counter() - begun)
+        return best
+    return seconds(torch.bfloat16) / seconds(torch.float32)
+
 def _use(arithmetic: dict, threads: int, say: Callable[[str], None]):
     "Compute so from now on, and say what is not as it might be expected."
     if torch.cuda.is_available(): return
     own, compute = arithmetic["threads"], arithmetic["precision"]["compute"]
     torch.set_num_threads(own)
     if own != threads: say(f"warning: this run began with threads={own} and goes on so, not with {threads}")
-    if compute == "bfloat16" and (cost := bfloat16_cost()) > 1:
+    if compute == "bfloat16" and (cost := _bfloat16_cost()) > 1:
         say(f"warning: a product in bfloat16 takes {cost:.1f} times as long as in float32 here; the run computes in it "
             "all the same, and dtype float32 would be another run")
 
-# %% ../nbs/38_run.ipynb #c034
+# %% ../nbs/38_run.ipynb #c031
 def _play(
     system: System, settings: Settings, folder: Path, state: PartialState, say: Callable, draw: Callable, threads: int
 ) -> dict: # the summary

@@ -191,7 +191,7 @@ class Watching(_Checked):
     evaluate_tasks: int = 100  # validation tasks of each type at those
     test_tasks: int = 500      # test tasks of each type before and after
     save_every: int = 10       # steps between checkpoints
-    keep_checkpoints: int = 2  # the newest ones that stay; 0: one until the run is done, which cannot be made longer
+    keep_checkpoints: int = 2  # the newest that stay; 0: one until the run is done, which then cannot be made longer
     report_to: tuple = ()      # trackers that TRL's numbers and ours go to: tensorboard, wandb, trackio
     rollouts_every: int = 20   # steps between those whose rollouts are recorded whole
     rollouts_shown: int = 0    # rollouts of such a step that are printed as a table, and sent to the trackers

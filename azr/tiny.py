@@ -25,9 +25,9 @@ from transformers.utils.logging import tqdm
 
 from .core import WEIGHTS, Task, written_aside
 from .grammar import (
-    HOLES, INPUTS, OPERATIONS, SPLITS, TEXTS, Program, Sample, as_task, error_task, generate_input, generate_sample)
+    HOLES, INPUTS, SPLITS, TEXTS, Program, Sample, as_task, error_task, generate_sample, other_input)
 from .prompts import SPECIAL_TOKENS, proposal_text, propose_prompt, solve_prompt
-from .tasks import HIDDEN, ZERO_INPUTS, ZERO_PROGRAM, program_task
+from .tasks import program_task, zero_task
 from .values import bucket, canonical
 
 # %% ../nbs/1a_tiny.ipynb #c006
@@ -41,7 +41,7 @@ def _solve_example(task: Task, answer: str) -> Example: return Example(solve_pro
 
 def _answer_of(task: Task) -> str: # literal text, arguments or program
     "What the solver is meant to find."
-    return task.hidden[HIDDEN.get(task.task_type, "program")]
+    return next(iter(task.hidden.values()))   # an induction task hides pairs behind its program
 
 # %% ../nbs/1a_tiny.ipynb #c009
 def _shifted_constant(source: str, rng: Random) -> str | None: # None: there is no constant
@@ -64,14 +64,10 @@ def _mistake(task_type: str, sample: Sample, rng: Random) -> str: # an answer
     return next(allowed, program.source)
 
 # %% ../nbs/1a_tiny.ipynb #c012
-def _other_input(rng: Random, kind: str) -> str: # literal text
-    "An input of another kind than asked for."
-    return canonical(generate_input(rng, rng.choice([other for other in OPERATIONS if other != kind])))
-
 def _broken_program(source: str, text: str, kind: str, rng: Random) -> tuple[str, str]: # source, input
     "A proposal that will probably not run."
     way = rng.randrange(3)
-    if way == 0: return source, _other_input(rng, kind)
+    if way == 0: return source, canonical(other_input(rng, kind))
     if way == 1: return source.replace("return ", "return y + "), text
     return (source[:-1] if source[-1] in ")]'" else source + ")"), text
 
@@ -79,7 +75,7 @@ def _broken_inputs(texts: list[str], kind: str, rng: Random) -> list[str]:
     "Inputs that will probably be refused."
     way, place = rng.randrange(3), rng.randrange(1, len(texts))
     if way == 0: return [*texts[:place], texts[0], *texts[place + 1:]]
-    if way == 1: return [*texts[:place], _other_input(rng, kind), *texts[place + 1:]]
+    if way == 1: return [*texts[:place], canonical(other_input(rng, kind)), *texts[place + 1:]]
     return texts[:place]
 
 # %% ../nbs/1a_tiny.ipynb #c015
@@ -89,9 +85,7 @@ def _reference(task_type: str, rng: Random) -> list[Task]: # none or one
     "What a propose prompt shows: nothing, the program that every run starts from, or a task."
     draw = rng.random()
     if draw < .15: return []
-    if draw < .22:
-        result = "NoError" if task_type == "error" else ZERO_INPUTS[0]
-        return [program_task(task_type, ZERO_PROGRAM, ZERO_INPUTS[0], result)]
+    if draw < .22: return [zero_task(task_type)]
     return [error_task(rng) if task_type == "error" else as_task(task_type, generate_sample(rng))]
 
 def _propose_program(task_type: str, rng: Random, broken: float) -> Example:
@@ -112,7 +106,7 @@ def _propose_inputs(rng: Random, broken: float) -> Example:
     sample = generate_sample(rng, inputs=INPUTS)
     ordered = [canonical(value) for value in sorted(sample.values)]
     texts = ordered[::2] + ordered[1::2]
-    source = ZERO_PROGRAM if rng.random() < .05 else sample.program.source
+    source = zero_task("deduction").given["program"] if rng.random() < .05 else sample.program.source
     if rng.random() < broken: texts = _broken_inputs(texts, sample.program.takes, rng)
     shown = program_task("deduction", source, "0", "0")
     return Example(propose_prompt("induction", [shown], "terse", INPUTS).text,

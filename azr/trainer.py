@@ -26,7 +26,7 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
-from peft import PeftModel
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch.nn.functional import pad
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from transformers.utils import logging as transformers_logging
@@ -34,9 +34,9 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import grpo_trainer
 
 from .checkpoints import load_loop, save_loop, whole_checkpoints, written
-from .core import Role, write_json
-from .models import BASE, adapter_settings, adapter_weights, base_record, check_packages, computation
-from .models import context_length, is_gguf, load_adapters, load_policy, swap_adapters, with_adapters, written_by
+from .core import Role, tell, write_json
+from .models import BASE, adapter_settings, adapter_weights, base_record, check_packages, context_length
+from .models import is_gguf, load_policy, precision, with_adapters, written_by
 from .rows import Row, check_packs, cut_alike, deal, follows_masks, pack, packs, process_state, room_for, rows_of
 from .sampler import PolicySampler, check_policy, chunks, end_tokens, generation_config, generator, plainly
 from .sampling import Sampling
@@ -58,7 +58,7 @@ def _backend_arguments(settings: Settings) -> dict: # further fields of GRPOConf
 def _machine(settings: Settings) -> dict:
     "How the machine is used."
     on_gpu = torch.cuda.is_available()
-    bf16, fp16 = computation(settings.dtype) is torch.bfloat16, settings.dtype == "float16"
+    bf16, fp16 = precision(settings)["compute"] == "bfloat16", settings.dtype == "float16"
     # buffers never change, and each call would wait for the other processes; every trained weight is used
     apart = dict(ddp_broadcast_buffers=False, ddp_find_unused_parameters=False)
     return dict(gradient_checkpointing=settings.gradient_checkpointing, bf16=bf16, fp16=on_gpu and fp16,
@@ -181,7 +181,7 @@ class _Stage:
 def _writes_in_halves(settings: Settings) -> bool:
     "Whether a copy in bfloat16 writes: on a processor, where autocast would copy all weights for each token."
     plain = settings.backend == "transformers" and not settings.lora_rank
-    return plain and not torch.cuda.is_available() and computation(settings.dtype) is torch.bfloat16
+    return plain and not torch.cuda.is_available() and precision(settings)["compute"] == "bfloat16"
 
 def _halved(model: PreTrainedModel) -> PreTrainedModel:
     "A copy that only writes, its weights in bfloat16; the tables of positions stay as exact as they are."
@@ -595,12 +595,28 @@ class _Saving:
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
 # %% ../nbs/24_trainer.ipynb #c083
+def _swap_adapters(folder: Path, inner: str, outer: str):
+    "The adapter in the folder goes into one named `inner`; that of the folder `outer` takes its place."
+    (folder / inner).mkdir(exist_ok=True)   # of a run that is made longer
+    for path in [folder / name for name in ("adapter_model.safetensors", "adapter_config.json", BASE)]:
+        if not path.exists(): continue
+        path.rename(folder / inner / path.name)
+        (folder / outer / path.name).rename(path)
+    shutil.rmtree(folder / outer)
+
+def _load_adapters(model: PeftModel, folder: str | Path):
+    "Take every adapter's weights from a checkpoint: the trained one's lie there, each other's in a folder of its name."
+    for name in model.peft_config:
+        place = Path(folder) if name == "default" else Path(folder) / name
+        set_peft_model_state_dict(model, load_peft_weights(str(place), device="cpu"), adapter_name=name)
+
+# %% ../nbs/24_trainer.ipynb #c086
 class _Checkpoints(_Saving):
     "What a run goes on from, and what it leaves."
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None):
         "TRL's weights; of several adapters each one's own."
         inner = self.accelerator.unwrap_model(model or self.model)
-        if isinstance(inner, PeftModel) and len(inner.peft_config) > 1: load_adapters(inner, resume_from_checkpoint)
+        if isinstance(inner, PeftModel) and len(inner.peft_config) > 1: _load_adapters(inner, resume_from_checkpoint)
         else: super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def take_weights(self, checkpoint: str | Path):
@@ -630,19 +646,19 @@ class _Checkpoints(_Saving):
         if not (self.others and self.accelerator.is_main_process): return
         shutil.rmtree(folder / "ref", ignore_errors=True)   # TRL's reference
         if solver not in self.others: return
-        swap_adapters(folder, self.trained, solver)
+        _swap_adapters(folder, self.trained, solver)
 
-    def resume(self, checkpoint: Path) -> dict: # what was saved beside the loop's state
+    def resume(self, checkpoint: Path, say: Callable[[str], None] = tell) -> dict: # what was saved beside the loop's
         """Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest. From
         `seeded`, the random state too: there is no training to go on with."""
-        state = load_loop(checkpoint, self.selfplay)
+        state = load_loop(checkpoint, self.selfplay, say)
         if checkpoint.name == "seeded": self._load_rng_state(str(checkpoint))
         if state.get("processes", 1) != self._ranks:
             # no random state was saved for this process
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 
-# %% ../nbs/24_trainer.ipynb #c085
+# %% ../nbs/24_trainer.ipynb #c088
 class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOTrainer):
     "A `GRPOTrainer` whose rollouts come from a `SelfPlay` loop, for the steps of one phase."
     def create_model_card(self, *args, **kwargs):

@@ -1,5 +1,5 @@
 "What executes a page, as a user does or in a kernel that is quick to start; and the browser of tests that look."
-import multiprocessing, os, shutil, sys, threading
+import ast, json, multiprocessing, os, shutil, sys, threading
 from pathlib import Path
 
 from jupyter_client import AsyncKernelManager
@@ -49,6 +49,20 @@ class LoadedKernel(AsyncKernelManager):
         process = self.forks.Process(target=_kernel, args=(words, dict(env), str(cwd)))
         process.start()
         self.provisioner.process, self.provisioner.pid = _Started(process), process.pid
+
+
+KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+
+
+def defined(page: Path) -> dict[str, object]: # name -> what it stands for
+    "The functions of a run page, with what it imports and its names in capitals; nothing else of it is run."
+    cells = [cell for cell in json.loads(page.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    nodes = [node for cell in cells for node in ast.parse("".join(cell["source"])).body]
+    capitals = [node for node in nodes if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper()]
+    space = {"__name__": page.stem}
+    kept = [node for node in nodes if isinstance(node, KEPT) or node in capitals]
+    exec(compile(ast.Module(kept, []), str(page), "exec"), space)
+    return space
 
 
 def papermill(page: Path, out: Path, *words: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from azr.artifacts import Artifacts, _Injecting
 from azr.bugs import PARSER, BugStatus as B, Checker
-from azr.core import Attempt, Proposal, Role, Status, Task, Verdict, from_json, to_json
+from azr.core import Attempt, Proposal, Role, Status, Task, Verdict, from_dict, to_json
 from azr.repairs import Bugs, Workshop, kept_tasks, second_order
 from azr.sampling import Script, converse
 from azr.selfplay import Phase, Recipe, SelfPlay
@@ -65,7 +65,7 @@ def test_a_bug_is_made_in_several_turns_and_mended_in_several(env):
 
 def test_a_task_that_was_read_back_opens_the_same_workspace(env):
     _, _, task = injected(env)
-    again = from_json(Task, to_json(task))
+    again = from_dict(Task, json.loads(to_json(task)))
     fresh = Workshop(env.repositories, env.checker)
     (_, patch), = converse(played(SOLVER), [KIND.solve_prompt(again)], (KIND,), fresh)
     assert KIND.verify([(again, [Attempt(again.id, patch)])], fresh)[0][0].ok

@@ -18,19 +18,18 @@ os.environ["HF_HUB_OFFLINE"] = "1"   # a name that is not a folder is looked up 
 import pytest
 import torch
 import yaml
-from pages import papermill
+from pages import defined, papermill
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 import azr.evals
 import azr.run
 import azr.models
-from azr.benchmarks import BENCHMARKS, Benchmark, Unavailable, _evalplus_right, fetch, _read_program, _same_print
+from azr.benchmarks import BENCHMARKS, EXAMS, Benchmark, Unavailable, _evalplus_right, fetch, _read_program, _same_print
 from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
 from azr.evals import (
-    EXAMS, Exam, _compare, comparisons, evaluate_models, examine, _judge_version, open_model, _remarks, result_table)
+    Exam, _compare, comparisons, evaluate_models, examine, _judge_version, open_model, _remarks, result_table)
 from azr.executor import Executor, _jail_trouble
-from azr.evals import final_exam
 from azr.records import check_alike, compact, read_compacts, _recorded
 from azr.run import train
 from azr.prompts import answer_text, solve_prompt
@@ -797,6 +796,7 @@ def test_an_adapter_is_loaded_from_anywhere(adapters, tmp_path, monkeypatch):
     merge_adapter(two / "model", tmp_path / "merged")
     torch.testing.assert_close(logits(tmp_path / "merged"), logits(two), atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="holds no adapter"): merge_adapter(tmp_path / "merged", tmp_path / "again")
+    final_exam = defined(ROOT / "nbs" / "runs" / "ablations.ipynb")["final_exam"]
     assert final_exam(two, ["induction"]) == final_exam(one, ["induction"])   # ./base, and what was trained on it
 
 

@@ -552,12 +552,12 @@ OTHERS = sorted({os.path.realpath(path)
                  if subprocess.run([path, "-c", "import sys"], capture_output=True).returncode == 0})
 SCRIPT = """
 from azr.executor import Call, Executor
-from azr.safety import is_plain
+from azr.safety import _is_plain
 program = '''def f(x):
     try: y = [i for i in x if i and (lambda a: a)(i)]
     except ValueError as e: return str(e)
     return sorted(y)[:2], sum(i for i in x), {**{'a': f'{x!r:>9}'}}'''
-assert is_plain(compile(program, "", "exec")), "an ordinary program is not plain here"
+assert _is_plain(compile(program, "", "exec")), "an ordinary program is not plain here"
 data_class = '''import math
 from dataclasses import dataclass
 @dataclass

@@ -16,7 +16,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 import azr.models
 from azr.cli import main
 from azr.evals import Exam, open_model
-from azr.models import check_base, check_packages, load_policy, merge_adapter, model_place, read_base
+from azr.models import check_base, check_packages, load_policy, merge_adapter, model_place, _read_base
 from azr.plan import _parameters, _shape_of
 from azr.run import train
 from azr.settings import config
@@ -126,7 +126,7 @@ def test_a_run_records_what_it_loaded_and_knows_it_again(file, tmp_path):
     path, run, said = here / file.name, here / "run", []
     train(small(path, steps=1), run, say=list)
     wanted = {"file": file.name, "weights": sha, "quantization": "Q4_1", "bytes": path.stat().st_size}
-    assert read_base(run) == {"name": str(path), "folder": str(here), **wanted}
+    assert _read_base(run) == {"name": str(path), "folder": str(here), **wanted}
     assert yaml.safe_load((run / "params.yaml").read_text())["loaded"] == {"name": str(path), **wanted}
     (here / "other.gguf").write_bytes(b"a neighbour does not matter")
     check_base(run)
@@ -146,7 +146,7 @@ def test_an_adapter_lies_on_it(file, tmp_path):
     train(small(file, lora_rank=2, steps=1), run, say=list)
     adapted, _ = load_policy(str(run))
     base, _ = load_policy(str(file))
-    assert adapted.peft_config and read_base(run / "model")["quantization"] == "Q4_1"
+    assert adapted.peft_config and _read_base(run / "model")["quantization"] == "Q4_1"
     with adapted.disable_adapter(): assert torch.equal(logits(adapted), logits(base))
     assert not torch.equal(logits(adapted), logits(base))
     merge_adapter(run / "model", tmp_path / "merged")

@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, from_json, to_json
-from azr.metrics import (gzip_members, gzip_parts, read_metrics, read_rollouts, rollout_records, run_tasks, select,
-                         solve_rates, step_metrics)
+from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict, from_dict, to_json
+from azr.metrics import gzip_members, gzip_parts, read_metrics, read_rollouts, run_tasks, select, step_metrics
 from azr.safety import ProgramStatus
+from conftest import ROOT
+from pages import defined
+
+rollout_records, solve_rates = (
+    defined(ROOT / "nbs" / "runs" / "controls.ipynb")[name] for name in ("rollout_records", "solve_rates"))
 
 TYPES = ("deduction", "abduction", "induction")
 
@@ -195,7 +199,7 @@ class _Own(StrEnum):
 @pytest.mark.parametrize("status", [Status.DUPLICATE, ProgramStatus.RAISED, _Own.TOO_STEEP])
 def test_a_status_of_any_domain_comes_back_equal_and_counts_alike(status):
     written = rollout(Role.PROPOSE, "deduction", status)
-    read = from_json(Rollout, to_json(written))
+    read = from_dict(Rollout, json.loads(to_json(written)))
     assert read == written and to_json(read) == to_json(written) and not read.verdict.ok
     assert type(read.verdict.status) is (Status if status in list(Status) else str)
     assert step_metrics([read, written])[f"propose/deduction/status/{status}"] == 2
@@ -209,7 +213,7 @@ def test_ok_is_a_value_and_no_member():
 @pytest.mark.parametrize("status", [None, 5, ["ok"]])
 def test_a_status_that_is_no_text_was_written_by_something_else(status):
     with pytest.raises(ValueError, match=r"Verdict.status is .*, which is no text"):
-        from_json(Verdict, json.dumps({"status": status}))
+        from_dict(Verdict, {"status": status})
 
 
 def test_no_value_means_two_things():

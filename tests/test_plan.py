@@ -30,7 +30,7 @@ from azr.plan import (
     check_device,
     _cost,
     from_config,
-    gpu_named,
+    _gpu_named,
     _kept_by_layer,
     _limits,
     _load,
@@ -206,7 +206,7 @@ def test_a_completion_of_several_turns_may_fill_the_text():
     c, s = config("qwen3-4b-agent0"), _shape_of("Qwen/Qwen3-4B")
     one = replace(c, turns=1, tool=False)
     assert _load(c, s).answer == _load(c, s).longest > _load(one, s).answer == c.max_completion_tokens
-    gpu = gpu_named("80GB")
+    gpu = _gpu_named("80GB")
     assert peak(c, s) > peak(one, s) and _cost(c, s, gpu).written > _cost(one, s, gpu).written
 
 
@@ -372,7 +372,7 @@ def test_the_peak_of_reading_prompts_is_planned(regime):
 @pytest.mark.parametrize("name", [name for name in sorted(presets()) if config(name).system == "azr"])
 @pytest.mark.parametrize("size", [8, 40])
 def test_every_remedy_fits_and_is_a_configuration(name, size):
-    c, gib = config(name), gpu_named(f"{size}GB").gib
+    c, gib = config(name), _gpu_named(f"{size}GB").gib
     for changes in _remedies(c, gib):
         changed = replace(c, **changes)
         assert peak(changed, _shape_of(changed.model)) <= gib * 2**30
@@ -430,7 +430,7 @@ def test_time_follows_the_device_and_the_assumptions():
 
 def test_every_class_has_its_card():
     assert all(
-        gpu_named(f"{size}GB").tflops == _GPUS[name].tflops and abs(gpu_named(f"{size}GB").gib - _GPUS[name].gib) < 4
+        _gpu_named(f"{size}GB").tflops == _GPUS[name].tflops and abs(_gpu_named(f"{size}GB").gib - _GPUS[name].gib) < 4
         for size, name in _CLASSES.items()
     )
 
@@ -474,9 +474,9 @@ def test_without_a_gpu_this_machines_memory_is_planned(capsys, monkeypatch):
         said = capsys.readouterr().out
         assert "on this machine's CPU\nfits: " in said and " of 9.0 GiB, " in said and "GPUs alone" in said
     one = config("qwen2.5-0.5b-lora", dtype="float32")
-    assert plan_text(one, gpu_named("cpu")) == plan_text(replace(one, dtype="float16"), gpu_named("cpu"))
+    assert plan_text(one, "cpu") == plan_text(replace(one, dtype="float16"), "cpu")
     free.available = 2**30
-    assert "does NOT fit" in plan_text(one, gpu_named("cpu"))
+    assert "does NOT fit" in plan_text(one, "cpu")
 
 
 def test_the_plan_of_a_preset(capsys):
@@ -512,7 +512,7 @@ def on_a_gpu(monkeypatch, gib):
 
 
 def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanned(monkeypatch):
-    c, gpu = config("qwen2.5-1.5b-lora"), gpu_named("12GB")
+    c, gpu = config("qwen2.5-1.5b-lora"), _gpu_named("12GB")
     assert "fits: 10.6 of 12.0 GiB" in plan_text(c, gpu) and "counted as if" not in plan_text(c, gpu)
     beside = plan_text(replace(c, backend="vllm_colocate"), gpu)
     assert (
@@ -528,7 +528,7 @@ def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanne
 
 
 def test_a_plan_of_packs_says_that_it_counts_without_them():
-    c, gpu = config("qwen2.5-0.5b-lora"), gpu_named("12GB")
+    c, gpu = config("qwen2.5-0.5b-lora"), _gpu_named("12GB")
     packed = plan_text(replace(c, pack_tokens=640), gpu)
     assert "packs of 640 tokens compute a prompt once" in packed
     assert [line for line in packed.splitlines() if "packs" not in line] == plan_text(c, gpu).splitlines()

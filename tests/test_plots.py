@@ -11,15 +11,20 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from pages import papermill
+from pages import defined, papermill
 
 from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.metrics import step_metrics
-from azr.plots import (ARMS, _COLOURS, ablation_rows, accuracy_by_size, accuracy_by_tokens, arm_gains, at_tokens,
-                       _funnel_shares, headline, learnability_histogram, learning_curve, _lines, _measure, scaling,
-                       depth_curves, _table, validity_funnel)
+from azr.plots import (
+    ARMS, _COLOURS, ablation_rows, accuracy_by_size, arm_gains, at_tokens, _funnel_shares, learning_curve, _measure,
+    scaling, _table, type_lines, validity_funnel)
 from azr.safety import ProgramStatus
 from conftest import ROOT
+
+FIGURES = defined(ROOT / "nbs" / "runs" / "figures.ipynb")
+accuracy_by_tokens, depth_curves, headline, learnability_over_training, proposal_curves, roles_by_type = (
+    FIGURES[name] for name in ("accuracy_by_tokens", "depth_curves", "headline", "learnability_over_training",
+                               "proposal_curves", "roles_by_type"))
 
 
 def png(figure):
@@ -129,20 +134,31 @@ def test_funnel_pools_task_types_by_count_not_by_share():
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 8, 16])
-def test_histogram_bars_add_up(attempts):
-    rates = {"deduction": [k / attempts for k in range(attempts + 1)], "geometry": [0.0]}
-    figure = learnability_histogram(rates, attempts, curve="ssr")
-    for axes, name in zip([a for a in figure.axes if a.patches], rates):
-        heights = [bar.get_height() for bar in axes.patches]
-        assert len(heights) == attempts + 1 and sum(heights) == pytest.approx(1)
-        assert f"n = {len(rates[name])}" in axes.get_title(loc="left")
+def test_parts_of_a_step_add_up(attempts):
+    one, other = [1] * (attempts + 1), [2] + [0] * attempts
+    steps = [{"step": 1, "propose/deduction/solved": one, "propose/geometry/solved": other},
+             {"step": 20, "propose/deduction/solved": other}]
+    figure = learnability_over_training([steps, steps[:1]])   # two seeds, one of them shorter
+    for axes, name in zip(figure.axes, ("deduction", "geometry")):
+        bars = [(bar.get_x(), bar.get_height()) for bar in axes.patches]
+        for place in {x for x, _ in bars}:
+            heights = [height for x, height in bars if x == place]
+            assert len(heights) == attempts + 1 and sum(heights) == pytest.approx(1)
+        total = 2 * (attempts + 1) + 2 if name == "deduction" else 4
+        assert f"n = {total}" in axes.get_title(loc="left")
     assert png(figure)
 
 
-def test_histogram_takes_rollouts():
-    figure = learnability_histogram([rollout(Role.PROPOSE, "abduction", Status.OK, solve_rate=0.25),
-                                     rollout(Role.PROPOSE, "abduction", ProgramStatus.RAISED)])
-    assert figure.axes[0].patches[2].get_height() == 1
+def test_measures_of_rollouts_are_drawn_as_kept():
+    rollouts = [rollout(Role.PROPOSE, "abduction", Status.OK, solve_rate=0.25),
+                rollout(Role.PROPOSE, "abduction", ProgramStatus.RAISED),
+                rollout(Role.SOLVE, "abduction", Status.WRONG)]
+    records = defined(ROOT / "nbs" / "runs" / "controls.ipynb")["rollout_records"]({3: rollouts}, 4)
+    figure = learnability_over_training([records])
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [0, 1, 0, 0, 0]
+    assert png(roles_by_type([records, records])) and png(roles_by_type([[]]))
+    panels = {"completion_length": ("length", "tokens", None), "no_such_measure": ("nothing", "", None)}
+    assert png(proposal_curves([records], panels)) and png(proposal_curves([[]], panels))
 
 
 def test_arm_gains():
@@ -168,10 +184,10 @@ def test_colours_and_lines_differ():
     assert set(_COLOURS) == set(Role) and abs(grey(_COLOURS[Role.PROPOSE]) - grey(_COLOURS[Role.SOLVE])) > .25
     assert not {*_COLOURS.values()} & {colour for colour, _ in ARMS.values()}  # an arm is never mistaken for a role
     for (_, first), (_, second) in combinations(ARMS.values(), 2): assert first != second
-    several = _lines([*TYPES, "maths", "bugs"], TYPES)
+    several = type_lines([*TYPES, "maths", "bugs"], TYPES)
     assert len(set(map(str, several.values()))) == 5
-    assert _lines(["induction"], TYPES)["induction"] == several["induction"] == _lines(TYPES[::-1], TYPES)["induction"]
-    assert _lines(["sums", "maths"]) == _lines(["maths", "sums"])   # the alphabet decides, not who comes first
+    for shown in (["induction"], TYPES[::-1]): assert type_lines(shown, TYPES)["induction"] == several["induction"]
+    assert type_lines(["sums", "maths"]) == type_lines(["maths", "sums"])   # the alphabet decides, not who comes first
 
 
 # ---- depth and size ----

@@ -9,7 +9,7 @@ from toy import SMALL
 import azr.models
 import azr.run
 from azr.core import Prompt, Role
-from azr.models import computation, precision
+from azr.models import _computation, precision
 from azr.plan import check_device, memory_line
 from azr.run import train
 from azr.sampling import GREEDY
@@ -32,7 +32,7 @@ def flags(monkeypatch):
 )
 def test_auto_follows_from_the_flags(flags, found, wanted):
     flags(found)
-    assert computation("auto") is getattr(torch, wanted)
+    assert _computation("auto") is getattr(torch, wanted)
     assert precision(Settings()) == {"weights": "float32", "compute": wanted, "generation": wanted}
     assert precision(Settings(lora_rank=4))["weights"] == wanted
     assert precision(Settings(dtype="float32"))["compute"] == "float32"
@@ -114,7 +114,7 @@ def weights(run): return (run / "model" / "model.safetensors").read_bytes()
 
 
 def test_a_run_goes_on_in_the_precision_and_threads_that_it_began_with(tmp_path, flags, monkeypatch):
-    monkeypatch.setattr(azr.run, "bfloat16_cost", always(1.5))
+    monkeypatch.setattr(azr.run, "_bfloat16_cost", always(1.5))
     left = {}
     for own, wanted, other in ((WHOLE, "float32", HALF), (HALF, "bfloat16", WHOLE)):
         alone, moved, said = tmp_path / f"{wanted} alone", tmp_path / f"{wanted} moved", []

@@ -11,7 +11,8 @@ from sums import ZERO, Sums, recipe
 from azr.advantages import _grpo, _grpo_no_std
 from azr.buffers import Buffers
 from azr.core import Completion, Role, Status, Verdict
-from azr.evals import EXAMS, Exam, _judge_batch
+from azr.benchmarks import EXAMS
+from azr.evals import Exam, _judge_batch
 from azr.executor import Executor
 from azr.exams import evaluate, verdicts_on
 from azr.sampling import Script

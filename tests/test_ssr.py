@@ -1,5 +1,5 @@
 "Bugs and repairs: every malformed artifact has its status, no cheat pays, and the loop plays with a script."
-import argparse, itertools, os, random, shutil, subprocess
+import argparse, itertools, json, os, random, shutil, subprocess
 from collections import Counter
 from dataclasses import asdict, replace
 
@@ -7,7 +7,7 @@ import pytest
 
 from azr.bugs import (
     PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of, command,
-    grade, mutations, options, _without_tests)
+    grade, mutations, _without_tests)
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Verdict
 from azr.sampling import Script, Sampling
@@ -367,11 +367,11 @@ def test_no_prompt_of_a_solver_holds_the_original(suites):
         assert task.given["tests"] and "def test_" in text
 
 def test_a_task_goes_through_json_and_is_judged_the_same(suites):
-    from azr.core import Attempt, Task, from_json, to_json
+    from azr.core import Attempt, Task, from_dict, to_json
     kind = Bugs({"romans": shipped()["romans"]})
     env = Workshop(kind.repositories, Checker(suites))
     task = scripted_tasks(kind, shipped()["romans"], env, 1, "test")[0]
-    again = from_json(Task, to_json(task))
+    again = from_dict(Task, json.loads(to_json(task)))
     fresh = Workshop(kind.repositories, Checker(suites))
     answer = task.given["right"].partition("(")[2]
     (right, wrong, bad), = kind.verify([(again, [Attempt(task.id, text) for text in
@@ -476,7 +476,7 @@ def test_a_repository_of_ones_own_is_looked_at_before_any_work(tmp_path):
 @pytest.mark.parametrize("words", [["--mutations", "-5"], ["--seconds", "0"], ["--passing", "-1"], ["--files", "x"]])
 def test_check_bug_refuses_a_number_that_is_none(capsys, words):
     parser = argparse.ArgumentParser()
-    options(parser)
+    command(parser)
     with pytest.raises(SystemExit): parser.parse_args(["rpn", *words])
     assert f"{words[1]!r} is no whole number of 1 or more" in capsys.readouterr().err
 
@@ -678,8 +678,9 @@ def test_the_real_collections_can_be_asked():
 
 def told_command(capsys, *words) -> str:
     parser = argparse.ArgumentParser()
-    options(parser)
-    command(parser.parse_args([*words, "--seconds", "2"]))
+    command(parser)
+    arguments = parser.parse_args([*words, "--seconds", "2"])
+    arguments.func(arguments)
     return capsys.readouterr().out
 
 def test_check_bug_says_what_a_bug_does(capsys, tmp_path, good):

@@ -1,4 +1,5 @@
 "Claims are proved by running them, answers judged by running them, and nobody is talked round."
+import json
 from dataclasses import replace
 from random import Random
 from statistics import fmean
@@ -8,12 +9,12 @@ from conftest import always
 from programs import PROGRAMS
 
 from azr.buffers import Buffers
-from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_json, to_json
+from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, from_dict, to_json
 from azr.executor import Call, Executor, Outcome
 from azr.prompts import SOLVE_EXAMPLES, STYLES, answer_text, facts, proposal_text
 from azr.safety import ProgramStatus, Safety
 from azr.measures import examined, program_measures
-from azr.tasks import (_BANNED_WORDS, HIDDEN, _TASK_TYPES, TRIVIAL, Environment, _Induction, _check_arguments,
+from azr.tasks import (_BANNED_WORDS, _HIDDEN, _TASK_TYPES, TRIVIAL, Environment, _Induction, _check_arguments,
                        _check_source, _in_held_out_tenth, induction_task, _leaks, program_key, program_task, task_id,
                        task_types, zero_tasks)
 from azr.values import bucket, equal, parse_literal
@@ -78,7 +79,7 @@ def test_every_type_in_every_style_there_and_back(env, style):
         right = {"deduction": "42", "abduction": "21.0", "error": "NoError", "induction": "def g(y): return y + y"}[
             kind.name]
         assert [v.score for v in answer(task, env, right, "7", style=style)] == [1, 0]
-        assert from_json(Task, to_json(task)) == task
+        assert from_dict(Task, json.loads(to_json(task))) == task
         text = kind.solve_prompt(task).text or kind.solve_prompt(task).messages[0]["content"]
         assert kind.solve_prompt(replace(task, hidden={})) == kind.solve_prompt(task) and (
             "def f(x):" in text.split("Rules")[0]) == (kind.name != "induction")
@@ -98,7 +99,7 @@ def test_finished_examples_are_true_and_their_gold_is_right(env, name):
     for example in SOLVE_EXAMPLES[name]:
         known = facts(example)
         if name == "induction": example = replace(example, hidden=known | {"pairs": []})
-        gold = known["program" if name == "induction" else HIDDEN[name]]
+        gold = known["program" if name == "induction" else _HIDDEN[name]]
         text = answer_text(name, gold, "code")
         assert [v.score for v in kind.verify([(example, [Attempt("", text)])], env)[0]] == [1]
         if name == "induction": continue
@@ -692,7 +693,7 @@ def test_a_trivial_task_is_refused_by_the_rule_that_names_it(env, rule, program,
     measured, plain = validated(examine=examined), validated()
     assert measured.info["trivial"][rule] is True and measured.id == plain.id and "trivial" not in plain.info
     assert replace(measured, info=plain.info) == plain   # measuring changes nothing else
-    assert from_json(Task, to_json(measured)) == measured
+    assert from_dict(Task, json.loads(to_json(measured))) == measured
 
 def filled(*programs):
     buffers = Buffers(("deduction",))

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from azr.executor import Call, Executor
 from azr.prompts import SPECIAL_TOKENS, solve_prompt
-from azr.tasks import ZERO_PROGRAM
+from azr.tasks import _ZERO_PROGRAM
 from azr.grammar import INPUTS, SPLITS, as_task, error_task, _generate_program, generate_sample, held_out_tasks
 from azr.safety import ProgramStatus
 from azr.tiny import (
@@ -158,7 +158,7 @@ def test_no_text_of_the_corpus_holds_a_held_out_program():
     for _ in range(1500):
         example = _generate_example(rng, _Corpus(wrong=.5))
         for program in re.findall(r"def f\(x\):\n.*?(?=<|$)", example.prompt + "<" + example.response, re.S):
-            if program == ZERO_PROGRAM: continue
+            if program == _ZERO_PROGRAM: continue
             assert bucket(program) >= 10, program
             checked += 1
     assert checked > 1500
@@ -175,7 +175,7 @@ def test_proposals_are_learned_with_and_without_references():
     rng = Random(4)
     prompts = [
         e.prompt for e in (_generate_example(rng, _Corpus()) for _ in range(3000)) if e.prompt.startswith("<pded>")]
-    assert {"<pded><prog>", f"<pded>{ZERO_PROGRAM}<in>'Hello world'<prog>"} < set(prompts) and max(
+    assert {"<pded><prog>", f"<pded>{_ZERO_PROGRAM}<in>'Hello world'<prog>"} < set(prompts) and max(
         p.count("<prog>") for p in prompts) == 1
 
 @pytest.mark.parametrize("kind, least", [("deduction", .6), ("abduction", .5), ("induction", .8)])
