@@ -40,17 +40,21 @@ def moved(text: str, page: Path) -> str:
 
 # ---- pages
 
-@cache
-def figures() -> dict[str, str]: # name of a function that draws -> what it draws
-    "The first lines of docstrings in azr.plots."
-    tree = ast.parse((ROOT / "azr" / "plots.py").read_text(encoding="utf-8"))
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return {node.name: ast.get_docstring(node).splitlines()[0] for node in functions if ast.get_docstring(node)}
+def drawing(code: str) -> dict[str, str]: # name of a function that draws -> what it draws
+    "The first lines of docstrings of what is marked as a figure."
+    marked = [node for node in ast.parse(code).body if "figure" in map(ast.unparse, getattr(node, "decorator_list", ()))]
+    return {node.name: ast.get_docstring(node).splitlines()[0] for node in marked}
 
-def alternative(source: str, before: str) -> str:
+@cache
+def figures() -> dict[str, str]:
+    "Those of azr.plots."
+    return drawing((ROOT / "azr" / "plots.py").read_text(encoding="utf-8"))
+
+def alternative(source: str, before: str, own: dict[str, str]) -> str: # own: figures that the page defines
     "What a picture shows, for who cannot see it: its function's own words, else the last sentence above it."
-    called = [name for name in re.findall(r"\b(\w+)\(", source) if name in figures()]
-    if called: return figures()[called[-1]]
+    known = figures() | own
+    called = [name for name in re.findall(r"(?<![.\w])(\w+)\(", source) if name in known]
+    if called: return known[called[-1]]
     plain = re.sub(r"\[([^]]*)\]\([^)]*\)|[*`$#>|]", r"\1", before)
     sentences = [one.strip() for one in re.split(r"(?<=[.:?!])\s+|\n\n+", plain) if len(one.split()) > 2]
     return sentences[-1] if sentences else ""
@@ -60,6 +64,7 @@ def page(path: Path):
     book, before = notebooks.read(path), ""
     kept = [cell for cell in book.cells if not notebooks.directives(cell) & HIDDEN]
     book.cells = [cell for cell in kept if not any(one.startswith("default_exp") for one in notebooks.directives(cell))]
+    own = drawing("\n".join(cell.source for cell in book.cells if "@figure" in cell.source))
     for cell in book.cells:
         if cell.cell_type != "code":
             before = cell.source
@@ -68,7 +73,7 @@ def page(path: Path):
         lines = cell.source.splitlines()
         cell.source = "\n".join(line for line in lines if not re.match(r"#\s*\|(?!\s*export)", line))
         if any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {})):
-            cell.metadata["mystnb"] = {"image": {"alt": alternative(cell.source, before)}}
+            cell.metadata["mystnb"] = {"image": {"alt": alternative(cell.source, before, own)}}
     title, _, rest = book.cells[0].source.partition("\n")
     book.cells[0].source = f"{title}\n\n[Open in Colab]({colab.address(path)})\n\n{rest}"
     code = [cell for cell in book.cells if cell.cell_type == "code"]

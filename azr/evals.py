@@ -463,7 +463,7 @@ def evaluate_models(
     if len(set(places.values())) < len(places):
         raise ValueError(f"two of the models {', '.join(places)} would write into one folder of {folder}: "
                          "evaluate them one by one, each with another output folder")
-    for name in models: loaded_from(name)   # before the first one is asked
+    for name in models: loaded_from(name)   # refuses what cannot be loaded before the first one is asked
     exam = _alike(models, exam, say)
     for name in models:
         try: sampler, own, facts = open_model(name, exam, dtype, pad_token)

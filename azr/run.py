@@ -27,12 +27,12 @@ from huggingface_hub import HfApi
 from torch.distributed import DistError
 from transformers import set_seed
 
-from .checkpoints import last_checkpoint, read_state, saved_adapters, seeded, written
+from .checkpoints import last_checkpoint, read_state, saved_adapters, seeded, whole_checkpoints, written
 from .exams import evaluate, examine_proposer
 from .metrics import each_rollout, select
-from azr.models import (
-    BASE, began_from, check_base, check_packages, context_length, load_policy, local_base, model_place,
-    precision)
+from .models import (
+    BASE, began_from, check_base, check_packages,
+    context_length, load_policy, local_base, model_place, precision)
 from .plots import learning_curve
 from .records import Records, check_folder, open_folder, read_params, summary_of, surroundings
 from .rows import process_state, shared
@@ -331,8 +331,13 @@ def _save_results(
     rollouts = (rollout for _, rollout in each_rollout(folder))
     summary |= system.findings(settings, [*selfplay.buffers], rollouts)
     write_json(folder / "summary.json", summary)
-    if not settings.keep_checkpoints: shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if not settings.keep_checkpoints: _forget(folder / "checkpoints")
     return summary
+
+def _forget(checkpoints: Path):
+    "Remove what a run goes on from. What trackers have written there stays."
+    for place in (*whole_checkpoints(checkpoints), checkpoints / "seeded"): shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError): checkpoints.rmdir()   # it is not empty
 
 def _push(trainer: SelfPlayTrainer, say: Callable[[str], None]):
     """The final model and its tokenizer to the hub. A run is not lost to a network: what went wrong is said, with
@@ -377,7 +382,7 @@ def train(
             check_base(folder)
             say(f"{folder} is done already: delete the folder to run it again, or ask for more steps")
             return summary
-        if (folder / "summary.json").exists() and not (folder / "checkpoints").exists():
+        if (folder / "summary.json").exists() and not last_checkpoint(folder / "checkpoints"):
             why = f"{folder} is done and keeps no checkpoint to go on from"
             raise ValueError(f"{why}: give another folder for more steps")
         check_packages(settings)

@@ -598,7 +598,7 @@ def _name_guard(function, spelt: frozenset):
     return guarded
 
 def sealed_builtins(imports: Iterable[str]) -> dict: # names of modules, which are imported here
-    "The builtins a program sees, once the guards are in the modules of this process too."
+    "The builtins that a program sees. Puts the guards into the modules of this process too, for good."
     builtin = _guarded_builtins(imports)
     for name in _EVALUATING:
         if name in sys.modules: vars(sys.modules[name]).update(_text_guards(builtin))

@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 import time
+from types import CodeType
 
 # %% ../nbs/50_suite.ipynb #c007
 def _outcome(report, before: str | None) -> str | None: # passed, failed, error, skipped, xfailed or xpassed
@@ -74,7 +75,8 @@ _JUDGES = ("_pytest", "pytest", "pluggy", "unittest", "builtins", __name__.parti
 def _code(value) -> object:
     "The code of a function, also of one in a property or a class method."
     inner = getattr(value, "fget", None) or getattr(value, "__func__", value)
-    return getattr(inner, "__code__", None)
+    code = getattr(inner, "__code__", None)
+    return code if isinstance(code, CodeType) else None   # `unittest.mock.call` has any attribute, another each time
 
 def _judges() -> list[tuple]: # owner, name, value, its code
     "The functions and classes that decide what becomes of a test, as they are now."

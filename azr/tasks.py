@@ -526,7 +526,7 @@ def task_types(names: Sequence[str] = ("deduction", "abduction", "induction"), #
 # %% ../nbs/16_tasks.ipynb #c060
 _ZERO_PROGRAM = "def f(x):\n    return x"
 _ZERO_INPUTS = ("'Hello world'", "7", "[1, 2, 3]", "{'a': 1, 'b': 2}", "(0.5, -1.5)", "True", "None",
-               "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
+                "'[[1, 0], [0, 1]]'", "{3}", "1001101100010001")
 
 _ORDINARY = {   # program -> arguments of its call
     "def f(numbers):\n    total = 0\n    for number in numbers:\n        if number % 2 == 0:\n"

@@ -41,7 +41,7 @@ def _solve_example(task: Task, answer: str) -> Example: return Example(solve_pro
 
 def _answer_of(task: Task) -> str: # literal text, arguments or program
     "What the solver is meant to find."
-    return next(iter(task.hidden.values()))   # an induction task hides pairs behind its program
+    return task.hidden.get("program") or next(iter(task.hidden.values()))   # an induction task hides pairs as well
 
 # %% ../nbs/1a_tiny.ipynb #c009
 def _shifted_constant(source: str, rng: Random) -> str | None: # None: there is no constant

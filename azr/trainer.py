@@ -648,13 +648,16 @@ class _Checkpoints(_Saving):
         if solver not in self.others: return
         _swap_adapters(folder, self.trained, solver)
 
-    def resume(self, checkpoint: Path, say: Callable[[str], None] = tell) -> dict: # what was saved beside the loop's
+    def resume(
+        self,
+        checkpoint: Path,
+        say: Callable[[str], None] = tell,   # hears what was otherwise then
+    ) -> dict: # what was saved beside the loop's state
         """Take the loop's state from a checkpoint; `train(resume_from_checkpoint=...)` takes the rest. From
         `seeded`, the random state too: there is no training to go on with."""
         state = load_loop(checkpoint, self.selfplay, say)
         if checkpoint.name == "seeded": self._load_rng_state(str(checkpoint))
-        if state.get("processes", 1) != self._ranks:
-            # no random state was saved for this process
+        if state.get("processes", 1) != self._ranks:   # no random state was saved for this process
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 

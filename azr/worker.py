@@ -212,7 +212,7 @@ def _import_all(names):
         with suppress(ImportError): importlib.import_module(name)
 
 # %% ../nbs/12_worker.ipynb #c023
-_TURN = .005            # seconds after which a runner sends the results that it has
+_TURN = .005           # seconds after which a runner sends the results that it has
 # seconds that a runner without work stays awake: the next small batch is often that near, and waking up takes as long
 # as a call
 _AWAKE = 0.0003

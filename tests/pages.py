@@ -1,6 +1,7 @@
 "What executes a page, as a user does or in a kernel that is quick to start; and the browser of tests that look."
-import ast, json, multiprocessing, os, shutil, sys, threading
+import ast, atexit, json, multiprocessing, os, shutil, sys, threading
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 
 from jupyter_client import AsyncKernelManager
 
@@ -15,7 +16,10 @@ class _Started:
     def __init__(self, process): self._process, self.pid = process, process.pid
     def poll(self): return self._process.exitcode
     def wait(self): return self._process.join()
-    def send_signal(self, number): os.kill(self.pid, number)
+    def kill(self): self.send_signal(SIGKILL)
+    def terminate(self): self.send_signal(SIGTERM)
+    def send_signal(self, number):
+        if self.poll() is None: os.kill(self.pid, number)
 
 
 def _end_with_tests():
@@ -26,21 +30,25 @@ def _end_with_tests():
 
 def _kernel(words: list[str], environment: dict[str, str], folder: str):
     "A kernel, in a process that has the modules loaded already."
-    import matplotlib
+    import matplotlib, numpy, pandas
     from ipykernel.kernelapp import IPKernelApp
-    matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"   # as a kernel's own start has it
+    numpy.random.seed()
+    matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"   # as both have it that load here
+    pandas.set_option("display.max_columns", 20)
     os.setsid()
     threading.Thread(target=_end_with_tests, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     sys.path[:] = [place for place in sys.path if Path(place).name not in ("tests", ".ci")]   # a page has no such names
-    IPKernelApp.launch_instance(argv=words)
+    try: IPKernelApp.launch_instance(argv=words)
+    finally: atexit._run_exitfuncs()   # `multiprocessing` does not
 
 
 class LoadedKernel(AsyncKernelManager):
     """Its kernels are forks of one process that has loaded azr, torch and what training needs: importing those takes
-    most of a page's time. Names, folder and random numbers are each kernel's own."""
+    most of a page's time. Names, folder and random numbers are each kernel's own, the order of sets is the worker's.
+    Slow tests, and `make refresh`, run each page in a process that has loaded nothing."""
     forks = multiprocessing.get_context("forkserver")
 
     async def _async_launch_kernel(self, kernel_cmd, *, env, cwd, **_):
@@ -49,6 +57,7 @@ class LoadedKernel(AsyncKernelManager):
         process = self.forks.Process(target=_kernel, args=(words, dict(env), str(cwd)))
         process.start()
         self.provisioner.process, self.provisioner.pid = _Started(process), process.pid
+        self.provisioner.pgid = process.pid   # `_kernel` sees to that
 
 
 KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef)

@@ -5,6 +5,7 @@ from operator import attrgetter
 import nbformat
 import pytest
 import yaml
+from jupyter_client import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError
 
 from azr.cli import page_settings, _parameter, parameters
@@ -62,13 +63,15 @@ def plain(text: str) -> str: return re.sub(r"<Figure size [^>]*>", "<Figure>", t
         for p in [*notebooks.pages(), *RESULTS, *TUTORIALS]
     ],
 )
-def test_page(page, checkout, monkeypatch):
+@pytest.mark.parametrize("kernel", [
+    pytest.param(LoadedKernel, id="loaded"), pytest.param(AsyncKernelManager, id="fresh", marks=pytest.mark.slow)])
+def test_page(page, kernel, checkout, monkeypatch):
     monkeypatch.setenv("AZR_DATA", str(data_folder().resolve()))
     monkeypatch.setenv("PYTHONHASHSEED", "random")
     notebook = notebooks.read(page)
     stored = said(notebook)
     folder = checkout / page.parent.relative_to(ROOT)
-    try: notebooks.execute(notebook, folder, timeout=600, kernel_manager_class=LoadedKernel)
+    try: notebooks.execute(notebook, folder, timeout=600, kernel_manager_class=kernel)
     except CellExecutionError as error: pytest.fail(f"{page.name}: {uncoloured(str(error))}", pytrace=False)
     if page.stem in VARYING: return
     for before, after in zip(stored, said(notebook)):

@@ -512,7 +512,7 @@ def on_a_gpu(monkeypatch, gib):
 
 
 def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanned(monkeypatch):
-    c, gpu = config("qwen2.5-1.5b-lora"), _gpu_named("12GB")
+    c, gpu = config("qwen2.5-1.5b-lora"), "12GB"
     assert "fits: 10.6 of 12.0 GiB" in plan_text(c, gpu) and "counted as if" not in plan_text(c, gpu)
     beside = plan_text(replace(c, backend="vllm_colocate"), gpu)
     assert (
@@ -528,7 +528,7 @@ def test_what_vllm_takes_is_left_to_it_and_other_writers_are_said_to_be_unplanne
 
 
 def test_a_plan_of_packs_says_that_it_counts_without_them():
-    c, gpu = config("qwen2.5-0.5b-lora"), _gpu_named("12GB")
+    c, gpu = config("qwen2.5-0.5b-lora"), "12GB"
     packed = plan_text(replace(c, pack_tokens=640), gpu)
     assert "packs of 640 tokens compute a prompt once" in packed
     assert [line for line in packed.splitlines() if "packs" not in line] == plan_text(c, gpu).splitlines()
