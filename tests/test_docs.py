@@ -29,6 +29,13 @@ def test_every_stored_picture_has_a_text():
             assert len(words) > 2, (path.name, cell.source[-80:])
 
 
+def test_a_pictures_text_is_that_of_the_function_that_draws_it():
+    own = docs.drawing('@figure\ndef mine(x):\n    "What mine shows."\ndef other(x): pass')
+    assert docs.alternative("save(mine(1)); axes.legend(2); other(3)", "Above it.", own) == "What mine shows."
+    assert docs.alternative("legend(fig)", "First of all. This stands above.", own) == "This stands above."
+    assert docs.alternative("learning_curve(1)", "Above it.", {}) == docs.figures()["learning_curve"]
+
+
 def test_the_reference_shows_docments_and_methods():
     text = docs.reference(ROOT / "azr" / "statistics.py")
     assert "## bootstrap" in text and "# one for each task" in text and "*" not in text.split("## bootstrap")[1][:3]
