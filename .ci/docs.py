@@ -42,7 +42,8 @@ def moved(text: str, page: Path) -> str:
 
 def drawing(code: str) -> dict[str, str]: # name of a function that draws -> what it draws
     "The first lines of docstrings of what is marked as a figure."
-    marked = [node for node in ast.parse(code).body if "figure" in map(ast.unparse, getattr(node, "decorator_list", ()))]
+    functions = [node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+    marked = [node for node in functions if "figure" in map(ast.unparse, node.decorator_list)]
     return {node.name: ast.get_docstring(node).splitlines()[0] for node in marked}
 
 @cache
