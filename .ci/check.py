@@ -1,5 +1,5 @@
 "Export, clean, README, tests; afterwards nothing may have changed. Ends with pytest's closing line."
-import hashlib, os, subprocess, sys
+import hashlib, os, subprocess, sys, textwrap
 
 import notebooks, readme
 
@@ -26,13 +26,23 @@ def nothing_changed(before: dict[str, str], by: str, remedy: str):
     "Ends the check with the names of what changed."
     if names := changed(before, snapshot()): sys.exit("\n  ".join([f"{by} changed:", *names]) + f"\n{remedy}")
 
+def narrow(width: int, **named) -> textwrap.TextWrapper:
+    "nbdev's lines of names, which it lets be 120 columns wide behind `__all__ = `."
+    return textwrap.TextWrapper(width=width - len("__all__ = "), **named)
+
+def export():
+    "Modules from the notebooks of this folder. nbdev's own command makes the lists of names 10 columns wider."
+    import nbdev.maker
+    from nbdev.doclinks import nbdev_export
+    nbdev.maker.TextWrapper = narrow
+    nbdev_export.__wrapped__()
+
 def generate():
     "Notebooks cleaned, then exported, then the README."
     from nbdev.clean import nbdev_clean
-    from nbdev.doclinks import nbdev_export
     nbdev_clean.__wrapped__()
     for path in notebooks.notebooks(): notebooks.write(notebooks.read(path), path)
-    nbdev_export.__wrapped__()
+    export()
     readme.main()
 
 def tests() -> int: # pytest's status
