@@ -401,9 +401,10 @@ _RUN_LOOKS = ((Colour.BLACK, "-"), (Colour.ORANGE, "--"), (Colour.BLUE, "-."), (
               (Colour.PURPLE, "-"))
 
 @figure
-def _compared_curves(runs: dict[str, Sequence[dict]], window: int = 10) -> Figure: # steps in the running means
+def _compared_curves(runs: dict[str, Sequence[dict]]) -> Figure:
     "Accuracy on the curve's tasks, valid proposals and the solver's reward of several runs, against the step."
     fig, row = plt.subplots(1, 3, figsize=(8.4, 3))
+    window = 10   # steps in the running means
     panels = (("validation", "accuracy", "Held-out tasks", "solved, greedy"),
               (Role.PROPOSE, "valid_rate", "Proposals that are valid", f"share, mean of {window} steps"),
               (Role.SOLVE, "reward", "Reward of answers", f"mean reward, of {window} steps"))
@@ -418,13 +419,13 @@ def _compared_curves(runs: dict[str, Sequence[dict]], window: int = 10) -> Figur
     return fig
 
 @figure
-def _compared_funnels(runs: dict[str, Sequence[dict]], role: str = Role.PROPOSE) -> Figure:
+def _compared_funnels(runs: dict[str, Sequence[dict]]) -> Figure:
     "What became of proposals, a panel for each run; one colour for each end."
-    shown = [*_funnel_shares([record for records in runs.values() for record in records], role)]
+    shown = [*_funnel_shares([record for records in runs.values() for record in records], Role.PROPOSE)]
     fig, row = plt.subplots(1, max(1, len(runs)), figsize=(2.2 + 2.6 * len(runs), 2.8), sharey=True, squeeze=False)
     for axes, (run, records) in zip(row[0], runs.items()):
-        shares = _funnel_shares(records, role, shown=shown)
-        if len(shares): _funnel_bars(axes, shares, role, "edge")
+        shares = _funnel_shares(records, Role.PROPOSE, shown=shown)
+        if len(shares): _funnel_bars(axes, shares, Role.PROPOSE, "edge")
         finish(axes, run, "share" if axes is row[0][0] else "", share=True)
         axes.set_ylim(0, 1)
     legend(fig, *row[0], beside=True)
