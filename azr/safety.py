@@ -262,6 +262,7 @@ def _takes_nothing(entry) -> bool:
     a = entry.args
     return not (a.posonlyargs or a.args or a.vararg or a.kwonlyargs or a.kwarg)
 
+@functools.lru_cache(1024)   # models repeat themselves
 def check_program(program: str, safety: Safety = Safety()) -> Verdict:
     "OK, TOO_LARGE, SYNTAX, UNSAFE, NO_FUNCTION or NO_PARAMETER; the detail names the line. Runs nothing."
     most = safety.max_program

@@ -354,6 +354,12 @@ class _Played:
         "Merging keeps the policy gradient exact; the entropy term counts rows, and clipping looks at each."
         return self.settings.iterations == 1 and not self.settings.entropy_coefficient
 
+    @property
+    def _kept(self) -> int:
+        "Rows of each process's update: those of the largest share, filled up to equal micro-batches."
+        parts = self.args.steps_per_generation
+        return math.ceil(max(1, *map(len, self._shares)) / parts) * parts
+
     def _play(self, prompts: list[str], trainer) -> dict:
         "TRL's `rollout_func`: play one step and give TRL this process's share of its rollouts."
         step = self.selfplay.step(self.sampler, self.number)
@@ -363,7 +369,7 @@ class _Played:
         rows = rows_of((*step.rollouts, *step.replayed), self._merging, self.settings.kl)
         self._shares = deal(rows, self._ranks, self._room)
         own = self._shares[self._rank]
-        self._rows = own + [filler] * (self._room - len(own))
+        self._rows = own + [filler] * (self._kept + self._kept % 2 - len(own))   # TRL wants pairs
         return {
             "prompt_ids": [list(row.prompt_ids) for row in self._rows],
             "completion_ids": [list(row.completion_ids) for row in self._rows],
@@ -377,9 +383,16 @@ class _Played:
 # %% ../nbs/24_trainer.ipynb #c053
 class _Rollouts(_Played):
     "How rollouts enter TRL's batch."
+    def _generate(self, prompts: list) -> tuple:
+        "What was played, which TRL asks for once it knows how many rows there are."
+        return self._played
+
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
-        "TRL's batch with our advantages and without the filler; normalised by the tokens that the policy wrote."
-        batch, theirs = super()._generate_and_score_completions(inputs), self._metrics["train"]
+        """TRL's batch with our advantages, of the rows that there are instead of all that there is room for; normalised
+        by the tokens that the policy wrote."""
+        self._played = super()._generate([one["prompt"] for one in inputs])
+        batch = super()._generate_and_score_completions(inputs[:len(self._rows)])
+        theirs = self._metrics["train"]
         # TRL counts filler as completions, and a stop text as a cut: our own counts go to the trackers by `numbers`
         filled = [name for name in theirs if name.startswith(("completions/", "reward", "frac_reward"))]
         for name in filled: del theirs[name]
@@ -394,19 +407,8 @@ class _Rollouts(_Played):
         # of all processes; merged ones count as often as written
         tokens = sum(row.copies * row.written for share in self._shares for row in share)
         batch["num_items_in_batch"] = torch.tensor(float(max(1, tokens)), device=device)
-        return self._without_filler(batch)
-
-    def _without_filler(self, batch: dict) -> dict:
-        """Keep the rows that carry something, and as much filler as makes equal micro-batches, as many rows on every
-        process."""
-        real = [i for i, row in enumerate(self._rows) if row.copies]
-        spare = [i for i, row in enumerate(self._rows) if not row.copies]
-        parts, most = self.args.steps_per_generation, max(map(len, self._shares))
-        keep = real + spare[:max(1, math.ceil(most / parts)) * parts - len(real)]
-        def cut(value):
-            rowed = torch.is_tensor(value) and value.dim() and value.size(0) == len(self._rows)
-            return value[keep] if rowed else value
-        return {name: cut(value) for name, value in batch.items()}
+        return {name: value[:self._kept] if torch.is_tensor(value) and value.dim() else value
+                for name, value in batch.items()}
 
 def _advantages(rows: Sequence[Row], width: int) -> torch.Tensor: # (rows,), or (rows, width) where one has several
     "The advantage of each row, or of each of its tokens."
