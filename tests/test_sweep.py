@@ -105,6 +105,7 @@ def test_a_record_is_made_once_and_one_of_other_settings_is_left_out(two_arms):
     ("demo", "demo/demo-frozen-proposer-s1", {"control": "frozen_proposer", "seed": 1}),
     ("demo", "ablations/n-16-s2", {"attempts": 16, "seed": 2}),
     ("demo", "scaling/width-112-s0", {"model": "runs/sizes/112/tiny"}),
+    ("", "climb/self-play-s12", {"system": "climb", "model": "data/climb/base", "seed": 12}),
     ("agent0", "agent0/no-tool-s0", {"tool": False, "turns": 1, "keep_checkpoints": 12}),
     ("ssr", "ssr/runs/repair-only-s1", {"control": "repair_only", "seed": 1}),
     ("ssr", "ssr/ablations/g-4-s2", {"attempts": 4, "seed": 2}),
