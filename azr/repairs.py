@@ -97,6 +97,7 @@ class Workshop:
     repositories: dict[str, Repository]
     checker: Checker
     cases: dict[str, Case] = field(default_factory=dict, repr=False)   # task id -> what its artifact makes
+    reserved: frozenset[str] = frozenset()   # task ids of an exam: such a bug is refused
 
     def case(self, task: Task) -> Case:
         "A task's repository in all its states."
@@ -241,9 +242,13 @@ def as_tasks(
     places = [i for i, one in enumerate(results) if not isinstance(one, Verdict)]
     checked = check([(env.repositories[contexts[i]["repository"]], results[i]) for i in places])
     for i, found in zip(places, checked, strict=True):
-        results[i] = found if isinstance(found, Verdict) else kind.task(contexts[i], *found)
+        results[i] = found if isinstance(found, Verdict) else _unreserved(kind.task(contexts[i], *found), env)
         if isinstance(results[i], Task): env.cases[results[i].id] = found[0]
     return results
+
+def _unreserved(made: Task | Verdict, env: Workshop) -> Task | Verdict:
+    if isinstance(made, Verdict) or made.id not in env.reserved: return made
+    return Verdict(Status.HELD_OUT, detail="the bug is kept for an exam")
 
 def _task(kind: Bugs, context: dict, case: Case, found: Found) -> Task | Verdict:
     "A valid bug with what its prompts show."
@@ -281,6 +286,7 @@ def second_order(kind: Bugs, task: Task, attempts: Sequence[Attempt], verdicts: 
         artifact = replace(case.artifact, bug_inject=difference(repository.files, {**repository.files, **source}))
         try: made = kind.task(context, case_of(repository, artifact, env.checker.thresholds), _found_of(task))
         except Refused: continue   # a comment that tells, say
+        made = _unreserved(made, env)
         if isinstance(made, Task): return replace(made, parent=task.id, step=task.step, info=made.info | {"order": 2})
     return None
 

@@ -159,7 +159,8 @@ def _environment(settings: SSRSettings) -> Iterator[Workshop]:
     thresholds = Thresholds(settings.passing, 1, settings.failing)
     with Suites(settings.seconds, workers=settings.workers, isolation=settings.isolation) as suites:
         every, cases = _every(settings), _human(settings)[1].cases
-        workshop = Workshop(every, Checker(suites, thresholds), dict(cases))
+        asked = frozenset(task.id for task in _exam(settings, "seen", None))
+        workshop = Workshop(every, Checker(suites, thresholds), dict(cases), asked)
         own = [one for one in every.values() if settings.repositories and not one.held_out]
         for one, reports in zip(own, workshop.checker.originals([(one, one.command) for one in own])):
             check_baseline(*reports, one.name)   # or each of its bugs would be refused, and the injector would pay
@@ -204,10 +205,10 @@ def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
         **controlled(control),
     )
 
-_SETS = {"heldout": "bugs of held-out repositories", "seen": "other bugs of the repositories in play",
+_SETS = {"heldout": "bugs of held-out repositories", "seen": "bugs of the repositories in play, which no step may pose",
          "human": "bugs that people made"}
 
-def _exam(settings: SSRSettings, name: str, count: int) -> list[Task]:
+def _exam(settings: SSRSettings, name: str, count: int | None) -> list[Task]:
     "Bugs, one greedy repair each; no scripted ones of the repositories in play where these are a user's."
     if name == "human": return _human(settings)[0][:count]
     if name == "seen" and settings.repositories: return []

@@ -14,9 +14,10 @@ from azr.sampling import Script, Sampling
 from azr.selfplay import Phase, Recipe, SelfPlay
 from azr.settings import system_named
 from azr.notations import changes_of, function_text, functions, place_named, with_function, _written_function
-from azr.repairs import Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, _shown_tests
+from azr.repairs import (
+    Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, second_order, _shown_tests)
 from azr.rewards import curve_function, ssr_curve
-from azr.ssr import SSRSettings, _repositories, ssr_rewards
+from azr.ssr import SSR, SSRSettings, _repositories, ssr_rewards
 from azr.workspace import (
     HELD_OUT, Refused, Repository, RepositoryStatus as S, Run, Suites, applied, difference, edited,
     read_repository, refusal, shipped, undone)
@@ -579,6 +580,29 @@ def test_the_history_of_a_shipped_library_goes_back_to_libraries_that_pass(suite
         assert set(report.outcomes.values()) == {"passed"}
         passed.append(len(report.passed))
     assert sorted(passed, reverse=True) == passed and len(set(passed)) == 2
+
+def as_proposal(kind, task): # that makes its bug
+    "An injection in style `code`, with the prompt's context."
+    context = {name: task.given[name] for name in ("repository", "path", "function")} | {"kind": "direct"}
+    text = task.given["wrong"].removeprefix(f"def {task.given['function'].rpartition('.')[2]}(")
+    return Proposal(Prompt("bugs", Role.PROPOSE, "", context=context), text)
+
+def test_no_step_may_pose_a_bug_of_the_exam():
+    settings = SSRSettings(workers=1)
+    exam, learned = (SSR.exam(settings, "seen", 200), kept_tasks(Bugs(shipped(), "code"), "first", 3))
+    some = [task for task in exam if "." not in task.given["function"]][:2]
+    with SSR.environment(settings) as env:
+        kind, = SSR.recipe(settings, env).task_types
+        assert env.reserved == {task.id for task in exam} and not env.reserved & {task.id for task in learned}
+        found = kind.validate([as_proposal(kind, task) for task in [*some, learned[0]]], env)
+        assert [one.status for one in found[:2]] == [Status.HELD_OUT] * 2 and found[2].id == learned[0].id
+        assert not env.cases.keys() & env.reserved
+        free = Workshop(env.repositories, env.checker)
+        assert [task.id for task in kind.validate([as_proposal(kind, task) for task in some], free)] == [
+            task.id for task in some]
+        # a failed repair that leaves one is no bug of second order
+        failed = kind, some[0], [Attempt(some[0].id, as_proposal(kind, some[0]).text)], [Verdict(Status.WRONG)]
+        assert second_order(*failed, free).id == some[0].id and second_order(*failed, env) is None
 
 def test_shares_decide_how_often_a_prompt_is_asked():
     settings = SSRSettings(injections=("removal", "direct", "history"), injection_shares=(.1, .3, .6))
