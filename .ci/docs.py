@@ -20,7 +20,7 @@ PARTS = {   # beginning of a page's name -> what the sidebar calls it
     "5": "Repositories: SSR", "9": "Other domains", "tutorials/": "Tutorials", "runs/": "Runs",
 }
 HIDDEN = {"hide", "include: false"}
-NOT_RUN = "It is shown as it stands in the repository: it measures for minutes or hours, so its outputs are not stored."
+NOT_RUN = "It is shown as it stands in the repository: its reader runs it, or it takes hours, so no outputs are stored."
 
 # ---- where things lie in the site
 

@@ -357,15 +357,15 @@ def _lab_options(one: argparse.ArgumentParser):
 
 def _lab_command(arguments: argparse.Namespace):
     "`azr lab`"
+    if not arguments.copy_only and importlib.util.find_spec("jupyterlab") is None:
+        raise ValueError("JupyterLab is not installed: pip install jupyterlab, or copy the pages with --copy-only")
     here = checkout()
     folder = copy_pages(arguments.folder or (here if is_checkout(here) else "azr-pages"))
     tell(f"pages: {folder / 'nbs'}")
     if arguments.copy_only: return
-    if importlib.util.find_spec("jupyterlab") is None:
-        raise ValueError("JupyterLab is not installed: pip install 'azr[lab]'")
     own = [str(folder / "nbs" / "index.ipynb"), f"--ServerApp.root_dir={folder}",
            "--ServerApp.contents_manager_class=azr.lab.PageManager", *arguments.options.split()]
-    subprocess.run([sys.executable, "-m", "jupyterlab", *own])
+    return subprocess.run([sys.executable, "-m", "jupyterlab", *own]).returncode
 
 # %% ../nbs/3c_cli.ipynb #c038
 def _read(argv: Sequence[str]) -> argparse.Namespace:
@@ -395,13 +395,13 @@ def main(argv: Sequence[str] | None = None) -> int: # exit status
     try:
         with hearing(_stop):
             asked = commands.get(arguments.command) or arguments.func
-            asked(arguments)
+            status = asked(arguments) or 0
             if sys.stdout: sys.stdout.flush()   # a reader that went away is noticed here, not at the interpreter's end
-        return 0
+        return status
     except BrokenPipeError: return _unread()
     except ValueError as error: return _refused(error)
     except OSError as error:
-        tell(f"azr: {error}: {_remedy(error)}, then the same command goes on from the last checkpoint", sys.stderr)
+        tell(f"azr: {error}: {_remedy(error, arguments.command)}", sys.stderr)
     except KeyboardInterrupt as error:
         number = (error.args or (signal.SIGINT,))[0]
         tell(f"azr: stopped by {ENDS[number]}; the same command goes on from what was saved", sys.stderr)
@@ -422,10 +422,12 @@ def _unread() -> int: # exit status
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # or the interpreter would complain when it flushes
     return 128 + signal.SIGPIPE
 
-def _remedy(error: OSError) -> str:
+def _remedy(error: OSError, command: str) -> str:
     "What helps where a file could not be read or written."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT): return "free some space, or name another place"
-    return "mend that, or name another place"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    own = "free some space, or name another place" if full else "mend that, or name another place"
+    goes_on = command in ("train", "demo", "sweep", "evaluate")
+    return own + (", then the same command goes on from what was saved" if goes_on else "")
 
 # %% ../nbs/3c_cli.ipynb #c040
 if __name__ == "__main__" and "__file__" in globals(): sys.exit(main())
