@@ -42,7 +42,7 @@ demo: setup  ## self-play with the embedded model on a CPU: trains, prints a tab
 test: setup-dev  ## every unmarked test, side by side on up to four cores
 	@$(PY) .ci/check.py tests
 
-test-slow: setup-dev  ## endurance, crash and long runs
+test-slow: setup-dev setup-docs  ## endurance, crash and long runs, the site, pages in a browser
 	@$(PY) -m pytest -q -m slow
 
 lab: setup-lab  ## JupyterLab on the notebooks; LAB="--no-browser --port 9000" for more options

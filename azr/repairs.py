@@ -91,6 +91,7 @@ def bug_task(case: Case, found: Found, name: str, kind: str, hidden_share: float
     size = sum(line[:1] in "+-" and line[:3] not in ("+++", "---") for line in lines)
     return Task("bugs", given, hidden, id=key, info={"kind": kind, "lines": size, "failing": len(found.fail_to_pass)})
 
+# %% ../nbs/55_repairs.ipynb #c010
 @dataclass
 class Workshop:
     "What bugs and repairs are judged with."
@@ -113,7 +114,7 @@ def _found_of(task: Task) -> Found:
     "The lists that judge a repair."
     return Found(tuple(task.hidden["fail_to_pass"]), tuple(task.hidden["pass_to_pass"]))
 
-# %% ../nbs/55_repairs.ipynb #c010
+# %% ../nbs/55_repairs.ipynb #c012
 @dataclass(frozen=True)
 class Bugs:
     "A bug is injected into a function, and mended."
@@ -166,7 +167,7 @@ class Bugs:
         names = {"changed_lines": "lines", "failing_tests": "failing"}
         return {name: fmean(task.info[key] for task in tasks) for name, key in names.items()} if tasks else {}
 
-# %% ../nbs/55_repairs.ipynb #c011
+# %% ../nbs/55_repairs.ipynb #c013
 def _drawn_as(task: Task) -> str:
     "Which prompt asks for such a bug."
     kind = task.info.get("kind")
@@ -190,7 +191,7 @@ def _propose_prompt(kind: Bugs, buffers: Buffers, rng: Random) -> Prompt:
     return Prompt(kind.name, Role.PROPOSE, **kind.notation.inject(how, place, repository.files, pairs, change),
                   **known)
 
-# %% ../nbs/55_repairs.ipynb #c013
+# %% ../nbs/55_repairs.ipynb #c015
 def _size(files: Files) -> int: # nodes of the syntax trees
     return sum(1 for text in files.values() for _ in ast.walk(ast.parse(text)))
 
@@ -229,7 +230,7 @@ def _changed_files(kind: Bugs, context: dict, text: str, env: Workshop) -> dict[
         if not smaller: raise Refused(BugStatus.NOTHING_REMOVED, "a removal was asked for, and nothing is left out")
     return files
 
-# %% ../nbs/55_repairs.ipynb #c014
+# %% ../nbs/55_repairs.ipynb #c016
 def as_tasks(
     kind: Bugs,
     contexts: Sequence[dict],   # of the proposals
@@ -272,7 +273,7 @@ def _verified(kind: Bugs, groups: Sequence[tuple[Task, list[Attempt]]], env: Wor
     found = refused | dict(zip(asked, grade(env.checker.suites, [*asked.values()])))
     return [[found[i, one.text] for one in own] for i, (_, own) in enumerate(groups)]
 
-# %% ../nbs/55_repairs.ipynb #c016
+# %% ../nbs/55_repairs.ipynb #c018
 def second_order(kind: Bugs, task: Task, attempts: Sequence[Attempt], verdicts: Sequence[Verdict], env: Workshop
                 ) -> Task | None: # None: no repair failed in a way that makes a bug
     "The first failed repair of a first-order bug, as a bug."
@@ -290,7 +291,7 @@ def second_order(kind: Bugs, task: Task, attempts: Sequence[Attempt], verdicts: 
         if isinstance(made, Task): return replace(made, parent=task.id, step=task.step, info=made.info | {"order": 2})
     return None
 
-# %% ../nbs/55_repairs.ipynb #c018
+# %% ../nbs/55_repairs.ipynb #c020
 def scripted_policy(seed: int = 0):
     "A function of a prompt in style `code`: mutates the last function that it shows, in either role."
     rng = Random(seed)
@@ -304,7 +305,7 @@ def scripted_policy(seed: int = 0):
         return (rng.choice(found).source if found else source).removeprefix(f"def {name}(")
     return write
 
-# %% ../nbs/55_repairs.ipynb #c022
+# %% ../nbs/55_repairs.ipynb #c024
 def scripted_tasks(kind: Bugs, repository: Repository, env: Workshop, count: int, key: str) -> list[Task]:
     "So many valid scripted bugs of a repository, the same ones each time; fewer where there are no more."
     rng, found = Random(f"{key} {repository.name}"), {}
@@ -325,7 +326,7 @@ def _place_at(repository: Repository, path: str, line: int) -> Place | None:
     inside = [one for one in functions(path, repository.files[path]) if one.first <= line <= one.last]
     return min(inside, key=lambda one: one.last - one.first, default=None)
 
-# %% ../nbs/55_repairs.ipynb #c023
+# %% ../nbs/55_repairs.ipynb #c025
 @cache
 def _kept() -> dict: # JSON: "tests", the ids of each repository's; "bugs", a row each
     return json.loads((Path(azr.__file__).parent / "repositories" / "bugs.json").read_text(encoding="utf-8"))
@@ -348,7 +349,7 @@ def kept_tasks(kind: Bugs, name: str, count: int | None = None) -> list[Task]:
     turns = zip_longest(*by_repository.values())
     return [task for turn in turns for task in turn if task is not None][:count]
 
-# %% ../nbs/55_repairs.ipynb #c026
+# %% ../nbs/55_repairs.ipynb #c028
 @dataclass(frozen=True)
 class _HumanBug:
     "A program of a collection, with its tests."
@@ -382,7 +383,7 @@ def _mini_nightmare(files: Files) -> Iterator[_HumanBug]:
         if found and f"{found[1]}test.py" in files:
             yield _HumanBug(found[2], f"{found[2]}_code.py", "test.py", _below(files, found[1]), None)
 
-# %% ../nbs/55_repairs.ipynb #c029
+# %% ../nbs/55_repairs.ipynb #c031
 def _judging(bug: _HumanBug, wrong: Report, other: Report, seconds: int) -> Found:
     "The tests that a repair must bring back, and those that it must keep. Raises Refused."
     if bug.right is None: check_alike(wrong, other, bug.name)
@@ -415,7 +416,7 @@ def _human_spec(bug: _HumanBug, found: Found, report: Report) -> str:
     fitting = [row for i, row in enumerate(failing) if sum(map(len, failing[:i + 1])) < 600]
     return text + "".join(f"# {row}\n" for row in fitting)
 
-# %% ../nbs/55_repairs.ipynb #c031
+# %% ../nbs/55_repairs.ipynb #c033
 def _human_task(kind: Bugs, bug: _HumanBug, repository: Repository, reports: Sequence[Report], seconds: int
                 ) -> tuple[Task, Case]:
     "A person's bug as a task. Raises Refused."
@@ -440,7 +441,7 @@ def _human_bugs(place: str) -> dict[str, _HumanBug]: # name -> bug
     if found: return {f"{name}/{one.name}": one for one in found}
     raise ValueError(f"human_bugs has {place!r}, which holds neither QuixBugs nor mini_nightmare: name a clone of one")
 
-# %% ../nbs/55_repairs.ipynb #c032
+# %% ../nbs/55_repairs.ipynb #c034
 def human_tasks(
     kind: Bugs,
     places: Sequence[str],   # folders or git addresses

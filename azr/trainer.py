@@ -410,6 +410,7 @@ class _Rollouts(_Played):
         return {name: value[:self._kept] if torch.is_tensor(value) and value.dim() else value
                 for name, value in batch.items()}
 
+# %% ../nbs/24_trainer.ipynb #c055
 def _advantages(rows: Sequence[Row], width: int) -> torch.Tensor: # (rows,), or (rows, width) where one has several
     "The advantage of each row, or of each of its tokens."
     if all(not isinstance(row.advantage, tuple) for row in rows): return torch.tensor([row.advantage for row in rows])
@@ -418,7 +419,7 @@ def _advantages(rows: Sequence[Row], width: int) -> torch.Tensor: # (rows,), or 
         return advantage[:width] + (0.0,) * (width - len(advantage))
     return torch.tensor([spread(row.advantage) for row in rows])
 
-# %% ../nbs/24_trainer.ipynb #c063
+# %% ../nbs/24_trainer.ipynb #c065
 class _Scores:
     "Log-probabilities of rows of like length together."
     def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, batch_size=None,
@@ -463,7 +464,7 @@ class _Scores:
         with nullcontext() if self.settings.entropy_coefficient else torch.no_grad():
             return every, -(every.exp() * every).sum(-1)
 
-# %% ../nbs/24_trainer.ipynb #c067
+# %% ../nbs/24_trainer.ipynb #c069
 def _by_prompt(batch: dict, parts: int) -> dict:
     "In place of TRL's `shuffle_sequence_dict`: the answers to a prompt go to one of `parts` micro-batches."
     _, which = batch["prompt_ids"].unique(dim=0, return_inverse=True)
@@ -477,7 +478,7 @@ def _by_prompt(batch: dict, parts: int) -> dict:
     order = torch.tensor(sum(own, []), device=which.device)
     return {name: value[order] if torch.is_tensor(value) and value.dim() else value for name, value in batch.items()}
 
-# %% ../nbs/24_trainer.ipynb #c069
+# %% ../nbs/24_trainer.ipynb #c071
 class _PackedScores(_Scores):
     "Log-probabilities of rows in packs, where a model takes them."
     packing = False
@@ -525,7 +526,7 @@ class _PackedScores(_Scores):
         every, entropies = self._distributions(logits, compute_entropy)
         return every[which, targets], entropies[which] if compute_entropy else None
 
-# %% ../nbs/24_trainer.ipynb #c075
+# %% ../nbs/24_trainer.ipynb #c077
 class _Loss(_PackedScores):
     "Where the loss differs from TRL's: an upper clip and a KL weight of a row's own."
     def _compute_loss(self, model, inputs):
@@ -554,7 +555,7 @@ class _ByRow:
 
     def __mul__(self, other: torch.Tensor) -> torch.Tensor: return self.values * other
 
-# %% ../nbs/24_trainer.ipynb #c081
+# %% ../nbs/24_trainer.ipynb #c083
 class _Saving:
     "How a checkpoint comes about."
     def _save_checkpoint(self, model, trial):
@@ -596,7 +597,7 @@ class _Saving:
         "Where the checkpoint that is being written goes."
         return str(self._aside) if self._aside else super()._get_output_dir(trial)
 
-# %% ../nbs/24_trainer.ipynb #c083
+# %% ../nbs/24_trainer.ipynb #c085
 def _swap_adapters(folder: Path, inner: str, outer: str):
     "The adapter in the folder goes into one named `inner`; that of the folder `outer` takes its place."
     (folder / inner).mkdir(exist_ok=True)   # of a run that is made longer
@@ -612,7 +613,7 @@ def _load_adapters(model: PeftModel, folder: str | Path):
         place = Path(folder) if name == "default" else Path(folder) / name
         set_peft_model_state_dict(model, load_peft_weights(str(place), device="cpu"), adapter_name=name)
 
-# %% ../nbs/24_trainer.ipynb #c086
+# %% ../nbs/24_trainer.ipynb #c088
 class _Checkpoints(_Saving):
     "What a run goes on from, and what it leaves."
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None):
@@ -663,7 +664,7 @@ class _Checkpoints(_Saving):
             set_seed(self.settings.seed + 1000 * state["step"] + self._rank)
         return state
 
-# %% ../nbs/24_trainer.ipynb #c088
+# %% ../nbs/24_trainer.ipynb #c090
 class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOTrainer):
     "A `GRPOTrainer` whose rollouts come from a `SelfPlay` loop, for the steps of one phase."
     def create_model_card(self, *args, **kwargs):

@@ -72,6 +72,14 @@ def test_what_has_no_card_is_one_sentence(tmp_path, capsys, gone, said):
     assert said in told and "\n" not in told
 
 
+def test_a_card_goes_into_a_new_folder_and_over_none(tmp_path, capsys):
+    assert main(["card", str(RUN), "--output", str(tmp_path / "new" / "card.md")]) == 0
+    assert (tmp_path / "new" / "card.md").read_text().startswith("---") and capsys.readouterr().out
+    assert main(["card", str(RUN), "--output", str(tmp_path / "new")]) == 2
+    told = capsys.readouterr().err.strip()
+    assert told == f"azr: --output is {tmp_path / 'new'}, a folder: name a file in it"
+
+
 def test_a_torn_summary_is_one_sentence(tmp_path, capsys):
     folder = shutil.copytree(RUN, tmp_path / "run")
     (folder / "summary.json").write_text("{")

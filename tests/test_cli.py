@@ -247,7 +247,11 @@ def test_a_full_disk_and_another_refusal_have_their_own_remedies(monkeypatch, ca
     ):
         def fail(*_): raise OSError(number, os.strerror(number))
         monkeypatch.setattr("azr.cli._plan_command", fail)
-        assert main(["plan", "--gpu", "24GB"]) == 2 and said in capsys.readouterr().err
+        monkeypatch.setattr("azr.cli._evaluate_command", fail)
+        for words, goes_on in ((["plan", "--gpu", "24GB"], False), (["evaluate", "tiny"], True)):
+            assert main(words) == 2
+            told = capsys.readouterr().err
+            assert said in told and ("the same command goes on from what was saved" in told) == goes_on
 
 
 def test_a_closed_terminal_is_told_nothing():

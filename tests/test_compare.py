@@ -55,6 +55,22 @@ def test_tasks_on_one_program_hang_together(tmp_path):
     assert paired(first, second)["p"] < .001
 
 
+def test_the_pages_own_runs_lie_in_a_checkout(tmp_path, monkeypatch):
+    cells = json.loads((ROOT / "nbs" / "runs" / "compare.ipynb").read_text(encoding="utf-8"))["cells"]
+    first, = ["".join(cell["source"]) for cell in cells if "open_runs(folders)" in "".join(cell["source"])]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="runs is empty, .* give run folders"): exec(first, {"runs": [], "examples": 2})
+
+
+def test_a_file_is_no_place_for_figures(tmp_path, capsys):
+    (tmp_path / "afile").write_text("")
+    for place in ("afile", "afile/below"):
+        assert main(["compare", *map(str, (RUNS / "self-play", RUNS / "shuffled-rewards")), "--figures",
+                     str(tmp_path / place)]) == 2
+        told = capsys.readouterr()
+        assert "is a file: name a folder" in told.err and "\n" not in told.err.strip() and not told.out
+
+
 def test_committed_runs_are_compared_by_the_command(capsys, tmp_path):
     assert main(["compare", str(RUNS / "self-play"), str(RUNS / "shuffled-rewards"), "--figures", str(tmp_path)]) == 0
     shown = capsys.readouterr().out

@@ -10,8 +10,8 @@ from conftest import ROOT
 from pages import BROWSER
 import notebooks
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here: `make test-slow` installs it")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BROWSER, reason="no Chromium on PATH")]
+playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here: `make test` installs it")
+pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on PATH")
 MINUTES = 60_000   # in the browser's milliseconds
 FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
@@ -145,6 +145,7 @@ def test_a_page_that_is_only_opened_is_not_changed(lab, copy):
     assert git(copy, "status", "--short") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["05_selfplay", "24_trainer"])
 def test_a_page_runs_from_top_to_bottom_and_fits(lab, name):
     state = ran(lab, f"nbs/{name}.ipynb")
@@ -153,6 +154,7 @@ def test_a_page_runs_from_top_to_bottom_and_fits(lab, name):
     assert lab.evaluate(WIDE) == []
 
 
+@pytest.mark.slow
 def test_the_run_browsers_menus_move(lab):
     state = ran(lab, "nbs/runs/browse.ipynb")
     assert state["errors"] == [] and state["ran"] == state["cells"]
@@ -178,6 +180,7 @@ def curve(lab) -> str:
     return picture.get_attribute("src") if picture.count() else ""
 
 
+@pytest.mark.slow
 def test_the_curve_is_redrawn_and_an_interrupted_run_goes_on(lab, copy):
     name = "nbs/runs/train.ipynb"
     assert not opened(lab, name)["dirty"]

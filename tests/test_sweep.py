@@ -1,5 +1,5 @@
 "A sweep in a file: its command lines, its records, and what is refused before any run."
-import json, shlex, shutil
+import json, shlex, shutil, signal, subprocess, sys
 
 import pytest
 import yaml
@@ -58,6 +58,19 @@ def test_another_systems_runs_are_printed_and_started_by_it(tmp_path, capsys):
     words = shlex.split(capsys.readouterr().out.splitlines()[1])[1:]
     settings, _ = _settings(_parser(words).parse_args(words))
     assert (settings.system, settings.most) == ("azr.sums:SUMS", 6)
+
+
+def test_a_queues_signal_reaches_the_run_that_the_pages_line_starts(tmp_path):
+    page = "".join("".join(cell["source"]) for cell in json.loads((ROOT / "nbs/39_sweep.ipynb").read_text())["cells"])
+    assert "--signal=B:TERM@" in page   # to the script's own process, which the run has to be
+    wrap = shlex.split(page.partition("--wrap ")[2].split("\n")[0])[0]
+    waits = "import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); print('up', flush=True); signal.pause()"
+    (tmp_path / "lines.txt").write_text("false\n" + shlex.join([sys.executable, "-c", waits]) + "\n")
+    with subprocess.Popen(["sh", "-c", wrap], cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": "2"},
+                          stdout=subprocess.PIPE) as script:
+        assert script.stdout.readline() == b"up\n"
+        script.send_signal(signal.SIGTERM)
+        assert script.wait(60) == 7
 
 
 @pytest.mark.parametrize("how", [["--collect"], []])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from azr.cli import copy_pages, main
-from conftest import ROOT
+from conftest import ROOT, always
 import colab, notebooks
 
 PACKAGED = ("weights/tiny/model.safetensors", "weights/tiny_clean/model.safetensors", "configs/demo.yaml",
@@ -115,6 +115,17 @@ print("".join(one.get("text", "") for cell in book.cells for one in cell.get("ou
     assert not done.returncode, done.stderr[-2000:]
     assert (tmp_path / "work" / "azr-pages" / "nbs" / f"{page}.ipynb").is_file()
     if page == "runs/controls": assert "15 runs" in done.stdout
+
+
+def test_without_jupyterlab_nothing_is_copied_and_its_exit_status_is_handed_on(tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as gone:
+        gone.setattr("importlib.util.find_spec", always(None))
+        assert main(["lab", str(tmp_path / "mine")]) == 2
+    assert "JupyterLab is not installed: pip install jupyterlab" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+    monkeypatch.setattr("importlib.util.find_spec", always(True))
+    monkeypatch.setattr("azr.cli.subprocess.run", always(subprocess.CompletedProcess([], 3)))
+    assert main(["lab", str(tmp_path / "mine")]) == 3 and (tmp_path / "mine" / "nbs").is_dir()
 
 
 def test_pages_of_ones_own_stay(tmp_path, capsys):
