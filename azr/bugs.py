@@ -197,8 +197,15 @@ def case_of(repository: Repository, artifact: Artifact, thresholds: Thresholds =
     return Case(repository, artifact, command, tuple(changed), buggy, _weakened(repository, artifact, buggy))
 
 # %% ../nbs/52_bugs.ipynb #c018
+# What pytest says last where it gives up: an exception, an error of use, or one of its own.
+_TELLING = re.compile(r"(?m)^(?:E |ERROR:|INTERNALERROR>|\S+: error:) *(?:/\S*/trees/\w+/)?(\S.*)")
+
 def check_collected(report: Report, what: str):
     "Raises Refused for a run without a result, or with files that cannot be collected."
+    if report.code in (3, 4):   # an error inside pytest, or of how it is used
+        last = [report.output.strip()[-200:], *_TELLING.findall(report.output)][-1][:200]
+        remedy = "mend that, install what is missing, or leave the option out (plugins are off here)"
+        raise Refused(RepositoryStatus.BROKEN, f"{what}: pytest gives up ({last}): {remedy}")
     if trouble := report.trouble: raise Refused(trouble.status, f"{what}: {trouble.detail}")
     if report.broken:
         path, why = next(iter(report.broken.items()))

@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -536,6 +536,7 @@ class Report:
     output: str                                 # what pytest printed; anybody may have printed it
     seconds: float                              # of CPU
     reason: str                                 # exit; or time, crash, or replaced
+    code: int | None = None                     # pytest's exit code, or what ended it; None: nobody knows
 
     @property
     def passed(self) -> frozenset[str]:
@@ -648,7 +649,7 @@ def _reports(ended: Ended, runs: Mapping[int, Run]) -> dict[int, Report]:
     for line in ended.output.splitlines():
         with suppress(ValueError, TypeError, KeyError):
             name, said = json.loads(line)
-            report = Report(*(said[key] for key in ("outcomes", "broken", "imports", "output", "seconds", "reason")))
+            report = Report(*(said[one.name] for one in fields(Report)))
             if int(name) in runs: found[int(name)] = report
     why = (ended.errors.strip().splitlines() or [""])[-1]
     if not found and ended.reason == "exit" and "Error" in why:

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from azr.bugs import (
-    PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of, command,
-    grade, mutations, _without_tests)
+    PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of,
+    check_baseline, command, grade, mutations, _without_tests)
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Verdict
 from azr.sampling import Script, Sampling
@@ -171,6 +171,20 @@ def test_repositories_that_cannot_be_judged(checker):
         verdict, = checker.check([(repository, GOOD)])
         found.append(verdict.status)
     assert found == [S.FAILING, S.FLAKY, S.BROKEN, S.TIMEOUT] or found == [S.FAILING, S.FAILING, S.BROKEN, S.TIMEOUT]
+
+@pytest.mark.parametrize("path, text, said", [
+    ("conftest.py", "import no_such_pkg\n", "ModuleNotFoundError: No module named 'no_such_pkg'"),
+    ("conftest.py", "def pytest_collection_modifyitems(items): items[0].gone\n", "AttributeError: .* 'gone'"),
+    ("pytest.ini", "[pytest]\naddopts = --no-such-option=rpn\n", "unrecognized arguments: --no-such-option=rpn"),
+    ("pytest.ini", "[pytest]\naddopts = -p no_such_plugin\n", "Error importing plugin .no_such_plugin.: No mod"),
+    ("pyproject.toml", "[tool.pytest\n", r"pyproject.toml: Expected '\]'"),
+])
+def test_where_pytest_gives_up_its_own_last_words_are_told(checker, path, text, said):
+    repository = replace(RPN, files={**RPN.files, path: text})
+    reports, = checker.originals([(repository, repository.command)])
+    with pytest.raises(Refused, match=rf"^here: pytest gives up \({said}[^()]*(\(.*\))?\): .* install what") as error:
+        check_baseline(*reports, "here")
+    assert error.value.status == S.BROKEN and "trees" not in str(error.value)
 
 def test_two_files_that_both_matter_are_valid_and_each_is_put_back(checker):
     text = RPN.files["rpn/convert.py"].replace('if operator == "~":', 'if operator == "^":')
