@@ -550,19 +550,16 @@ def command(parser: argparse.ArgumentParser):
     parser.set_defaults(func=_check_command)
 
 # %% ../nbs/52_bugs.ipynb #c041
-def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifact:
-    "The artifact in a folder, or around a diff. Raises ValueError."
+def _bug_in(checker: Checker, repository: Repository, place: str) -> tuple[Case, Found] | Verdict:
+    "The bug of an artifact in a folder, or of a diff, validated. Raises ValueError."
     path = Path(place)
-    try:
-        if path.is_dir():
-            names = [name for own in _NAMES.values() for name in own if (path / name).is_file()]
-            return artifact_of({name: (path / name).read_bytes().decode() for name in names})   # line ends as they are
-        buggy = applied(repository.files, path.read_bytes().decode())
+    parts = [path / name for own in _NAMES.values() for name in own if (path / name).is_file()]
+    read = parts if path.is_dir() else [path]
+    try: texts = {one.name: one.read_bytes().decode() for one in read}   # line ends as they are
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{place} cannot be read ({error}): name a folder of five parts, or a diff") from error
-    (before, _), = checker.originals([(repository, repository.command)])
-    after, = checker.suites.run([Run(repository, buggy)])
-    return artifact_for(repository, buggy, sorted(before.passed - after.passed))
+    if path.is_dir(): return checker.check([(repository, artifact_of(texts))])[0]
+    return bugs_of(checker, [(repository, applied(repository.files, texts[path.name]))])[0]
 
 def _mutated(checker: Checker, repository: Repository, count: int) -> str:
     every = [one for path in repository.modules for one in mutations(path, repository.files[path])]
@@ -584,7 +581,7 @@ def _check_command(arguments: argparse.Namespace):
         tell(f"{repository.name}: {len(repository.modules)} modules, {len(passing)} tests pass, twice alike")
         if arguments.mutations: tell(_mutated(checker, repository, arguments.mutations))
         if not arguments.bug: return
-        result, = checker.check([(repository, _artifact_in(checker, repository, arguments.bug))])
+        result = _bug_in(checker, repository, arguments.bug)
         if isinstance(result, Verdict): raise Refused(result.status, f"{result.status}: {result.detail}")
         case, found = result
         tell(f"valid: {', '.join(case.changed)} changed, {len(found.fail_to_pass)} tests fail with the bug, "

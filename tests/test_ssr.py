@@ -728,6 +728,11 @@ def test_check_bug_says_what_a_bug_does(capsys, tmp_path, good):
     said = told_command(capsys, "rpn", "--bug", str(tmp_path))
     assert "38 tests pass, twice alike" in said and "8 tests fail with the bug, 30 do not" in said
     assert told_command(capsys, "rpn", "--bug", str(tmp_path / "bug_inject.diff")) == said
+    for text, why in ((weakened(TESTS.replace("512", "513")), f"^not_source: {VALUES} is not source of rpn"),
+                      (diff(("if len(stack) != 1:", "if not len(stack) == 1:")), "^too_few_failing: no test fails"),
+                      (diff((OLD, OLD + "  # swapped")), "^no_change: ")):
+        (tmp_path / "other.diff").write_text(text)
+        with pytest.raises(ValueError, match=why): told_command(capsys, "rpn", "--bug", str(tmp_path / "other.diff"))
     (tmp_path / "bug_inject.diff").write_text("mend it")
     with pytest.raises(ValueError, match="bad_diff: "): told_command(capsys, "rpn", "--bug", str(tmp_path))
     (tmp_path / "test_script.sh").unlink()
