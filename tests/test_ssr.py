@@ -1,5 +1,5 @@
 "Bugs and repairs: every malformed artifact has its status, no cheat pays, and the loop plays with a script."
-import argparse, itertools, json, os, random, shutil, subprocess
+import argparse, itertools, json, os, random, re, shutil, subprocess
 from collections import Counter
 from dataclasses import asdict, replace
 
@@ -162,15 +162,17 @@ def test_thresholds_are_asked(checker, good):
         verdict, = Checker(checker.suites, thresholds, known).check([(RPN, case.artifact)])
         assert verdict.status == status
 
-def test_repositories_that_cannot_be_judged(checker):
-    def with_tests(text): return replace(RPN, files={**RPN.files, "tests/test_more.py": text})
-    found = []
-    for text in ("def test_x(): assert 0\n", "def test_x(): assert hash('abc') % 2\n", "import no_such_package\n",
-                 "def test_x():\n    while True: pass\n"):
-        repository = with_tests(text)
-        verdict, = checker.check([(repository, GOOD)])
-        found.append(verdict.status)
-    assert found == [S.FAILING, S.FLAKY, S.BROKEN, S.TIMEOUT] or found == [S.FAILING, S.FAILING, S.BROKEN, S.TIMEOUT]
+@pytest.mark.parametrize("text, status, said", [
+    ("def test_x(): assert 0\n", S.FAILING, "test_x fails, of 1 that do: mend it"),
+    ("import os\ndef test_x(): assert os.environ['PYTHONHASHSEED'] == '0'\n", S.FLAKY,   # two runs have two
+     "test_x does not come out alike twice"),
+    ("import no_such_package\n", S.BROKEN, "No module named 'no_such_package'"),
+    ("def test_x():\n    while True: pass\n", S.TIMEOUT, "the tests were over their time"),
+])
+def test_repositories_that_cannot_be_judged(checker, text, status, said):
+    repository = replace(RPN, files={**RPN.files, "tests/test_more.py": text})
+    verdict, = checker.check([(repository, GOOD)])
+    assert verdict.status == status and re.search(said, verdict.detail), verdict
 
 @pytest.mark.parametrize("path, text, said", [
     ("conftest.py", "import no_such_pkg\n", "ModuleNotFoundError: No module named 'no_such_pkg'"),
