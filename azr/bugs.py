@@ -227,7 +227,7 @@ def check_baseline(first: Report, second: Report, what: str = "the repository as
     check_alike(first, second, what)
     failing = sorted(name for name, one in first.outcomes.items() if one in ("failed", "error", "xpassed"))
     if failing:
-        remedy = "mend it, or leave it out with --deselect"
+        remedy = "mend it, or leave it out with --deselect; there is no network in the jail"
         raise Refused(RepositoryStatus.FAILING, f"{what}: {failing[0]} fails, of {len(failing)} that do: {remedy}")
     return first.passed
 
@@ -251,7 +251,7 @@ class Found:
 def check_time(reports: Sequence[Report], seconds: float):
     "A suite near its limit would pass or not by the machine's load. Raises Refused."
     if (most := max(report.seconds for report in reports)) <= seconds / 2: return
-    why = f"with the bug, the tests take {most:.1f} seconds, over half of their {seconds:g}"
+    why = f"with the bug, the tests take {most:.1f} seconds, over half of their {seconds:g}: give more, or fewer tests"
     raise Refused(RepositoryStatus.TIMEOUT, why)
 
 def _check_bug(case: Case, passing: frozenset[str], first: Report, second: Report, thresholds: Thresholds) -> Found:

@@ -537,6 +537,7 @@ class Report:
     seconds: float                              # of CPU
     reason: str                                 # exit; or time, crash, or replaced
     code: int | None = None                     # pytest's exit code, or what ended it; None: nobody knows
+    limit: str = ""                             # of its time
 
     @property
     def passed(self) -> frozenset[str]:
@@ -547,7 +548,9 @@ class Report:
     def trouble(self) -> Verdict | None:
         "What a run gets that has no result."
         if self.reason == "exit": return None
-        if self.reason == "time": return Verdict(RepositoryStatus.TIMEOUT, detail="the tests were over their time")
+        if self.reason == "time":
+            why = f"the tests were over their {self.limit}: give more seconds, or fewer tests"
+            return Verdict(RepositoryStatus.TIMEOUT, detail=f"{why} (to check-bug by --seconds and --test)")
         if self.reason == "replaced":
             return Verdict(RepositoryStatus.REPLACED, detail="a function of pytest was replaced while the tests ran")
         return Verdict(RepositoryStatus.CRASHED, detail="the test run ended without a result")
