@@ -503,6 +503,8 @@ def test_check_bug_refuses_a_number_that_is_none(capsys, words):
     ({"style": "r1"}, "style is 'r1': choose one of code, chat, terse, tools"),
     ({"injections": ("history",), "style": "terse"}, "style 'terse' cannot write a history: leave it out"),
     ({"control": "repair_only", "first_bugs": 0}, "first_bugs 0, so nothing would be repaired: give 1 or more"),
+    ({"hidden_share": .5, "style": "tools"}, "hidden_share is 0.5, and style 'tools' shows all tests: give 0, or take"),
+    ({"hidden_share": .1, "style": "terse", "injections": ("direct",)}, "style 'terse' shows no test: give 0, or take"),
     ({"alpha": -1}, "alpha is -1: give 0 or more"), ({"hidden_share": 2}, "hidden_share is 2: give 0 or more and at"),
     ({"advantage": "x"}, "advantage"),
 ])
