@@ -8,16 +8,18 @@ import pytest
 from azr.bugs import (
     PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of,
     check_baseline, command, grade, mutations, _without_tests)
+from azr.artifacts import Artifacts
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Verdict
 from azr.sampling import Script, Sampling
 from azr.selfplay import Phase, Recipe, SelfPlay
-from azr.settings import system_named
+from azr.plan import _shape_of
+from azr.settings import config, system_named
 from azr.notations import changes_of, function_text, functions, place_named, with_function, _written_function
 from azr.repairs import (
     Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, second_order, _shown_tests)
 from azr.rewards import curve_function, ssr_curve
-from azr.ssr import SSR, SSRSettings, _repositories, ssr_rewards
+from azr.ssr import SSR, SSRSettings, _kind, _repositories, ssr_rewards
 from azr.workspace import (
     HELD_OUT, Refused, Repository, RepositoryStatus as S, Run, Suites, applied, difference, edited,
     read_repository, refusal, shipped, undone)
@@ -518,6 +520,17 @@ def test_the_system_is_shipped():
     assert phases["none"].proposals == 16 and phases["none"].attempts == 8
     assert phases["repair_only"].proposals == 0 and phases["repair_only"].solves == 16
     assert phases["injection_only"].train == (Role.PROPOSE,)
+
+def test_the_preset_of_the_paper_plays_with_tools_in_all_of_its_context():
+    c = config("ssr-32b")
+    kind = _kind(c, dict(shipped()))
+    assert isinstance(kind, Artifacts) and kind.turns == 128 and kind.kinds == ("removal", "history")
+    rng = random.Random(0)
+    asked = [kind.propose_prompt(Buffers(("bugs",)), rng).messages[0]["content"] for _ in range(40)]
+    assert 5 < sum("Take back one of these earlier changes" in text for text in asked) < 35
+    phase = c.phase(1)
+    assert phase.attempts == phase.tries == 8 and phase.reuse and phase.solves == c.batch   # bugs of second order
+    assert c.max_prompt_tokens + c.max_completion_tokens == _shape_of(c.model).context == 131_072
 
 @pytest.mark.parametrize("style", ["code", "terse"])
 def test_the_exams_share_nothing_and_held_out_repositories_are_apart(style):
