@@ -197,8 +197,15 @@ def case_of(repository: Repository, artifact: Artifact, thresholds: Thresholds =
     return Case(repository, artifact, command, tuple(changed), buggy, _weakened(repository, artifact, buggy))
 
 # %% ../nbs/52_bugs.ipynb #c018
+# What pytest says last where it gives up: an exception, an error of use, or one of its own.
+_TELLING = re.compile(r"(?m)^(?:E |ERROR:|INTERNALERROR>|\S+: error:) *(?:/\S*/trees/\w+/)?(\S.*)")
+
 def check_collected(report: Report, what: str):
     "Raises Refused for a run without a result, or with files that cannot be collected."
+    if report.code in (3, 4):   # an error inside pytest, or of how it is used
+        last = [report.output.strip()[-200:], *_TELLING.findall(report.output)][-1][:200]
+        remedy = "mend that, install what is missing, or leave the option out (plugins are off here)"
+        raise Refused(RepositoryStatus.BROKEN, f"{what}: pytest gives up ({last}): {remedy}")
     if trouble := report.trouble: raise Refused(trouble.status, f"{what}: {trouble.detail}")
     if report.broken:
         path, why = next(iter(report.broken.items()))
@@ -220,7 +227,7 @@ def check_baseline(first: Report, second: Report, what: str = "the repository as
     check_alike(first, second, what)
     failing = sorted(name for name, one in first.outcomes.items() if one in ("failed", "error", "xpassed"))
     if failing:
-        remedy = "mend it, or leave it out with --deselect"
+        remedy = "mend it, or leave it out with --deselect; there is no network in the jail"
         raise Refused(RepositoryStatus.FAILING, f"{what}: {failing[0]} fails, of {len(failing)} that do: {remedy}")
     return first.passed
 
@@ -244,7 +251,7 @@ class Found:
 def check_time(reports: Sequence[Report], seconds: float):
     "A suite near its limit would pass or not by the machine's load. Raises Refused."
     if (most := max(report.seconds for report in reports)) <= seconds / 2: return
-    why = f"with the bug, the tests take {most:.1f} seconds, over half of their {seconds:g}"
+    why = f"with the bug, the tests take {most:.1f} seconds, over half of their {seconds:g}: give more, or fewer tests"
     raise Refused(RepositoryStatus.TIMEOUT, why)
 
 def _check_bug(case: Case, passing: frozenset[str], first: Report, second: Report, thresholds: Thresholds) -> Found:
@@ -543,19 +550,16 @@ def command(parser: argparse.ArgumentParser):
     parser.set_defaults(func=_check_command)
 
 # %% ../nbs/52_bugs.ipynb #c041
-def _artifact_in(checker: Checker, repository: Repository, place: str) -> Artifact:
-    "The artifact in a folder, or around a diff. Raises ValueError."
+def _bug_in(checker: Checker, repository: Repository, place: str) -> tuple[Case, Found] | Verdict:
+    "The bug of an artifact in a folder, or of a diff, validated. Raises ValueError."
     path = Path(place)
-    try:
-        if path.is_dir():
-            names = [name for own in _NAMES.values() for name in own if (path / name).is_file()]
-            return artifact_of({name: (path / name).read_bytes().decode() for name in names})   # line ends as they are
-        buggy = applied(repository.files, path.read_bytes().decode())
+    parts = [path / name for own in _NAMES.values() for name in own if (path / name).is_file()]
+    read = parts if path.is_dir() else [path]
+    try: texts = {one.name: one.read_bytes().decode() for one in read}   # line ends as they are
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{place} cannot be read ({error}): name a folder of five parts, or a diff") from error
-    (before, _), = checker.originals([(repository, repository.command)])
-    after, = checker.suites.run([Run(repository, buggy)])
-    return artifact_for(repository, buggy, sorted(before.passed - after.passed))
+    if path.is_dir(): return checker.check([(repository, artifact_of(texts))])[0]
+    return bugs_of(checker, [(repository, applied(repository.files, texts[path.name]))])[0]
 
 def _mutated(checker: Checker, repository: Repository, count: int) -> str:
     every = [one for path in repository.modules for one in mutations(path, repository.files[path])]
@@ -577,7 +581,7 @@ def _check_command(arguments: argparse.Namespace):
         tell(f"{repository.name}: {len(repository.modules)} modules, {len(passing)} tests pass, twice alike")
         if arguments.mutations: tell(_mutated(checker, repository, arguments.mutations))
         if not arguments.bug: return
-        result, = checker.check([(repository, _artifact_in(checker, repository, arguments.bug))])
+        result = _bug_in(checker, repository, arguments.bug)
         if isinstance(result, Verdict): raise Refused(result.status, f"{result.status}: {result.detail}")
         case, found = result
         tell(f"valid: {', '.join(case.changed)} changed, {len(found.fail_to_pass)} tests fail with the bug, "

@@ -63,7 +63,7 @@ class SSRSettings(Settings):
     alpha: float = 0.8                # a bug that is always or never mended costs so much
     invalid: float = -1.0             # what an invalid bug earns
     consistency_only: bool = False    # a control: every valid bug earns 1, whatever its solve rate
-    hidden_share: float = 0.0         # of the failing tests, which no specification shows
+    hidden_share: float = 0.0         # of the failing tests, which no specification in style code or chat shows
     control: str = "none"             # shuffled_rewards, frozen_proposer, repair_only or injection_only
     advantage: str = "trr++"          # a name of azr.advantages; the paper names no estimator
     first_bugs: int = 4               # scripted bugs of each repository in the buffers at the start
@@ -103,6 +103,10 @@ def _check_arms(settings: SSRSettings):
     if lacking := sorted(set(settings.injections) - set(own)):
         raise ValueError(f"style {settings.style!r} cannot write a {lacking[0]}: leave it out of injections, or take "
                          f"another of {', '.join(NOTATIONS)}")
+    shown = {"tools": "all tests", "terse": "no test"}.get(settings.style)
+    if settings.hidden_share and shown:
+        why = f"hidden_share is {settings.hidden_share}, and style {settings.style!r} shows {shown}"
+        raise ValueError(f"{why}: give 0, or take style code or chat")
     if settings.control == "repair_only" and not settings.first_bugs:
         raise ValueError("control is 'repair_only' and first_bugs 0, so nothing would be repaired: give 1 or more")
 

@@ -107,6 +107,9 @@ def _play(job: dict, sink: int, output: int, secret: bytes, judges: list[tuple])
         data = packed((secret, code, recorder.outcomes, recorder.broken, failures, replaced(judges)))
         while data: data = data[send(sink, data):]
         leave(0)
+    except ImportError as error:   # pytest lets that of a plugin through
+        send(output, f"ERROR: {error}\n".encode()[:1000])
+        leave(4)                   # what it ends with where it cannot start
     finally: leave(1)
 
 # %% ../nbs/50_suite.ipynb #c015
@@ -170,9 +173,10 @@ def _run_suite(job: dict, jailed: bool, judges: list[tuple], most: int = 200_000
     os.close(results), os.close(printed)
     found, killed = _read(texts[results], secret), os.WTERMSIG(child.status) if os.WIFSIGNALED(child.status) else 0
     slow = not in_time or killed == signal.SIGXCPU
-    code, outcomes, broken, failures, replaced = found or (None, {}, {}, {}, "")
+    limit = f"{job['seconds']} CPU seconds" if in_time else f"{job['wall']} seconds by the clock"
+    code, outcomes, broken, failures, replaced = found or (os.waitstatus_to_exitcode(child.status), {}, {}, {}, "")
     return {"code": code, "outcomes": outcomes, "broken": broken, "imports": failures,
-            "output": texts[printed].decode(errors="replace"), "seconds": child.seconds,
+            "output": texts[printed].decode(errors="replace"), "seconds": child.seconds, "limit": limit,
             "reason": "replaced" if replaced else "exit" if found else "time" if slow else "crash"}
 
 # %% ../nbs/50_suite.ipynb #c021

@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -536,6 +536,8 @@ class Report:
     output: str                                 # what pytest printed; anybody may have printed it
     seconds: float                              # of CPU
     reason: str                                 # exit; or time, crash, or replaced
+    code: int | None = None                     # pytest's exit code, or what ended it; None: nobody knows
+    limit: str = ""                             # of its time
 
     @property
     def passed(self) -> frozenset[str]:
@@ -546,7 +548,9 @@ class Report:
     def trouble(self) -> Verdict | None:
         "What a run gets that has no result."
         if self.reason == "exit": return None
-        if self.reason == "time": return Verdict(RepositoryStatus.TIMEOUT, detail="the tests were over their time")
+        if self.reason == "time":
+            why = f"the tests were over their {self.limit}: give more seconds, or fewer tests"
+            return Verdict(RepositoryStatus.TIMEOUT, detail=f"{why} (to check-bug by --seconds and --test)")
         if self.reason == "replaced":
             return Verdict(RepositoryStatus.REPLACED, detail="a function of pytest was replaced while the tests ran")
         return Verdict(RepositoryStatus.CRASHED, detail="the test run ended without a result")
@@ -648,7 +652,7 @@ def _reports(ended: Ended, runs: Mapping[int, Run]) -> dict[int, Report]:
     for line in ended.output.splitlines():
         with suppress(ValueError, TypeError, KeyError):
             name, said = json.loads(line)
-            report = Report(*(said[key] for key in ("outcomes", "broken", "imports", "output", "seconds", "reason")))
+            report = Report(*(said[one.name] for one in fields(Report)))
             if int(name) in runs: found[int(name)] = report
     why = (ended.errors.strip().splitlines() or [""])[-1]
     if not found and ended.reason == "exit" and "Error" in why:

@@ -210,6 +210,13 @@ def test_a_completion_of_several_turns_may_fill_the_text():
     assert peak(c, s) > peak(one, s) and _cost(c, s, gpu).written > _cost(one, s, gpu).written
 
 
+def test_no_more_turns_are_counted_than_fit_into_a_text():
+    c, s = config("ssr-32b"), _shape_of("facebook/cwm-sft")
+    l, gpu = _load(c, s), _gpu_named("80GB")
+    assert c.turns == 128 and _cost(c, s, gpu).trained == l.places * l.longest
+    assert _cost(replace(c, turns=2), s, gpu).trained < l.places * l.longest
+
+
 @given(
     sizes=strategies.lists(strategies.integers(1, 60), min_size=1, max_size=40),
     score_tokens=strategies.integers(1, 300),

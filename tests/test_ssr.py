@@ -1,23 +1,25 @@
 "Bugs and repairs: every malformed artifact has its status, no cheat pays, and the loop plays with a script."
-import argparse, itertools, json, os, random, shutil, subprocess
+import argparse, itertools, json, os, random, re, shutil, subprocess
 from collections import Counter
 from dataclasses import asdict, replace
 
 import pytest
 
 from azr.bugs import (
-    PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of, command,
-    grade, mutations, _without_tests)
+    PARSER, Artifact, BugStatus as B, Case, Checker, Thresholds, artifact_for, artifact_of, bugs_of, case_of,
+    check_baseline, command, grade, mutations, _without_tests)
+from azr.artifacts import Artifacts
 from azr.buffers import Buffers
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Verdict
 from azr.sampling import Script, Sampling
 from azr.selfplay import Phase, Recipe, SelfPlay
-from azr.settings import system_named
+from azr.plan import _shape_of
+from azr.settings import config, system_named
 from azr.notations import changes_of, function_text, functions, place_named, with_function, _written_function
 from azr.repairs import (
     Bugs, Workshop, kept_tasks, scripted_policy, scripted_tasks, second_order, _shown_tests)
 from azr.rewards import curve_function, ssr_curve
-from azr.ssr import SSR, SSRSettings, _repositories, ssr_rewards
+from azr.ssr import SSR, SSRSettings, _kind, _repositories, ssr_rewards
 from azr.workspace import (
     HELD_OUT, Refused, Repository, RepositoryStatus as S, Run, Suites, applied, difference, edited,
     read_repository, refusal, shipped, undone)
@@ -162,15 +164,31 @@ def test_thresholds_are_asked(checker, good):
         verdict, = Checker(checker.suites, thresholds, known).check([(RPN, case.artifact)])
         assert verdict.status == status
 
-def test_repositories_that_cannot_be_judged(checker):
-    def with_tests(text): return replace(RPN, files={**RPN.files, "tests/test_more.py": text})
-    found = []
-    for text in ("def test_x(): assert 0\n", "def test_x(): assert hash('abc') % 2\n", "import no_such_package\n",
-                 "def test_x():\n    while True: pass\n"):
-        repository = with_tests(text)
-        verdict, = checker.check([(repository, GOOD)])
-        found.append(verdict.status)
-    assert found == [S.FAILING, S.FLAKY, S.BROKEN, S.TIMEOUT] or found == [S.FAILING, S.FAILING, S.BROKEN, S.TIMEOUT]
+@pytest.mark.parametrize("text, status, said", [
+    ("def test_x(): assert 0\n", S.FAILING, "test_x fails, of 1 that do: mend it, .* no network in the jail"),
+    ("import os\ndef test_x(): assert os.environ['PYTHONHASHSEED'] == '0'\n", S.FLAKY,   # two runs have two
+     "test_x does not come out alike twice"),
+    ("import no_such_package\n", S.BROKEN, "No module named 'no_such_package'"),
+    ("def test_x():\n    while True: pass\n", S.TIMEOUT, "over their 1 CPU seconds: give more seconds, or fewer tests"),
+])
+def test_repositories_that_cannot_be_judged(checker, text, status, said):
+    repository = replace(RPN, files={**RPN.files, "tests/test_more.py": text})
+    verdict, = checker.check([(repository, GOOD)])
+    assert verdict.status == status and re.search(said, verdict.detail), verdict
+
+@pytest.mark.parametrize("path, text, said", [
+    ("conftest.py", "import no_such_pkg\n", "ModuleNotFoundError: No module named 'no_such_pkg'"),
+    ("conftest.py", "def pytest_collection_modifyitems(items): items[0].gone\n", "AttributeError: .* 'gone'"),
+    ("pytest.ini", "[pytest]\naddopts = --no-such-option=rpn\n", "unrecognized arguments: --no-such-option=rpn"),
+    ("pytest.ini", "[pytest]\naddopts = -p no_such_plugin\n", "Error importing plugin .no_such_plugin.: No mod"),
+    ("pyproject.toml", "[tool.pytest\n", r"pyproject.toml: Expected '\]'"),
+])
+def test_where_pytest_gives_up_its_own_last_words_are_told(checker, path, text, said):
+    repository = replace(RPN, files={**RPN.files, path: text})
+    reports, = checker.originals([(repository, repository.command)])
+    with pytest.raises(Refused, match=rf"^here: pytest gives up \({said}[^()]*(\(.*\))?\): .* install what") as error:
+        check_baseline(*reports, "here")
+    assert error.value.status == S.BROKEN and "trees" not in str(error.value)
 
 def test_two_files_that_both_matter_are_valid_and_each_is_put_back(checker):
     text = RPN.files["rpn/convert.py"].replace('if operator == "~":', 'if operator == "^":')
@@ -487,6 +505,8 @@ def test_check_bug_refuses_a_number_that_is_none(capsys, words):
     ({"style": "r1"}, "style is 'r1': choose one of code, chat, terse, tools"),
     ({"injections": ("history",), "style": "terse"}, "style 'terse' cannot write a history: leave it out"),
     ({"control": "repair_only", "first_bugs": 0}, "first_bugs 0, so nothing would be repaired: give 1 or more"),
+    ({"hidden_share": .5, "style": "tools"}, "hidden_share is 0.5, and style 'tools' shows all tests: give 0, or take"),
+    ({"hidden_share": .1, "style": "terse", "injections": ("direct",)}, "style 'terse' shows no test: give 0, or take"),
     ({"alpha": -1}, "alpha is -1: give 0 or more"), ({"hidden_share": 2}, "hidden_share is 2: give 0 or more and at"),
     ({"advantage": "x"}, "advantage"),
 ])
@@ -500,6 +520,17 @@ def test_the_system_is_shipped():
     assert phases["none"].proposals == 16 and phases["none"].attempts == 8
     assert phases["repair_only"].proposals == 0 and phases["repair_only"].solves == 16
     assert phases["injection_only"].train == (Role.PROPOSE,)
+
+def test_the_preset_of_the_paper_plays_with_tools_in_all_of_its_context():
+    c = config("ssr-32b")
+    kind = _kind(c, dict(shipped()))
+    assert isinstance(kind, Artifacts) and kind.turns == 128 and kind.kinds == ("removal", "history")
+    rng = random.Random(0)
+    asked = [kind.propose_prompt(Buffers(("bugs",)), rng).messages[0]["content"] for _ in range(40)]
+    assert 5 < sum("Take back one of these earlier changes" in text for text in asked) < 35
+    phase = c.phase(1)
+    assert phase.attempts == phase.tries == 8 and phase.reuse and phase.solves == c.batch   # bugs of second order
+    assert c.max_prompt_tokens + c.max_completion_tokens == _shape_of(c.model).context == 131_072
 
 @pytest.mark.parametrize("style", ["code", "terse"])
 def test_the_exams_share_nothing_and_held_out_repositories_are_apart(style):
@@ -714,6 +745,11 @@ def test_check_bug_says_what_a_bug_does(capsys, tmp_path, good):
     said = told_command(capsys, "rpn", "--bug", str(tmp_path))
     assert "38 tests pass, twice alike" in said and "8 tests fail with the bug, 30 do not" in said
     assert told_command(capsys, "rpn", "--bug", str(tmp_path / "bug_inject.diff")) == said
+    for text, why in ((weakened(TESTS.replace("512", "513")), f"^not_source: {VALUES} is not source of rpn"),
+                      (diff(("if len(stack) != 1:", "if not len(stack) == 1:")), "^too_few_failing: no test fails"),
+                      (diff((OLD, OLD + "  # swapped")), "^no_change: ")):
+        (tmp_path / "other.diff").write_text(text)
+        with pytest.raises(ValueError, match=why): told_command(capsys, "rpn", "--bug", str(tmp_path / "other.diff"))
     (tmp_path / "bug_inject.diff").write_text("mend it")
     with pytest.raises(ValueError, match="bad_diff: "): told_command(capsys, "rpn", "--bug", str(tmp_path))
     (tmp_path / "test_script.sh").unlink()

@@ -377,6 +377,15 @@ def served(scratch, jobs):
                           capture_output=True)
 
 
+def test_a_suite_that_waits_is_ended_by_the_clock_and_says_so(tmp_path):
+    for name in ("tree", "scratch"): (tmp_path / name).mkdir()
+    (tmp_path / "tree" / "test_it.py").write_text("import time\n\ndef test_it(): time.sleep(60)\n")
+    job = {"name": "one", "folder": str(tmp_path / "tree"), "seconds": 20, "wall": 2, "paths": ["."], "modules": [],
+           "arguments": ["-q"]}
+    (_, said), = map(json.loads, served(tmp_path / "scratch", [job]).stdout.splitlines())
+    assert (said["reason"], said["limit"], said["outcomes"]) == ("time", "2 seconds by the clock", {})
+
+
 def test_only_what_suites_have_left_is_taken_away(tmp_path):
     (tmp_path / "mine" / "deep").mkdir(parents=True)
     (tmp_path / "tree").mkdir()
