@@ -202,8 +202,9 @@ _TELLING = re.compile(r"(?m)^(?:E |ERROR:|INTERNALERROR>|\S+: error:) *(?:/\S*/t
 
 def check_collected(report: Report, what: str):
     "Raises Refused for a run without a result, or with files that cannot be collected."
-    if report.code in (3, 4):   # an error inside pytest, or of how it is used
-        last = [report.output.strip()[-200:], *_TELLING.findall(report.output)][-1][:200]
+    told = _TELLING.findall(report.output)
+    if report.code in (3, 4) and (told or report.reason == "exit"):   # an error inside pytest, or of how it is used
+        last = " ".join("".join(one if one.isprintable() else " " for one in [report.output, *told][-1]).split())[-200:]
         remedy = "mend that, install what is missing, or leave the option out (plugins are off here)"
         raise Refused(RepositoryStatus.BROKEN, f"{what}: pytest gives up ({last}): {remedy}")
     if trouble := report.trouble: raise Refused(trouble.status, f"{what}: {trouble.detail}")

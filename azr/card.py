@@ -163,7 +163,6 @@ def _card_command(arguments: argparse.Namespace):
     if not arguments.output and not (folder / "model").is_dir():
         raise ValueError(f"{folder} has no model to write the card beside: give --output FILE, or - to see it")
     path = Path(arguments.output) if arguments.output else folder / "model" / "README.md"
-    if path.is_dir(): raise ValueError(f"--output is {path}, a folder: name a file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside: aside.write_text(text, encoding="utf-8")
     tell(f"card: {path}")

@@ -365,7 +365,8 @@ def _lab_command(arguments: argparse.Namespace):
     if arguments.copy_only: return
     own = [str(folder / "nbs" / "index.ipynb"), f"--ServerApp.root_dir={folder}",
            "--ServerApp.contents_manager_class=azr.lab.PageManager", *arguments.options.split()]
-    return subprocess.run([sys.executable, "-m", "jupyterlab", *own]).returncode
+    status = subprocess.run([sys.executable, "-m", "jupyterlab", *own]).returncode
+    return status if status >= 0 else 128 - status   # what a shell says of a signal
 
 # %% ../nbs/3c_cli.ipynb #c038
 def _read(argv: Sequence[str]) -> argparse.Namespace:
@@ -424,6 +425,8 @@ def _unread() -> int: # exit status
 
 def _remedy(error: OSError, command: str) -> str:
     "What helps where a file could not be read or written."
+    if error.errno in (errno.EEXIST, errno.ENOTDIR): return "a file stands where a folder is wanted, name another place"
+    if error.errno == errno.EISDIR: return "a folder stands where a file is wanted, name a file in it"
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     own = "free some space, or name another place" if full else "mend that, or name another place"
     goes_on = command in ("train", "demo", "sweep", "evaluate")

@@ -198,13 +198,10 @@ def command(one: argparse.ArgumentParser):
 
 def _compare_command(arguments: argparse.Namespace):
     "`azr compare`"
-    place = Path(arguments.figures)   # an empty text: this folder, where nothing is written
-    if not (place if place.exists() else place.parent).is_dir():
-        raise ValueError(f"--figures is {place}, and that or the place above it is a file: name a folder")
-    sides = open_runs(arguments.runs)   # read once, for the tables and the figures
+    sides, place = open_runs(arguments.runs), Path(arguments.figures)   # read once, for the tables and the figures
+    if arguments.figures: place.mkdir(parents=True, exist_ok=True)
     tell("\n\n".join(map(repr, compare(sides, arguments.examples))))
     if not arguments.figures: return
-    place.mkdir(parents=True, exist_ok=True)
     for name, figure in draw(sides).items():
         figure.savefig(place / f"{name}.png", dpi=150, bbox_inches="tight")
         tell(f"figure: {place / f'{name}.png'}")

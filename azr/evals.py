@@ -464,6 +464,7 @@ def evaluate_models(
         raise ValueError(f"two of the models {', '.join(places)} would write into one folder of {folder}: "
                          "evaluate them one by one, each with another output folder")
     for name in models: loaded_from(name)   # refuses what cannot be loaded before the first one is asked
+    Path(folder).mkdir(parents=True, exist_ok=True)   # and a place that cannot be had
     exam = _alike(models, exam, say)
     for name in models:
         try: sampler, own, facts = open_model(name, exam, dtype, pad_token)

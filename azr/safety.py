@@ -93,6 +93,8 @@ class Safety:
     imports: tuple[str, ...] = tuple(_IMPORTS)  # modules of the standard library; their submodules are included
     max_program: int = 20_000                   # characters of source
 
+    def __post_init__(self): object.__setattr__(self, "imports", tuple(self.imports))   # a list has no hash
+
 # %% ../nbs/11_safety.ipynb #c021
 def _names(node) -> list[str]:
     "The identifiers that a node holds, attributes and keywords apart: every way that Python has to bind a name."

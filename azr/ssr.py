@@ -209,7 +209,7 @@ def _recipe(settings: SSRSettings, env: Workshop) -> Recipe:
         **controlled(control),
     )
 
-_SETS = {"heldout": "bugs of held-out repositories", "seen": "bugs of the repositories in play, which no step may pose",
+_SETS = {"heldout": "bugs of held-out repositories", "seen": "bugs of the repositories in play",
          "human": "bugs that people made"}
 
 def _exam(settings: SSRSettings, name: str, count: int | None) -> list[Task]:

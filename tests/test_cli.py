@@ -254,6 +254,14 @@ def test_a_full_disk_and_another_refusal_have_their_own_remedies(monkeypatch, ca
             assert said in told and ("the same command goes on from what was saved" in told) == goes_on
 
 
+def test_an_exam_that_cannot_be_written_is_refused_before_a_model_is_loaded(tmp_path, monkeypatch, capsys):
+    (tmp_path / "afile").write_text("")
+    monkeypatch.setattr("azr.evals.open_model", None)   # whoever calls it fails
+    assert main(["evaluate", "tiny", "--output", str(tmp_path / "afile")]) == 2
+    told = capsys.readouterr().err.strip()
+    assert told.endswith("a file stands where a folder is wanted, name another place") and "\n" not in told
+
+
 def test_a_closed_terminal_is_told_nothing():
     class Gone:
         encoding = "utf-8"

@@ -62,13 +62,15 @@ def test_the_pages_own_runs_lie_in_a_checkout(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="runs is empty, .* give run folders"): exec(first, {"runs": [], "examples": 2})
 
 
-def test_a_file_is_no_place_for_figures(tmp_path, capsys):
+def test_figures_go_into_a_new_folder_and_into_no_file(tmp_path, capsys):
     (tmp_path / "afile").write_text("")
+    words = ["compare", *map(str, (RUNS / "self-play", RUNS / "shuffled-rewards")), "--figures"]
     for place in ("afile", "afile/below"):
-        assert main(["compare", *map(str, (RUNS / "self-play", RUNS / "shuffled-rewards")), "--figures",
-                     str(tmp_path / place)]) == 2
+        assert main([*words, str(tmp_path / place)]) == 2
         told = capsys.readouterr()
-        assert "is a file: name a folder" in told.err and "\n" not in told.err.strip() and not told.out
+        assert "a file stands where a folder is wanted" in told.err and "\n" not in told.err.strip() and not told.out
+    assert main([*words, str(tmp_path / "new" / "deeper")]) == 0
+    assert (tmp_path / "new" / "deeper" / "curves.png").is_file()
 
 
 def test_committed_runs_are_compared_by_the_command(capsys, tmp_path):

@@ -108,7 +108,7 @@ def test_check_program_names_each_failure():
         ("class A:\n    def f(self): pass", ProgramStatus.NO_FUNCTION), ("def f(): pass", ProgramStatus.NO_PARAMETER),
         ("#" * 20_001, Status.TOO_LARGE), ("", ProgramStatus.NO_FUNCTION)]:
         assert check_program(program).status is status, program[:30]
-    assert check_program("import random\ndef f(x): return 1", Safety(imports=("random",))).ok
+    assert check_program("import random\ndef f(x): return 1", Safety(imports=["random"])).ok
 
 # behind the safety rule: the namespace, the hook, the limits
 

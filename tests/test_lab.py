@@ -140,8 +140,7 @@ def looked_at(lab, name: str):
 def test_a_page_that_is_only_opened_is_not_changed(lab, copy):
     for name in ("nbs/index.ipynb", "nbs/05_selfplay.ipynb", "nbs/runs/browse.ipynb"):
         assert not opened(lab, name)["dirty"], name
-        command(lab, "docmanager:save")
-        lab.wait_for_timeout(1000)
+        lab.evaluate("() => jupyterapp.commands.execute('docmanager:save')")   # waits until it is done
     assert git(copy, "status", "--short") == ""
 
 

@@ -190,6 +190,12 @@ def test_where_pytest_gives_up_its_own_last_words_are_told(checker, path, text, 
         check_baseline(*reports, "here")
     assert error.value.status == S.BROKEN and "trees" not in str(error.value)
 
+@pytest.mark.parametrize("number", [3, 4])
+def test_a_suite_that_ends_itself_has_crashed_whatever_its_number(checker, number):
+    text = f"import os\ndef test_x(): os._exit({number})\n"
+    verdict, = checker.check([(replace(RPN, files={**RPN.files, "tests/test_more.py": text}), GOOD)])
+    assert verdict.status == S.CRASHED and "\n" not in verdict.detail
+
 def test_two_files_that_both_matter_are_valid_and_each_is_put_back(checker):
     text = RPN.files["rpn/convert.py"].replace('if operator == "~":', 'if operator == "^":')
     second = {**SWAPPED, "rpn/convert.py": text}
