@@ -71,7 +71,7 @@ real: setup-real  ## a real language model teaches itself: SmolLM2-135M on a CPU
 agent0: setup  ## two agents from one base, a Python tool and a majority: the embedded model of word problems on a CPU, about 5 minutes; AGENT0="-p seeds [0,1,2]" for more runs
 agent0-ablations: setup  ## what makes Agent0 work? its controls and the paper's table 3, hours on one core, goes on where it was stopped; AGENT0="-p seeds [0]" for less
 ssr: setup  ## one policy breaks small libraries and mends them, the tests judge: the embedded model of small bugs on a CPU, about 10 minutes; SSR="-p seeds [0,1,2]" for more runs
-ssr-ablations: setup  ## what makes SSR work? the price of an invalid bug, pay for consistency alone, alpha, G; an hour on one core, goes on where it was stopped; SSR="-p seeds [0]" for less
+ssr-ablations: setup  ## what makes SSR work? the price of an invalid bug, pay for consistency alone, alpha, G; two hours on one core, goes on where it was stopped; SSR="-p seeds [0]" for less
 scaling: setup  ## does a larger model gain more? a night on two cores, goes on where it was stopped; SCALING="-p quick True" for a look in minutes
 
 # More of papermill's options: what they say goes before what the file says.

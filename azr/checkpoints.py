@@ -58,6 +58,7 @@ def load_loop(
     state = read_state(folder)
     selfplay.restore(state, Buffers.load(folder / "buffers.jsonl.gz"))
     _warn_of_changes(state, selfplay.env, say)
+    _warn_of_exam(selfplay, say)
     return state
 
 def read_state(folder: Path) -> dict: # step, processes, executor, the loop's own
@@ -78,6 +79,13 @@ def _warn_of_changes(state: dict, env, say: Callable[[str], None]):
     if there != ranks:
         say(f"warning: this checkpoint was left by {there} process{'es' * (there > 1)} and goes on with {ranks}: "
             "other random numbers than in a run that was left alone")
+
+def _warn_of_exam(selfplay: SelfPlay, say: Callable[[str], None]):
+    "Name what the buffers hold of an exam: an environment may reserve tasks that it let in once."
+    kept = sum(task.id in getattr(selfplay.env, "reserved", ()) for task in selfplay.buffers)
+    if kept:
+        say(f"warning: the buffers hold {kept} tasks of the exam, from before these were refused: the run's score "
+            "counts them too, so begin a new run to do without")
 
 # %% ../nbs/23_checkpoints.ipynb #c016
 def whole_checkpoints(folder: str | Path) -> list[Path]: # oldest first
