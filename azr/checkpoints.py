@@ -82,7 +82,8 @@ def _warn_of_changes(state: dict, env, say: Callable[[str], None]):
 
 def _warn_of_exam(selfplay: SelfPlay, say: Callable[[str], None]):
     "Name what the buffers hold of an exam: an environment may reserve tasks that it let in once."
-    kept = sum(task.id in getattr(selfplay.env, "reserved", ()) for task in selfplay.buffers)
+    reserved = getattr(selfplay.env, "reserved", ())
+    kept = sum(task.id in reserved for task in selfplay.buffers)
     if kept:
         say(f"warning: the buffers hold {kept} tasks of the exam, from before these were refused: the run's score "
             "counts them too, so begin a new run to do without")

@@ -369,7 +369,8 @@ class _Played:
         rows = rows_of((*step.rollouts, *step.replayed), self._merging, self.settings.kl)
         self._shares = deal(rows, self._ranks, self._room)
         own = self._shares[self._rank]
-        self._rows = own + [filler] * (self._kept + self._kept % 2 - len(own))   # TRL wants pairs
+        kept = self._kept
+        self._rows = own + [filler] * (kept + kept % 2 - len(own))   # TRL wants pairs
         return {
             "prompt_ids": [list(row.prompt_ids) for row in self._rows],
             "completion_ids": [list(row.completion_ids) for row in self._rows],
@@ -407,7 +408,8 @@ class _Rollouts(_Played):
         # of all processes; merged ones count as often as written
         tokens = sum(row.copies * row.written for share in self._shares for row in share)
         batch["num_items_in_batch"] = torch.tensor(float(max(1, tokens)), device=device)
-        return {name: value[:self._kept] if torch.is_tensor(value) and value.dim() else value
+        kept = self._kept
+        return {name: value[:kept] if torch.is_tensor(value) and value.dim() else value
                 for name, value in batch.items()}
 
 # %% ../nbs/24_trainer.ipynb #c055
