@@ -1,9 +1,14 @@
-"What executes a page, as a user does or in a kernel that is quick to start; and the browser of tests that look."
-import ast, atexit, json, multiprocessing, os, shutil, sys, threading
+"""What executes a page or `azr`, as a user does or in a process that is quick to start; and the browser of tests that
+look."""
+import ast, atexit, json, multiprocessing, os, shutil, subprocess, sys, tempfile, threading
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 from jupyter_client import AsyncKernelManager
+from papermill.cli import papermill as command
+from papermill.engines import NBClientEngine, papermill_engines
+
+from conftest import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -23,40 +28,83 @@ class _Started:
 
 
 def _end_with_tests():
-    "A kernel outlives no tests that were killed."
+    "Nothing outlives tests that were killed."
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
-def _kernel(words: list[str], environment: dict[str, str], folder: str):
-    "A kernel, in a process that has the modules loaded already."
-    import matplotlib, numpy, pandas
-    from ipykernel.kernelapp import IPKernelApp
+def _become(environment: dict[str, str], folder: Path):
+    "A process of its own: session, variables, folder and random numbers."
+    import numpy
     numpy.random.seed()
-    matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"   # as both have it that load here
-    pandas.set_option("display.max_columns", 20)
     os.setsid()
     threading.Thread(target=_end_with_tests, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    sys.path[:] = [place for place in sys.path if Path(place).name not in ("tests", ".ci")]   # a page has no such names
+    sys.path[:] = [place for place in sys.path if Path(place).name not in ("tests", ".ci")]   # nobody has such names
+
+
+def _kernel(words: list[str], environment: dict[str, str], folder: Path):
+    "A kernel, in a process that has the modules loaded already."
+    import matplotlib, pandas
+    from ipykernel.kernelapp import IPKernelApp
+    _become(environment, folder)
+    matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"   # as both have it that load here
+    pandas.set_option("display.max_columns", 20)
     try: IPKernelApp.launch_instance(argv=words)
     finally: atexit._run_exitfuncs()   # `multiprocessing` does not
+
+
+def _command_line(words: list[str], environment: dict[str, str], folder: Path, said: Path):
+    "`azr`, in a process that has the modules loaded already; what it says goes into a file."
+    from azr.cli import main
+    _become(environment, folder)
+    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1), os.dup2(file, 2)
+    try: sys.exit(main(words))
+    finally: atexit._run_exitfuncs()
+
+
+_FORKS = multiprocessing.get_context("forkserver")
+
+
+def _fork(target, *given) -> _Started:
+    _FORKS.set_forkserver_preload(["ipykernel.kernelapp", "azr.run"])
+    process = _FORKS.Process(target=target, args=given)
+    process.start()
+    return _Started(process)
+
+
+class Azr(_Started):
+    """`azr` with these words, as a person starts it in a folder. It has loaded what training needs already: importing
+    that takes most of a small run's time. Tests of the start itself start Python."""
+
+    def __init__(self, *words, folder: Path = ROOT, **environment):
+        self._said = Path(tempfile.mkdtemp()) / "said"
+        words = [str(word) for word in words]
+        process = _fork(_command_line, words, os.environ | environment, folder, self._said)._process
+        super().__init__(process)
+
+    @property
+    def returncode(self) -> int | None: return self.poll()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]: # what it said, errors too
+        "Waits for its end."
+        self._process.join(timeout)
+        if self.poll() is None: raise subprocess.TimeoutExpired("azr", timeout)
+        return self._said.read_text(encoding="utf-8"), None
 
 
 class LoadedKernel(AsyncKernelManager):
     """Its kernels are forks of one process that has loaded azr, torch and what training needs: importing those takes
     most of a page's time. Names, folder and random numbers are each kernel's own, the order of sets is the worker's.
     Slow tests, and `make refresh`, run each page in a process that has loaded nothing."""
-    forks = multiprocessing.get_context("forkserver")
 
-    async def _async_launch_kernel(self, kernel_cmd, *, env, cwd, **_):
-        self.forks.set_forkserver_preload(["ipykernel.kernelapp", "azr.run"])
+    async def _async_launch_kernel(self, kernel_cmd, *, env, cwd="", **_):
         words = kernel_cmd[kernel_cmd.index("ipykernel_launcher") + 1:]
-        process = self.forks.Process(target=_kernel, args=(words, dict(env), str(cwd)))
-        process.start()
-        self.provisioner.process, self.provisioner.pid = _Started(process), process.pid
+        process = _fork(_kernel, words, dict(env), os.path.abspath(cwd))
+        self.provisioner.process, self.provisioner.pid = process, process.pid
         self.provisioner.pgid = process.pid   # `_kernel` sees to that
 
 
@@ -74,7 +122,18 @@ def defined(page: Path) -> dict[str, object]: # name -> what it stands for
     return space
 
 
-def papermill(page: Path, out: Path, *words: str) -> list[str]:
-    "papermill on a page, the executed one into `out`; then papermill's own options."
-    options = ["-k", "python3", "--no-progress-bar"]
-    return [sys.executable, "-m", "papermill", *options, str(page), str(out), *words]
+class _Loaded(NBClientEngine):
+    "papermill's own engine, with kernels that are quick to start."
+    @classmethod
+    def execute_managed_notebook(cls, *given, **more):
+        return super().execute_managed_notebook(*given, kernel_manager_class=LoadedKernel, **more)
+
+
+papermill_engines.register("loaded", _Loaded)
+
+
+def papermill(page: Path, out: Path, *words):
+    """papermill's command line on a page, from the checkout, the executed one into `out`; then papermill's own options.
+    Raises what ended the page."""
+    options = ["-k", "python3", "--engine", "loaded", "--cwd", ROOT, "--no-progress-bar"]
+    command([str(word) for word in (*options, page, out, *words)], standalone_mode=False)

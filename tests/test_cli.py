@@ -165,20 +165,7 @@ def test_papermill_takes_a_preset_file_and_repeats_azr_trains_bytes(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump(read_preset("demo") | small))
     assert main(["train", "--config", str(mine), "--run", str(tmp_path / "line")]) == 0
-    subprocess.run(
-        papermill(
-            ROOT / "nbs" / "runs" / "train.ipynb",
-            tmp_path / "out.ipynb",
-            "-f",
-            str(mine),
-            "-p",
-            "run",
-            str(tmp_path / "page"),
-        ),
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-    )
+    papermill(ROOT / "nbs/runs/train.ipynb", tmp_path / "out.ipynb", "-f", mine, "-p", "run", tmp_path / "page")
     assert (tmp_path / "line" / "metrics.jsonl").read_bytes() == (tmp_path / "page" / "metrics.jsonl").read_bytes()
 
 

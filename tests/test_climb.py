@@ -1,7 +1,6 @@
 "The domain in which difficulty climbs: what is refused, what is paid, and that runs repeat and go on."
 import json
 import signal
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -373,8 +372,7 @@ def test_the_records_are_of_one_experiment():
 def test_the_climb_page_makes_runs_and_keeps_them_to_itself(tmp_path):
     before = {path: path.read_bytes() for path in (ROOT / "data" / "climb").rglob("*.json")}
     told = ("-p", "measure", "True", "-p", "figures", str(tmp_path))
-    words = papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
-    subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
+    papermill(ROOT / "nbs" / "runs" / "climb.ipynb", tmp_path / "out.ipynb", *told)
     text, drawn = (tmp_path / "out.ipynb").read_text(), (tmp_path / "climb.svg").read_text()
     for arm in ("self-play", "frozen proposer", "shuffled rewards"):
         assert f"{arm} (n = 1)" in text and f"<!-- {arm} (n = 1) -->" in drawn   # the figure has a line for each arm

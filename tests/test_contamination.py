@@ -182,14 +182,8 @@ def test_the_notebook_finds_what_is_planted(tmp_path):
     (tmp_path / "mine.jsonl").write_text(
         "".join(json.dumps({"program": program}) + "\n" for program in (exam[0].given["program"], RESPELT)))
     (tmp_path / "cruxeval.jsonl").write_text(json.dumps({"id": "planted", "code": EXAM["a"]}) + "\n")
-    subprocess.run(
-        papermill(ROOT / "nbs/runs/contamination.ipynb", tmp_path / "out.ipynb", "-p", "programs",
-                  str(tmp_path / "mine.jsonl"), "-p", "data", str(tmp_path), "-p", "record",
-                  str(tmp_path / "found.json")),
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-    )
+    papermill(ROOT / "nbs/runs/contamination.ipynb", tmp_path / "out.ipynb", "-p", "programs", tmp_path / "mine.jsonl",
+              "-p", "data", tmp_path, "-p", "record", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["overlap"]["proposals"]["mine"]["test"]["equal"] >= 1
     assert found["equal_rows"]["proposals"]["CRUXEval"] == ["planted"]

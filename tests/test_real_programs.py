@@ -3,7 +3,6 @@
 The tests skip, visibly, where the files are missing."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,8 @@ ROOT = Path(__file__).parents[1]
 def found(azr_data, tmp_path_factory):
     if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
     folder = tmp_path_factory.mktemp("real")
-    subprocess.run(
-        papermill(ROOT / "nbs/runs/real_programs.ipynb", folder / "out.ipynb", "-p", "data", str(azr_data), "-p",
-                  "record", str(folder / "found.json")),
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-    )
+    papermill(ROOT / "nbs/runs/real_programs.ipynb", folder / "out.ipynb", "-p", "data", azr_data, "-p", "record",
+              folder / "found.json")
     return json.loads((folder / "found.json").read_text())
 
 
@@ -89,6 +83,5 @@ def test_nothing_of_the_data_is_quoted(azr_data, found):
 
 def test_without_the_files_it_says_so(tmp_path):
     out = tmp_path / "out.ipynb"
-    subprocess.run(papermill(ROOT / "nbs/runs/real_programs.ipynb", out, "-p", "data", str(tmp_path)), check=True,
-                   capture_output=True, cwd=ROOT)
+    papermill(ROOT / "nbs/runs/real_programs.ipynb", out, "-p", "data", tmp_path)
     assert out.read_text().count("SKIPPED: no ") >= 3

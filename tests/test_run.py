@@ -19,7 +19,7 @@ import pytest
 from conftest import always
 import toy
 import yaml
-from pages import papermill
+from pages import Azr, papermill
 from sums import Sums
 
 from azr.cli import main
@@ -99,13 +99,8 @@ def test_another_seed_gives_another_run(done, tmp_path):
 
 
 def start(folder, *settings):
-    words = [w for k, v in {**SMALL, **dict(settings)}.items() for w in ("--set", f"{k}={v}")]
-    return subprocess.Popen(
-        [sys.executable, "-m", "azr.cli", "train", "--run", str(folder), *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    words = [f"--set={name}={value}" for name, value in {**SMALL, **dict(settings)}.items()]
+    return Azr("train", "--run", folder, *words)
 
 
 def wait_for_line(folder, count, process, seconds=600):
@@ -377,12 +372,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "nbs" / "runs"
 
 def executed(notebook, output, parameters):
     (output.parent / "parameters.yaml").write_text(yaml.safe_dump(parameters))
-    subprocess.run(
-        papermill(NOTEBOOKS / notebook, output, "-f", str(output.parent / "parameters.yaml")),
-        check=True,
-        capture_output=True,
-        cwd=NOTEBOOKS.parents[1],
-    )
+    papermill(NOTEBOOKS / notebook, output, "-f", output.parent / "parameters.yaml")
     return json.loads(output.read_text())
 
 
@@ -409,12 +399,7 @@ def test_single_parameters_of_papermill_lie_on_the_preset_that_is_named(tmp_path
         "run",
         str(tmp_path / "run"),
     ]
-    subprocess.run(
-        papermill(NOTEBOOKS / "train.ipynb", tmp_path / "out.ipynb", *words),
-        check=True,
-        capture_output=True,
-        cwd=NOTEBOOKS.parents[1],
-    )
+    papermill(NOTEBOOKS / "train.ipynb", tmp_path / "out.ipynb", *words)
     found = yaml.safe_load((tmp_path / "run" / "params.yaml").read_text(encoding="utf-8"))["config"]
     assert found == _recorded(config("demo", **{**SMALL, "steps": 1}, seed=1))
 
@@ -853,8 +838,9 @@ def test_a_notebook_whose_papermill_was_killed_ends_its_step(tmp_path):
         yaml.safe_dump({"run": str(tmp_path / "run"), "changes": {**SMALL, "steps": 400, "save_every": 400}}),
         encoding="utf-8",
     )
+    pages = [NOTEBOOKS / "train.ipynb", tmp_path / "out.ipynb"]
     process = subprocess.Popen(
-        papermill(NOTEBOOKS / "train.ipynb", tmp_path / "out.ipynb", "-f", str(tmp_path / "parameters.yaml")),
+        [sys.executable, "-m", "papermill", "-k", "python3", *pages, "-f", tmp_path / "parameters.yaml"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

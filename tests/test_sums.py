@@ -1,22 +1,19 @@
 "A domain of one page, by the command line alone: it trains, goes on, is done, and refuses in one sentence."
 
 import json
-import os
-import subprocess
-import sys
 from random import Random
 from shutil import copytree
 
 import pytest
 import torch
 import yaml
-from conftest import ROOT
 
 from azr.cli import main
 from azr.core import Attempt, Prompt, Proposal, Role, Status, Task
 from azr.models import load_policy
 from azr.settings import config
 from azr.sums import SUMS, Sums, _draw_sum, _split_of, _sum_task
+from pages import Azr
 
 SMALL = [f"--set={one}" for one in ("lessons=100", "batch=4", "attempts=2", "steps=2", "test_tasks=4",
                                     "evaluate_tasks=2", "save_every=1")]
@@ -176,17 +173,17 @@ def test_a_prompt_that_does_not_fit_leaves_no_folder(tmp_path, capfd):
 
 # ---- a file of one's own
 
-def by_command(folder, *words): # the finished process
+def by_command(folder, *words): # exit status, what it said
     "`azr train` as a person calls it who stands in this folder."
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run([sys.executable, "-m", "azr.cli", "train", "--run", "run", *words], cwd=folder,
-                          env=environment, capture_output=True, text=True, timeout=300)
+    process = Azr("train", "--run", "run", *words, folder=folder, CUDA_VISIBLE_DEVICES="")
+    said, _ = process.communicate(300)
+    return process.returncode, said
 
 
 def test_a_system_of_ones_own_lies_in_this_folder(tmp_path):
     (tmp_path / "my_page.py").write_text(MINE.format(**WHOLE))
-    done = by_command(tmp_path, "--system", "my_page:MINE", *SMALL)
-    assert done.returncode == 0, done.stderr[-2000:]
+    status, said = by_command(tmp_path, "--system", "my_page:MINE", *SMALL)
+    assert status == 0, said[-2000:]
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 2
 
 
@@ -198,6 +195,6 @@ def test_a_system_of_ones_own_lies_in_this_folder(tmp_path):
 ])
 def test_a_system_that_is_not_whole_is_refused_before_any_work(tmp_path, wrong, name, sentence):
     (tmp_path / "my_page.py").write_text(MINE.format(**WHOLE | wrong))
-    done = by_command(tmp_path, "--system", f"my_page:{name}", "--set", "steps=2")
-    said = done.stderr.strip().splitlines()
-    assert done.returncode == 2 and len(said) == 1 and sentence in said[0] and not (tmp_path / "run").exists()
+    status, text = by_command(tmp_path, "--system", f"my_page:{name}", "--set", "steps=2")
+    said = text.strip().splitlines()
+    assert status == 2 and len(said) == 1 and sentence in said[0] and not (tmp_path / "run").exists()
