@@ -21,9 +21,9 @@ from .contamination import overlaps
 from .core import Role, Rollout, Status, Task
 from .executor import Executor
 from .formulas import Formulas
-from .maths import NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, by_number, clusters
+from .maths import MATHS_NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, by_number, clusters
 from .metrics import mean
-from .problems import BASE, held_out, school_problems, split_of, truth
+from .problems import MATHS_BASE, held_out, school_problems, split_of, truth
 from .records import read_params
 from .rewards import Proposed, Reward, RewardSetting
 from .sampling import GREEDY, Sampling, converse
@@ -54,7 +54,7 @@ class CurriculumReward:
     repetition: float = 1.0      # lambda_rep; not published
     similar: float = .5          # tau: a distance below it joins a cluster; not published (the released code: 0.5)
     classes: Callable | None = None   # who says which answers are equal: the gate of agreement; None: no gate
-    answer: Callable = NOTATIONS["terse"].answer   # what a text answers
+    answer: Callable = MATHS_NOTATIONS["terse"].answer   # what a text answers
 
     def __call__(self, batch: Sequence[Proposed]) -> list[Reward]: # one for each
         asked = [i for i, one in enumerate(batch) if one.task is not None]
@@ -126,8 +126,9 @@ _RANGES = {
     "timeout": Range(0, above=True), "longest": Range(10), "shown": Range(1),
     "wrong": Range(-float("inf"), 1, below=True, why="a right answer earns 1, so "),
 }
-_CHOICES = {"profile": PROFILES, "style": NOTATIONS, "answers": ("numbers", "math_verify"), "control": CONTROLS[:2],
-            "exam": ("problems", "school", "gsm8k"), "halt": (None, "closed", "typed"), "tool_of": (None, *_TOOL_USE)}
+_CHOICES = {"profile": PROFILES, "style": MATHS_NOTATIONS, "answers": ("numbers", "math_verify"),
+            "control": CONTROLS[:2], "exam": ("problems", "school", "gsm8k"), "halt": (None, "closed", "typed"),
+            "tool_of": (None, *_TOOL_USE)}
 
 # %% ../nbs/42_agent0.ipynb #c021
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ def _group(rollout: Rollout) -> tuple:
 
 def _maths_of(settings: Agent0Settings) -> Maths:
     "The task type of a run."
-    notation = NOTATIONS[settings.style]
+    notation = MATHS_NOTATIONS[settings.style]
     if settings.of("halt") == "typed": notation = ReleasedFences(settings.style)
     pools = _pools(settings)
     def bare(task): return not settings.of("pool_tool") and "label" not in task.hidden and pools(task.step)
@@ -353,7 +354,7 @@ def _findings(settings: Agent0Settings, tasks: Sequence[Task], rollouts) -> dict
     skipped = {} if asked else {settings.exam: "it is not here"}
     return {"overlap": {"proposals": found, "answers": {}, "skipped": skipped}}
 
-AGENT0 = System("agent0", Agent0Settings, _opened, _recipe, _exam, _SETS, start=BASE.start, findings=_findings)
+AGENT0 = System("agent0", Agent0Settings, _opened, _recipe, _exam, _SETS, start=MATHS_BASE.start, findings=_findings)
 
 # %% ../nbs/42_agent0.ipynb #c039
 def _agents(run: str | Path, settings: Agent0Settings) -> dict[str, dict]: # name and iteration -> an adapter's tensors

@@ -21,7 +21,7 @@ from .contamination import answered_programs, local_benchmarks, overlaps
 from .core import Role, Rollout, Task
 from .executor import Executor
 from .grammar import as_task, error_task, generate_sample, held_out_tasks
-from .measures import examined, program_measures, program_of
+from .measures import triviality_of, program_measures, program_of
 from .prompts import STYLES, facts
 from .rewards import Crowding, RewardSetting, reward_setting
 from .sampling import Sampling
@@ -158,7 +158,7 @@ def environment(settings: Config, executor) -> Environment:
     return Environment(
         executor,
         held_out=lambda program: bucket(program) < settings.held_out_share,   # by hash of the canonical program
-        examine=examined if asked else None,
+        triviality=triviality_of if asked else None,
         trivial=settings.trivial if settings.trivial_reward is None else (),   # else they have a price
     )
 

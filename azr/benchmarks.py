@@ -26,7 +26,7 @@ from pathlib import Path
 import azr
 import numpy as np
 
-from .core import Attempt, Prompt, Role, Status, Task, Verdict
+from .core import Attempt, Prompt, Role, Status, Task, Verdict, by_type
 from .executor import Call, Executor, Outcome
 from .formulas import Formulas
 from .grammar import held_out_tasks
@@ -151,12 +151,9 @@ def _ask_task(row: dict, style: str, examples: int = 0) -> Prompt: # `examples` 
 
 def _judge_tasks(pairs: Sequence[tuple[dict, str]], style: str, executor: Executor) -> list[Verdict]:
     "By the task types, each type in one batch."
-    env, verdicts = Environment(executor), [None] * len(pairs)
-    for kind in task_types(("deduction", "abduction", "induction"), style):
-        places = [i for i, (row, _) in enumerate(pairs) if row["task"].task_type == kind.name]
-        groups = [(pairs[i][0]["task"], [Attempt(pairs[i][0]["task"].id, pairs[i][1])]) for i in places]
-        for i, (verdict,) in zip(places, kind.verify(groups, env) if groups else [], strict=True): verdicts[i] = verdict
-    return verdicts
+    env, kinds = Environment(executor), task_types(("deduction", "abduction", "induction"), style)
+    answered = [(row["task"].task_type, (row["task"], [Attempt(row["task"].id, text)])) for row, text in pairs]
+    return [verdict for verdict, in by_type(answered, kinds, lambda kind, own: kind.verify(own, env))]
 
 def _crux_task(row: dict, hidden: str) -> Task: # "input" or "output"
     "A row of CRUXEval with one side hidden."

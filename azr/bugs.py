@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARSER', 'BugStatus', 'Artifact', 'Thresholds', 'artifact_of', 'Case', 'case_of', 'check_collected',
-           'check_alike', 'check_baseline', 'Found', 'check_time', 'Checker', 'artifact_for', 'mutations',
+           'check_same', 'check_baseline', 'Found', 'check_time', 'Checker', 'artifact_for', 'mutations',
            'bugs_of', 'grade', 'command']
 
 # %% ../nbs/52_bugs.ipynb #c002
@@ -214,7 +214,7 @@ def check_collected(report: Report, what: str):
         raise Refused(RepositoryStatus.BROKEN, f"{what}: {path} cannot be collected ({last})")
     if not report.outcomes: raise Refused(RepositoryStatus.NO_TESTS, f"{what}: pytest finds no test")
 
-def check_alike(first: Report, second: Report, what: str):
+def check_same(first: Report, second: Report, what: str):
     "That two runs say the same of each test. Raises Refused."
     for report in (first, second): check_collected(report, what)
     differing = sorted(name for name in {*first.outcomes, *second.outcomes}
@@ -225,7 +225,7 @@ def check_alike(first: Report, second: Report, what: str):
 
 def check_baseline(first: Report, second: Report, what: str = "the repository as it is") -> frozenset[str]: # test ids
     "The tests of a repository that pass; a flaky or failing one is refused. Raises Refused."
-    check_alike(first, second, what)
+    check_same(first, second, what)
     failing = sorted(name for name, one in first.outcomes.items() if one in ("failed", "error", "xpassed"))
     if failing:
         remedy = "mend it, or leave it out with --deselect; there is no network in the jail"

@@ -18,7 +18,7 @@ from .compare import read_exam
 from .core import default_of, tell, written_aside
 from .records import completed, read_params
 from .settings import system_named
-from .statistics import paired, shared, task_interval
+from .statistics import paired, shared_clusters, task_interval
 from .watch import clock_text, warning_line
 
 # %% ../nbs/3e_card.ipynb #c005
@@ -28,7 +28,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence]) -> str: # markdown
 
 def _interval(lines: Sequence[dict]) -> str: # "21.7 % (18.1 to 25.4)"
     "The share of right answers with its 95 % interval."
-    right, clusters = [float(line["right"]) for line in lines], shared([line["cluster"] for line in lines])
+    right, clusters = [float(line["right"]) for line in lines], shared_clusters([line["cluster"] for line in lines])
     low, high = task_interval(right, clusters)
     return f"{100 * fmean(right):.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 

@@ -17,7 +17,7 @@ from statistics import fmean
 
 from .browse import View, open_run
 from .core import Role, tell
-from .metrics import gzip_parts
+from .metrics import gzip_parts, select
 from .records import completed, differing
 from .settings import system_named
 from .statistics import paired
@@ -142,10 +142,9 @@ def _funnel_view(sides: Sequence[_Side], role: str = Role.PROPOSE) -> View:
     "The share of each status among a role's completions in all steps, side by side."
     found = []
     for side in sides:
-        paths = [(key.split("/"), value) for record in side.metrics for key, value in record.items()]
         counts = Counter()
-        for parts, value in paths:
-            if len(parts) == 4 and parts[::2] == [role, "status"]: counts[parts[3]] += value
+        for record in side.metrics:
+            for own in select(record, role, "status/").values(): counts.update(own)
         found.append(counts)
     order = [status for status, _ in sum(found, Counter()).most_common()]
     rows = tuple((status, *(f"{own[status] / own.total():.1%}" if own else None for own in found)) for status in order)

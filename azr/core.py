@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GONE', 'WEIGHTS', 'Role', 'Status', 'Prompt', 'Completion', 'Proposal', 'Task', 'Attempt', 'Verdict',
-           'Rollout', 'TaskType', 'to_json', 'default_of', 'from_dict', 'written_aside', 'write_json',
-           'alone_in', 'tell', 'checkout', 'is_checkout']
+           'Rollout', 'TaskType', 'by_type', 'to_json', 'default_of', 'from_dict', 'written_aside',
+           'write_json', 'alone_in', 'tell', 'checkout', 'is_checkout']
 
 # %% ../nbs/00_core.ipynb #c002
 import errno
@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from enum import StrEnum
@@ -162,6 +162,20 @@ class TaskType(Protocol):
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env) -> list[list[Verdict]]: ...
 
 # %% ../nbs/00_core.ipynb #c020
+def by_type(
+    items: Sequence[tuple[str, Any]],                # (name of the task type, item)
+    kinds: Sequence[TaskType],
+    work: Callable[[TaskType, list], Sequence],      # a type with its items -> a result for each
+) -> list: # results in the order of `items`
+    "The items of each type in one batch."
+    results: list = [None] * len(items)
+    for kind in kinds:
+        places = [i for i, (name, _) in enumerate(items) if name == kind.name]
+        found = work(kind, [items[i][1] for i in places]) if places else []
+        for i, result in zip(places, found, strict=True): results[i] = result
+    return results
+
+# %% ../nbs/00_core.ipynb #c023
 _NESTED = {"prompt": Prompt, "completion": Completion, "verdict": Verdict}
 _TUPLES = {
     "messages", "references", "stop", "ids", "prompt_ids", "completion_ids", "logprobs", "mask", "advantage"}
@@ -197,7 +211,7 @@ def from_dict(kind: type, data: dict) -> Any: # a `kind`
         return _status(kind, value) if key == "status" else value
     return kind(**{k: build(k, v) for k, v in data.items()})
 
-# %% ../nbs/00_core.ipynb #c023
+# %% ../nbs/00_core.ipynb #c026
 @contextmanager
 def written_aside(path: str | Path) -> Iterator[Path]: # where to write
     """A name beside `path` to write to, which becomes `path` at the end: a reader sees the whole file or none, and
@@ -214,7 +228,7 @@ def write_json(path: str | Path, value: dict | list):
     text = json.dumps(value, indent=1, sort_keys=True) + "\n"
     with written_aside(path) as aside: aside.write_text(text, encoding="utf-8")
 
-# %% ../nbs/00_core.ipynb #c027
+# %% ../nbs/00_core.ipynb #c030
 @contextmanager
 def alone_in(
     folder: str | Path,   # made where there is none, and removed again where nothing came into it
@@ -263,7 +277,7 @@ def _flock(lock: int, path: Path) -> bool: # False: there are no locks here
         warnings.warn(f"{why}: take care that one process at a time works there", stacklevel=2)
         return False
 
-# %% ../nbs/00_core.ipynb #c030
+# %% ../nbs/00_core.ipynb #c033
 def tell(line: str, file: TextIO | None = None, end: str = "\n"):
     "Print a line at once. A letter that the terminal cannot show becomes its escape; a closed one is told nothing."
     file = file or sys.stdout   # the one of now: notebooks exchange it
@@ -275,7 +289,7 @@ def tell(line: str, file: TextIO | None = None, end: str = "\n"):
     except OSError as error:
         if error.errno != errno.EIO: raise   # a reader that went away (EPIPE) ends the program, as everywhere
 
-# %% ../nbs/00_core.ipynb #c033
+# %% ../nbs/00_core.ipynb #c036
 def checkout(start: str | Path = ".") -> Path:
     "The checkout of azr that holds `start`; where there is none, `start` itself."
     start = Path(start).resolve()
@@ -288,5 +302,5 @@ def is_checkout(folder: Path) -> bool:
     text = settings.read_text(encoding="utf-8", errors="replace")
     return any("".join(line.split()) == "lib_name=azr" for line in text.splitlines())
 
-# %% ../nbs/00_core.ipynb #c036
+# %% ../nbs/00_core.ipynb #c039
 WEIGHTS = {name: Path(azr.__file__).parent / "weights" / name for name in ("tiny", "tiny_clean")}  # name -> folder

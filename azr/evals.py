@@ -32,7 +32,7 @@ from .executor import Executor
 from .safety import ProgramStatus
 from .sampling import Sampler, Sampling, fits_of, prompt_key
 from .selfplay import cut_off
-from .statistics import paired, pass_at_k, shared, task_interval
+from .statistics import paired, pass_at_k, shared_clusters, task_interval
 from .azr import azr_recipe, opened
 from .models import context_length, load_policy, loaded_from, model_place
 from .prompts import check_examples
@@ -258,7 +258,7 @@ def _pass_at(
     clusters: dict[str, str] | None = None,   # task id -> what it belongs to; None: each stands alone
 ) -> dict: # pass@k -> value, low, high, n tasks, and clusters where there are some
     "pass@k, mean over tasks, with its 95 % interval: Wilson's for shares, else the bootstrap's."
-    own, found = shared([clusters[r["id"]] for r in records] if clusters else None), {}
+    own, found = shared_clusters([clusters[r["id"]] for r in records] if clusters else None), {}
     counted = {"clusters": len(set(own))} if own else {}
     for k in exam.tries:
         values = [pass_at_k(exam.samples, r["right"], k) for r in records]

@@ -95,11 +95,16 @@ def step_metrics(
 def select(
     record: dict,     # role/task type/measure -> value, and whatever else a record holds
     role: str,        # or the name of a set of tasks: the first part of the path
-    measure: str,     # what follows the task type: "reward", "status/ok"
-) -> dict:            # task type -> value
-    "One measure of every task type."
+    measure: str,     # what follows the task type: "reward", "status/ok"; with a last slash a group: "status/"
+) -> dict:            # task type -> value; of a group: task type -> what follows the slash -> value
+    "One measure of every task type, or one group of measures."
     parts = {key: key.split("/", 2) for key in record}
-    return {path[1]: record[key] for key, path in parts.items() if path[::2] == [role, measure]}
+    own = {key: path[1:] for key, path in parts.items() if len(path) == 3 and path[0] == role}
+    if not measure.endswith("/"): return {kind: record[key] for key, (kind, name) in own.items() if name == measure}
+    found = {}
+    for key, (kind, name) in own.items():
+        if name.startswith(measure): found.setdefault(kind, {})[name.removeprefix(measure)] = record[key]
+    return found
 
 # %% ../nbs/31_metrics.ipynb #c030
 def read_metrics(

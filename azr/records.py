@@ -221,15 +221,13 @@ class Records:
             with written_aside(path) as aside: aside.write_bytes(_first_members(path, last))
 
 # %% ../nbs/32_records.ipynb #c025
-_KEPT = ("accuracy", "valid_rate", "unique_rate", "new_rate", "reward", "solve_rate", "statements", "count",
-         "constant_rate", "copied_rate", "renamed_rate", "one_statement_rate", "unread_rate", "tree_depth",
-         "distinct_trees", "agreement", "effective_rate", "tool_calls", "uncertainty", "tool", "repetition", "pool",
-         "label_share", "label_accuracy", "typed_outputs")
+_LEFT_OUT = {"loss", "grad_norm", "learning_rate", "clip_ratio", "seeding", "completion_length", "cut_rate"}
 
 def _is_kept(key: str) -> bool:
-    "Whether a compact record holds this measure."
-    if key in ("step", "entropy") or key.split("/")[-1] in _KEPT: return True
-    return key.startswith("propose/") and "/status/" in key
+    "Whether a compact record holds this measure. What a task type measures of its own is kept, but for histograms."
+    parts = key.split("/")
+    if _LEFT_OUT & {*parts} or any(part.endswith("histogram") for part in parts): return False
+    return parts[0] != "solve" or "status" not in parts
 
 def _thin(record: dict) -> dict:
     "A step's record with what figures need."

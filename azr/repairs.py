@@ -24,7 +24,7 @@ from statistics import fmean
 import azr
 from .buffers import Buffers
 from .bugs import (
-    Artifact, BugStatus, Case, Checker, Found, artifact_for, bugs_of, case_of, check_alike, check_collected,
+    Artifact, BugStatus, Case, Checker, Found, artifact_for, bugs_of, case_of, check_same, check_collected,
     check_time, grade, mutations)
 from .core import Attempt, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from .notations import (
@@ -386,7 +386,7 @@ def _mini_nightmare(files: Files) -> Iterator[_HumanBug]:
 # %% ../nbs/55_repairs.ipynb #c031
 def _judging(bug: _HumanBug, wrong: Report, other: Report, seconds: int) -> Found:
     "The tests that a repair must bring back, and those that it must keep. Raises Refused."
-    if bug.right is None: check_alike(wrong, other, bug.name)
+    if bug.right is None: check_same(wrong, other, bug.name)
     check_collected(other, bug.name)
     check_time([other], seconds)
     wanted = ("passed",) if bug.right is not None else ("passed", "failed", "error")

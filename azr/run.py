@@ -31,7 +31,7 @@ from .checkpoints import last_checkpoint, read_state, saved_adapters, seeded, wh
 from .exams import evaluate, examine_proposer
 from .metrics import each_rollout, select
 from .models import (
-    BASE, began_from, check_base, check_packages,
+    BASE_RECORD, began_from, check_base, check_packages,
     context_length, load_policy, local_base, model_place, precision)
 from .plots import learning_curve
 from .records import Records, check_folder, open_folder, read_params, summary_of, surroundings
@@ -78,13 +78,12 @@ def _exam_for(
 # %% ../nbs/38_run.ipynb #c006
 def _gains(first: dict, last: dict, prefix: str) -> dict: # before, after, gain; empty: the set was not asked
     "Before and after on one set of tasks, mean of types and by type."
-    paths = [key.split("/") for key in first if key.startswith(f"{prefix}/") and key.endswith("/accuracy")]
-    found = {}
-    for path in sorted(paths):
-        before, after = first["/".join(path)], last.get("/".join(path))
-        if after is None: continue
-        found[path[1] if len(path) == 3 else "mean"] = {"before": before, "after": after, "gain": after - before}
-    return found.pop("mean") | {"by_type": found} if found else {}
+    def gain(before: float, after: float) -> dict: return {"before": before, "after": after, "gain": after - before}
+    whole = f"{prefix}/accuracy"
+    if whole not in first or whole not in last: return {}
+    before, after = (select(record, prefix, "accuracy") for record in (first, last))
+    by_type = {kind: gain(before[kind], after[kind]) for kind in sorted(before) if kind in after}
+    return gain(first[whole], last[whole]) | {"by_type": by_type}
 
 # %% ../nbs/38_run.ipynb #c008
 def _summarise(metrics: list[dict], timings: list[dict], settings: Settings, system: System) -> dict:
@@ -453,7 +452,7 @@ def _play(
             trainer = _watched_trainer(system, settings, policy, selfplay, watch, folder / "checkpoints", checkpoint)
         loaded = {key: value for key, value in trainer.base.items() if key != "folder"}   # that stands in base.json
         if state.is_main_process: open_folder(folder, given, {"loaded": loaded, **arithmetic})
-        if state.is_main_process and trainer.base: write_json(folder / BASE, trainer.base)
+        if state.is_main_process and trainer.base: write_json(folder / BASE_RECORD, trainer.base)
         with _together(folder, state):
             trainer = _take_steps(system, trainer, watch, checkpoint)
             return _save_results(system, trainer, records, folder, say)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ProgramStatus', 'Safety', 'offences', 'check_program', 'check_expression', 'prepared', 'sealed_builtins',
-           'plain_expression', 'examined']
+           'plain_expression', 'checked']
 
 # %% ../nbs/11_safety.ipynb #c002
 import ast
@@ -637,7 +637,7 @@ def plain_expression(text: str) -> CodeType | None: # None: it is not plain
     return code if _is_plain(code) else None
 
 # %% ../nbs/11_safety.ipynb #c072
-def examined(program: str, safety: Safety | None) -> CodeType | tuple[str, str] | None:
+def checked(program: str, safety: Safety | None) -> CodeType | tuple[str, str] | None:
     "Plain code; or a refusal as status and text; or None for a program that is allowed and is not plain."
     try: code = _compile(program)
     except SyntaxError as e: return str(ProgramStatus.SYNTAX), f"line {e.lineno or '?'}: {e.msg}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from .core import Completion, Prompt, TaskType
+from .core import Completion, Prompt, TaskType, by_type
 
 # %% ../nbs/01_sampling.ipynb #c005
 @dataclass(frozen=True)
@@ -159,11 +159,7 @@ def converse(
     asked = [replace(one, **ends(types[one.task_type])) if hasattr(types.get(one.task_type), "stop") else one
              for one in prompts]
     first = sampler(asked, sampling, policy)
-    spoken = [(completion, completion.text) for completion in first]
-    for name, kind in types.items():
-        places = [i for i, prompt in enumerate(prompts) if prompt.task_type == name]
-        if not places: continue
-        own = [asked[i] for i in places], [first[i] for i in places]
-        results = _play(kind, *own, sampler, env, sampling, policy)
-        for i, result in zip(places, results, strict=True): spoken[i] = result
-    return spoken
+    begun = [(prompt.task_type, (prompt, completion)) for prompt, completion in zip(asked, first, strict=True)]
+    def play(kind, own): return _play(kind, *map(list, zip(*own)), sampler, env, sampling, policy)
+    talks = by_type(begun, list(types.values()), play)   # None: its type says one thing and is done
+    return [talk or (completion, completion.text) for talk, completion in zip(talks, first)]

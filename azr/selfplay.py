@@ -18,7 +18,8 @@ import numpy as np
 
 from .advantages import advantage_function, needs_groups
 from .buffers import Buffers
-from .core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, TaskType, Verdict
+from .core import (
+    Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, TaskType, Verdict, by_type)
 from .rewards import Proposed, Reward, RewardSetting, solve_rate
 from .sampling import Sampler, Sampling, check_turns, converse, fits_all, fits_of, prompt_key
 
@@ -46,20 +47,6 @@ def cut_off(completion: Completion) -> Verdict | None:
     return Verdict(Status.MALFORMED, detail=why)
 
 # %% ../nbs/05_selfplay.ipynb #c020
-def _by_type(
-    items: Sequence[tuple[str, Any]],                # (name of the task type, item)
-    kinds: Sequence[TaskType],
-    work: Callable[[TaskType, list], Sequence],      # a type with its items -> a result for each
-) -> list: # results in the order of `items`
-    "The items of each type in one batch."
-    results: list = [None] * len(items)
-    for kind in kinds:
-        places = [i for i, (name, _) in enumerate(items) if name == kind.name]
-        found = work(kind, [items[i][1] for i in places]) if places else []
-        for i, result in zip(places, found, strict=True): results[i] = result
-    return results
-
-# %% ../nbs/05_selfplay.ipynb #c023
 def _validated(
     proposals: Sequence[tuple[Prompt, Completion, str]],   # the text: what is submitted
     kinds: Sequence[TaskType],
@@ -69,7 +56,7 @@ def _validated(
     verdicts = [cut_off(completion) for _, completion, _ in proposals]
     ended = [one for one, verdict in zip(proposals, verdicts) if verdict is None]
     claims = [(prompt.task_type, Proposal(prompt, text)) for prompt, _, text in ended]
-    return _filled(verdicts, _by_type(claims, kinds, lambda kind, own: _told(kind, "validate", own, env)))
+    return _filled(verdicts, by_type(claims, kinds, lambda kind, own: _told(kind, "validate", own, env)))
 
 def _told(kind: TaskType, method: str, items: Sequence, env: Any) -> list: # one for each item
     "What a type's `validate` or `verify` gives. Raises ValueError for another shape; an error of its own says where."
@@ -94,7 +81,7 @@ def _filled(results: Sequence, rest: Sequence) -> list:
     others = iter(rest)
     return [next(others) if result is None else result for result in results]
 
-# %% ../nbs/05_selfplay.ipynb #c026
+# %% ../nbs/05_selfplay.ipynb #c023
 @dataclass(frozen=True)
 class _Judged:
     "A proposal and what became of it."
@@ -126,7 +113,7 @@ def judge(
         judged.append(_Judged(prompt, completion, verdict, task))
     return judged
 
-# %% ../nbs/05_selfplay.ipynb #c030
+# %% ../nbs/05_selfplay.ipynb #c027
 def _to_attempt(
     judged: Sequence[_Judged],
     known_too: bool,   # known tasks are attempted again
@@ -134,7 +121,7 @@ def _to_attempt(
     "Tasks whose pay needs a solve rate."
     return list({one.task.id: one.task for one in judged if one.verdict.ok or one.task and known_too}.values())
 
-# %% ../nbs/05_selfplay.ipynb #c033
+# %% ../nbs/05_selfplay.ipynb #c030
 def _draw(
     buffers: Buffers,
     names: Sequence[str],      # of task types
@@ -148,7 +135,7 @@ def _draw(
     new = {name: [one.task for one in judged if one.verdict.ok and one.task.task_type == name] for name in names}
     return [task for name in names for task in buffers.solver_batch(name, count, rng, new[name], since)]
 
-# %% ../nbs/05_selfplay.ipynb #c036
+# %% ../nbs/05_selfplay.ipynb #c033
 def _smallest_group(kind: TaskType) -> int: # attempts
     "How many attempts at a task a verdict of this type compares at least; 1 where each is judged alone."
     return getattr(kind, "smallest_group", 1)
@@ -163,7 +150,7 @@ def _judge_group(
     why = f"{len(ended)} of {len(answers)} attempts ended, and {least} are compared at least"
     return [verdict or Verdict(Status.UNSCORED, detail=why) for verdict in verdicts], []
 
-# %% ../nbs/05_selfplay.ipynb #c038
+# %% ../nbs/05_selfplay.ipynb #c035
 def _judge_attempts(
     groups: Sequence[tuple[Task, Sequence[tuple[Completion, str]]]],   # the text: what is submitted
     kinds: Sequence[TaskType],
@@ -173,10 +160,10 @@ def _judge_attempts(
     types = {kind.name: kind for kind in kinds}
     judged = [_judge_group(task, answers, _smallest_group(types[task.task_type])) for task, answers in groups]
     claims = [(task.task_type, (task, ended)) for (task, _), (_, ended) in zip(groups, judged) if ended]
-    verdicts = iter(_by_type(claims, kinds, lambda kind, own: _told(kind, "verify", own, env)))
+    verdicts = iter(by_type(claims, kinds, lambda kind, own: _told(kind, "verify", own, env)))
     return [_filled(given, next(verdicts) if ended else ()) for given, ended in judged]
 
-# %% ../nbs/05_selfplay.ipynb #c041
+# %% ../nbs/05_selfplay.ipynb #c038
 def _answered(
     sampler: Sampler,
     groups: Sequence[tuple[Task, int]],   # tasks, each with its number of attempts
@@ -213,7 +200,7 @@ def solve(
     "All attempts at all tasks, judged."
     return _rollouts(_answered(sampler, groups, kinds, env, sampling, policy))
 
-# %% ../nbs/05_selfplay.ipynb #c044
+# %% ../nbs/05_selfplay.ipynb #c041
 def _proposed(one: _Judged, attempts: Sequence[Rollout]) -> Proposed:
     "A proposal as its reward sees it. Attempts that nobody judged count nothing; without others, neither does it."
     scored = [rollout.verdict for rollout in attempts if rollout.verdict.status != Status.UNSCORED]
@@ -223,7 +210,7 @@ def _proposed(one: _Judged, attempts: Sequence[Rollout]) -> Proposed:
 def _by_task(tried: Sequence[Sequence[Rollout]]) -> dict[str, Sequence[Rollout]]: # task id -> attempts at it
     return {own[0].task_id: own for own in tried if own}
 
-# %% ../nbs/05_selfplay.ipynb #c046
+# %% ../nbs/05_selfplay.ipynb #c043
 def _pay_proposals(
     judged: Sequence[_Judged],
     tried: Sequence[Sequence[Rollout]],   # attempts at each task
@@ -239,7 +226,7 @@ def _pay_proposals(
                             task_id=one.task.id if one.task else None, policy=policy))
     return paid
 
-# %% ../nbs/05_selfplay.ipynb #c049
+# %% ../nbs/05_selfplay.ipynb #c046
 def _pay_answers(
     groups: Sequence[Sequence[Rollout]],
     reward: Callable[[Verdict], Reward],
@@ -252,7 +239,7 @@ def _pay_answers(
         paid.append(replace(rollout, reward=earned.total, reward_parts=earned.parts, weight=weight))
     return paid
 
-# %% ../nbs/05_selfplay.ipynb #c052
+# %% ../nbs/05_selfplay.ipynb #c049
 def _remember(
     judged: Sequence[_Judged],
     answered: Sequence[Sequence[tuple[Rollout, str]]],         # attempts at each task; the text: what was submitted
@@ -268,7 +255,7 @@ def _remember(
         entered += [one for one in kept if buffers.add(one)]
     return entered
 
-# %% ../nbs/05_selfplay.ipynb #c055
+# %% ../nbs/05_selfplay.ipynb #c052
 def _role_and_type(rollout: Rollout) -> tuple[Role, str]: return rollout.key   # TRR++'s key
 
 def _with_advantages(
@@ -285,7 +272,7 @@ def _with_advantages(
     numbers = [tuple(value.tolist()) if np.ndim(value) else float(value) for value in values]
     return [replace(one, advantage=number) for one, number in zip(rollouts, numbers, strict=True)]
 
-# %% ../nbs/05_selfplay.ipynb #c058
+# %% ../nbs/05_selfplay.ipynb #c055
 def _deal_rewards(rollouts: Sequence[Rollout], keys: Sequence[Hashable], rng: random.Random) -> list[Rollout]:
     "Shuffle rewards among the rollouts of each key."
     places: dict[Hashable, list[int]] = {}
@@ -296,7 +283,7 @@ def _deal_rewards(rollouts: Sequence[Rollout], keys: Sequence[Hashable], rng: ra
             dealt[i] = replace(rollouts[i], reward=rollouts[j].reward, reward_parts=rollouts[j].reward_parts)
     return dealt
 
-# %% ../nbs/05_selfplay.ipynb #c061
+# %% ../nbs/05_selfplay.ipynb #c058
 _BOTH = (Role.PROPOSE, Role.SOLVE)
 
 @dataclass(frozen=True)
@@ -329,14 +316,14 @@ class Phase:
         if wrong := [role for role in self.train if role not in _BOTH]:
             raise ValueError(f"phase {self.name!r} trains {wrong[0]!r}: name roles among {', '.join(_BOTH)}")
 
-# %% ../nbs/05_selfplay.ipynb #c064
+# %% ../nbs/05_selfplay.ipynb #c061
 def capacity(phase: Phase, types: int) -> int: # rollouts
     "The most rollouts that a step of this phase brings into the loss."
     proposed = phase.proposals * phase.samples
     solved = phase.solves * phase.tries if phase.solves else proposed * phase.attempts
     return types * (proposed * (Role.PROPOSE in phase.train) + solved * (Role.SOLVE in phase.train))
 
-# %% ../nbs/05_selfplay.ipynb #c067
+# %% ../nbs/05_selfplay.ipynb #c064
 def _as_they_are(rollouts: list[Rollout]) -> list[Rollout]: return rollouts
 def _kept(task: Task, attempts: list[Attempt], verdicts: list[Verdict]) -> list[Task]: return [task]
 def _none(step: int, rng: random.Random) -> list[Rollout]: return []
@@ -369,11 +356,11 @@ class Recipe:
         for kind in self.task_types: check_turns(kind)
         for name, least in {"seeding": 0, "fruitless": 1}.items():
             if getattr(self, name) < least: raise ValueError(f"{name} is {getattr(self, name)}: give {least} or more")
-        if missing := [role for role in _BOTH if role not in self.policies]:
+        if missing := [str(role) for role in _BOTH if role not in self.policies]:
             raise ValueError(f"policies names no adapter for the role {missing[0]!r}: give one, for instance 'default'")
         advantage_function(self.advantage)   # an unknown name is refused before any work
 
-# %% ../nbs/05_selfplay.ipynb #c070
+# %% ../nbs/05_selfplay.ipynb #c067
 def check_sizes(kinds: Sequence[TaskType], size: int, remedy: str):
     "That groups of `size` attempts can be judged. Raises ValueError."
     for kind in kinds:
@@ -402,7 +389,7 @@ def check_phase(phase: Phase, recipe: Recipe):
         why = f"phase {phase.name!r} trains both roles, which write as {' and '.join(names)}"
         raise ValueError(f"{why}: one step trains one adapter, so let phases alternate, or give both roles one adapter")
 
-# %% ../nbs/05_selfplay.ipynb #c073
+# %% ../nbs/05_selfplay.ipynb #c070
 def _finished(rollouts: list[Rollout], recipe: Recipe, trained: Sequence[Role], rng: random.Random) -> list[Rollout]:
     "Advantages, and the recipe's last word; a role that is not trained gets weight 0."
     if recipe.shuffle_rewards:
@@ -410,7 +397,7 @@ def _finished(rollouts: list[Rollout], recipe: Recipe, trained: Sequence[Role], 
     rollouts = recipe.finish(_with_advantages(rollouts, recipe.advantage, recipe.advantage_key))
     return [one if one.prompt.role in trained else replace(one, weight=0.0) for one in rollouts]
 
-# %% ../nbs/05_selfplay.ipynb #c076
+# %% ../nbs/05_selfplay.ipynb #c073
 @dataclass(frozen=True)
 class Step:
     "One step's record."
@@ -445,7 +432,7 @@ class _Clock:
             if hasattr(sampler, name): setattr(timed, name, getattr(sampler, name))
         return timed
 
-# %% ../nbs/05_selfplay.ipynb #c079
+# %% ../nbs/05_selfplay.ipynb #c076
 def _saved(rng: random.Random, memories: Mapping[str, Any]) -> dict: # JSON
     version, numbers, gauss = rng.getstate()
     states = {name: memory.state() for name, memory in memories.items()}
@@ -456,7 +443,7 @@ def _restored(rng: random.Random, memories: Mapping[str, Any], state: dict):
     rng.setstate((version, tuple(numbers), gauss))
     for name, memory in memories.items(): memory.restore(state["memories"][name])
 
-# %% ../nbs/05_selfplay.ipynb #c082
+# %% ../nbs/05_selfplay.ipynb #c079
 def _ask(
     sampler: Sampler, prompts: Sequence[Prompt], recipe: Recipe, env: Any, step: int, buffers: Buffers
 ) -> list[_Judged]:
@@ -477,7 +464,7 @@ def _attempt(
     told, others = solved[:len(asked)], iter(solved[len(asked):])
     return told, [told[tried[task.id]] if task.id in tried else next(others) for task in drawn]
 
-# %% ../nbs/05_selfplay.ipynb #c085
+# %% ../nbs/05_selfplay.ipynb #c082
 class SelfPlay:
     "The loop of Algorithm 1. `step` plays one step, `seed_buffers` what comes before the first."
     def __init__(self,
@@ -527,7 +514,7 @@ class SelfPlay:
         clock.mark("reward")
         return Step(number, tuple(rollouts), tuple(measured), tuple(replayed), tuple(tasks), phase, clock.seconds)
 
-# %% ../nbs/05_selfplay.ipynb #c097
+# %% ../nbs/05_selfplay.ipynb #c094
 def _unheard(counts: dict, funnel: Counter): pass
 
 def seed_buffers(

@@ -16,7 +16,7 @@ from .advantages import advantage_function
 from .artifacts import Artifacts
 from .bugs import Checker, Thresholds, check_baseline
 from .core import Attempt, Role, Task, Verdict, tell
-from .mender import BASE
+from .mender import MENDER_BASE
 from .notations import NOTATIONS, changes_of, functions
 from .repairs import Bugs, Workshop, human_tasks, kept_tasks, scripted_tasks, second_order
 from .rewards import RewardSetting, ssr_curve
@@ -218,4 +218,4 @@ def _exam(settings: SSRSettings, name: str, count: int | None) -> list[Task]:
     if name == "seen" and settings.repositories: return []
     return kept_tasks(_kind(settings, _every(settings)), name, count)
 
-SSR = System("ssr", SSRSettings, _environment, _recipe, _exam, _SETS, start=BASE.start)
+SSR = System("ssr", SSRSettings, _environment, _recipe, _exam, _SETS, start=MENDER_BASE.start)

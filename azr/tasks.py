@@ -49,7 +49,7 @@ class Environment:
     max_program: int = Sizes().program                      # characters
     max_depth: int = 100  # levels of the syntax tree; people write 15, and Python's own tools fail from about 300 on
     max_value: int = Sizes().value                          # characters of an input, an output or a message
-    examine: Callable | None = None   # proved tasks, the prompts that asked for them, this -> facts for each one's info
+    triviality: Callable | None = None   # proved tasks, the prompts that asked for them, this -> facts for each info
     trivial: tuple[str, ...] = ()     # kinds of triviality that are refused: keys of TRIVIAL
 
     @property
@@ -190,12 +190,14 @@ def _shown(references: Sequence[Task]) -> dict: # for a prompt's context
     programs = [task.given["program"] for task in references if "program" in task.given]
     return {"shown": [program_key(program) for program in programs]} if programs else {}
 
-def _examined(proposals: Sequence[Proposal], results: list[Task | Verdict], env: Environment) -> list[Task | Verdict]:
+def _with_triviality(
+    proposals: Sequence[Proposal], results: list[Task | Verdict], env: Environment,
+) -> list[Task | Verdict]:
     "Proved tasks with what is found of them; one of a kind that the environment's rule names is refused."
     places = [i for i, result in enumerate(results) if isinstance(result, Task)]
-    if env.examine is None or not places: return results
+    if env.triviality is None or not places: return results
     tasks, found = [results[i] for i in places], list(results)
-    facts = env.examine(tasks, [proposals[i].prompt for i in places], env)
+    facts = env.triviality(tasks, [proposals[i].prompt for i in places], env)
     for i, task, own in zip(places, tasks, facts, strict=True):
         kind = next((kind for kind in env.trivial if own["trivial"].get(kind)), None)
         refusal = Verdict(ProgramStatus.TRIVIAL, detail=f"{kind}: {TRIVIAL[kind]}") if kind else None
@@ -340,7 +342,7 @@ class ProgramTasks:
             task = self.prove(claim, [outcomes[call] for call in claim.calls], env)
             return task if isinstance(task, Verdict) else _answerable(_with_claim(task, claim), self.solve_prompt(task))
         results = [claim if isinstance(claim, Verdict) else proved(claim) for claim in claims]
-        return _examined(proposals, results, env)
+        return _with_triviality(proposals, results, env)
 
     def verify(self, groups: list[tuple[Task, list[Attempt]]], env: Environment) -> list[list[Verdict]]: # same order
         "Judge every different answer to a task once."

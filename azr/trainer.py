@@ -35,8 +35,8 @@ from trl.trainer import grpo_trainer
 
 from .checkpoints import load_loop, save_loop, whole_checkpoints, written
 from .core import Role, tell, write_json
-from .models import BASE, adapter_settings, adapter_weights, base_record, check_packages, context_length
-from .models import is_gguf, load_policy, precision, with_adapters, written_by
+from .models import BASE_RECORD, adapter_settings, adapter_weights, base_record, check_packages, context_length
+from .models import precision, with_adapters, written_by
 from .rows import Row, check_packs, cut_alike, deal, follows_masks, pack, packs, process_state, room_for, rows_of
 from .sampler import PolicySampler, check_policy, chunks, end_tokens, generation_config, generator, plainly
 from .sampling import Sampling
@@ -183,9 +183,11 @@ def _writes_in_halves(settings: Settings) -> bool:
     plain = settings.backend == "transformers" and not settings.lora_rank
     return plain and not torch.cuda.is_available() and precision(settings)["compute"] == "bfloat16"
 
+def _still(model: PreTrainedModel) -> PreTrainedModel: return copy.deepcopy(model).eval().requires_grad_(False)
+
 def _halved(model: PreTrainedModel) -> PreTrainedModel:
     "A copy that only writes, its weights in bfloat16; the tables of positions stay as exact as they are."
-    half = copy.deepcopy(model).eval().requires_grad_(False)
+    half = _still(model)
     for weight in half.parameters(): weight.data = weight.data.bfloat16()
     return half
 
@@ -203,7 +205,7 @@ class _Weights:
         "A copy of the start, where a policy writes as it and no adapter can be switched off."
         wanted = "base" in self.selfplay.recipe.policies.values() and not self.settings.lora_rank
         if not wanted: return None
-        return _halved(model) if _writes_in_halves(self.settings) else copy.deepcopy(model).eval().requires_grad_(False)
+        return _halved(model) if _writes_in_halves(self.settings) else _still(model)
 
     def _synced(self) -> PreTrainedModel:
         "The copy that writes, its weights those of the model as it is now."
@@ -241,12 +243,11 @@ class _Weights:
 # %% ../nbs/24_trainer.ipynb #c032
 def _unheard(step: Step): pass
 
-def _readable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase):
-    "While it is open, TRL finds the start of a GGUF file's model, which it reads again for a KL penalty."
-    place = model.config.name_or_path
-    if not is_gguf(place): return nullcontext()
-    def read(*_, **__): return load_policy(place, pad_token=tokenizer.pad_token)[0]
-    return changed(grpo_trainer, create_model_from_path=read)
+def _held_to(reference: PreTrainedModel | None):
+    """While it is open, TRL takes this as the reference of a KL penalty. Left alone it reads the place that the model
+    names: a later revision, a file of another format, or nothing, where the model was made in memory."""
+    def given(*_, **__): return reference
+    return nullcontext() if reference is None else changed(grpo_trainer, create_model_from_path=given)
 
 class _Start(_Stage, _Weights):
     "What a trainer is told, and what it makes of that."
@@ -261,7 +262,8 @@ class _Start(_Stage, _Weights):
         numbers: Callable[[], dict] = dict,            # what goes to the trackers beside TRL's own
         span: tuple[int, int] | None = None,           # first and last step; None: all
         adapters: Mapping[str, dict] | None = None,    # policy -> its adapter's tensors, of an earlier phase
-        frozen: PreTrainedModel | None = None,         # the model before the first step, of an earlier phase
+        frozen: PreTrainedModel | None = None,         # the model before the first step, of an earlier phase: it writes
+        reference: PreTrainedModel | None = None,      # the same, of a KL penalty; an adapter's is its phase's start
     ):
         check_packages(settings)
         _check_model(model, tokenizer, selfplay, settings)
@@ -275,7 +277,8 @@ class _Start(_Stage, _Weights):
         self.frozen = frozen or self._kept_start(model)
         self.half, self._copied = _halved(model) if _writes_in_halves(settings) else None, None
         model, own = self._with_policies(model, adapters or {})
-        with _readable(model, tokenizer):
+        if settings.kl and not own and not isinstance(model, PeftModel): reference = reference or _still(model)
+        with _held_to(reference):
             super().__init__(model=model, args=arguments, processing_class=tokenizer, reward_funcs=[_reward],
                              train_dataset=Dataset.from_dict({"prompt": [""] * rows}), rollout_func=self._play,
                              callbacks=self.listeners, peft_config=own)
@@ -593,7 +596,7 @@ class _Saving:
         super()._save(output_dir, state_dict)
         if not (self.settings.lora_rank and self.base and self.args.should_save): return
         folder = Path(output_dir or self.args.output_dir)
-        for place in (folder, *(folder / name for name in self.others)): write_json(place / BASE, self.base)
+        for place in (folder, *(folder / name for name in self.others)): write_json(place / BASE_RECORD, self.base)
 
     def _get_output_dir(self, trial):
         "Where the checkpoint that is being written goes."
@@ -603,7 +606,7 @@ class _Saving:
 def _swap_adapters(folder: Path, inner: str, outer: str):
     "The adapter in the folder goes into one named `inner`; that of the folder `outer` takes its place."
     (folder / inner).mkdir(exist_ok=True)   # of a run that is made longer
-    for path in [folder / name for name in ("adapter_model.safetensors", "adapter_config.json", BASE)]:
+    for path in [folder / name for name in ("adapter_model.safetensors", "adapter_config.json", BASE_RECORD)]:
         if not path.exists(): continue
         path.rename(folder / inner / path.name)
         (folder / outer / path.name).rename(path)
@@ -682,8 +685,9 @@ class SelfPlayTrainer(_Start, _Generation, _Rollouts, _Loss, _Checkpoints, GRPOT
         "The trainer of the next phase, on what this one has learned. Raises ValueError as the first one would."
         model, adapters = self.accelerator.unwrap_model(self.model), {}
         if isinstance(model, PeftModel): adapters, model = adapter_weights(model, self.trained), model.unload()
+        reference = self.ref_model and self.accelerator.unwrap_model(self.ref_model)
         # whoever still holds this trainer holds no more
         self.optimizer = self.lr_scheduler = self.ref_model = self.half = None
         self.accelerator.free_memory()
         return SelfPlayTrainer(model, self.processing_class, self.selfplay, self.settings, self.args.output_dir,
-                               self.on_play, self.listeners, self.numbers, span, adapters, self.frozen)
+                               self.on_play, self.listeners, self.numbers, span, adapters, self.frozen, reference)

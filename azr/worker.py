@@ -28,7 +28,7 @@ from types import CodeType, FunctionType, ModuleType
 
 from .core import Status
 from .safety import (
-    ProgramStatus, Safety, check_expression, examined, plain_expression, prepared, sealed_builtins)
+    ProgramStatus, Safety, check_expression, checked, plain_expression, prepared, sealed_builtins)
 from .values import Limits, NotLiteral, TooLarge, Unrepresentable, canonical, parse_arguments, parse_literal
 
 try: import resource
@@ -135,7 +135,7 @@ def _single(
     known: bool = False,  # whether a runner has found it to be allowed
 ) -> tuple[str, str]:     # status and text
     "Judges and runs one program in a process that runs nothing else."
-    found = examined(program, settings.safety) if settings.check and not known else None
+    found = checked(program, settings.safety) if settings.check and not known else None
     if type(found) is tuple: return found
     read = _reading(args, settings, builtin)
     if type(read) is tuple: return read
@@ -245,12 +245,12 @@ class _Answers:
     "Answers calls of plain programs. A call without an answer is not for a runner."
     def __init__(self, settings: WorkerSettings, builtin: dict):
         self.settings, self.safety, self.limits, self.builtin = settings, settings.safety, settings.limits, builtin
-        self.examined = functools.lru_cache(4_096)(self.examine)
+        self.checked = functools.lru_cache(4_096)(self._check)
 
-    def examine(self, program: str): return examined(program, self.safety) if self.settings.check else None
+    def _check(self, program: str): return checked(program, self.safety) if self.settings.check else None
 
     def answer(self, program: str, args: str) -> tuple: # status and text; or nothing
-        found = self.examined(program)
+        found = self.checked(program)
         if type(found) is not CodeType: return found or ()
         define = functools.partial(self.define, found)
         read = _reading(args, self.settings, self.builtin, define)
@@ -293,7 +293,7 @@ class _Frames(_Answers):
         for name, program, _ in jobs:
             if (clock := time.perf_counter()) - armed > .001: armed = self.arm(clock)
             self.position.set(0, name)
-            self.examined(program)
+            self.checked(program)
         self.disarm()
 
     def arm(self, clock: float) -> float:

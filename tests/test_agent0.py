@@ -19,7 +19,7 @@ from azr.checkpoints import saved_adapters
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.maths import Maths, MathsEnvironment, _Fences
 from azr.metrics import read_metrics, read_rollouts
-from azr.problems import answer_text, question_text, school_problems
+from azr.problems import boxed_text, question_text, school_problems
 from azr.records import Records
 from azr.rewards import Proposed
 from azr.run import train
@@ -34,7 +34,7 @@ def asked(question, scores, turns=(1,), text="", claimed=None):
     tries = []
     for i, score in enumerate(scores):
         verdict = Verdict(Status.OK, 1.0) if score else Verdict(Status.WRONG)
-        said = Completion(answer_text("7" if score else "8"), turns=turns[i % len(turns)])
+        said = Completion(boxed_text("7" if score else "8"), turns=turns[i % len(turns)])
         tries.append(Rollout(Prompt("maths", Role.SOLVE, "?"), said, verdict))
     return Proposed(Verdict(Status.OK, 1.0), sum(scores) / len(scores), task, tuple(tries), Completion(text))
 

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 import zlib
 from dataclasses import replace
@@ -39,7 +38,7 @@ from azr.sampling import Script
 from azr.statistics import bootstrap
 from azr.tiny import TINY, load_tiny
 from azr.azr import Config, azr_recipe, environment
-from azr.models import BASE, load_policy, merge_adapter, _weights_hash
+from azr.models import BASE_RECORD, load_policy, merge_adapter, _weights_hash
 from conftest import ROOT, always
 
 JAIL = pytest.mark.skipif(bool(_jail_trouble()), reason=f"answers run in a jail only: {_jail_trouble()}")
@@ -342,27 +341,8 @@ def test_maths_by_math_verify():
 
 
 def test_the_evaluation_page_runs_as_it_stands(tmp_path):
-    subprocess.run(
-        papermill(
-            ROOT / "nbs/runs/evaluate.ipynb",
-            tmp_path / "out.ipynb",
-            "-p",
-            "results",
-            str(tmp_path),
-            "-p",
-            "models",
-            "[tiny, tiny_clean]",
-            "-p",
-            "limit",
-            "2",
-            "-p",
-            "record",
-            str(tmp_path / "record.json"),
-        ),
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-    )
+    papermill(ROOT / "nbs/runs/evaluate.ipynb", tmp_path / "out.ipynb", "-p", "results", tmp_path, "-p", "models",
+              "[tiny, tiny_clean]", "-p", "limit", "2", "-p", "record", tmp_path / "record.json")
     record = json.loads((tmp_path / "record.json").read_text())
     assert (
         [r["model"] for r in record["results"]] == ["tiny", "tiny_clean"]
@@ -393,27 +373,8 @@ def test_committed_reference_answers_are_right():
 @pytest.mark.slow
 def test_reference_answers_again(azr_data, tmp_path):
     if not (azr_data / "cruxeval.jsonl").exists(): pytest.skip(f"no cruxeval.jsonl in {azr_data}")
-    subprocess.run(
-        papermill(
-            ROOT / "nbs/runs/reference_answers.ipynb",
-            tmp_path / "out.ipynb",
-            "-p",
-            "data",
-            str(azr_data),
-            "-p",
-            "limit",
-            "20",
-            "-p",
-            "programs",
-            "20",
-            "-p",
-            "record",
-            str(tmp_path / "record.json"),
-        ),
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-    )
+    papermill(ROOT / "nbs/runs/reference_answers.ipynb", tmp_path / "out.ipynb", "-p", "data", azr_data, "-p", "limit",
+              "20", "-p", "programs", "20", "-p", "record", tmp_path / "record.json")
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["cruxeval-o"]["right"] == record["cruxeval-i"]["right"] == 20
     if "mbpp+" in record: assert record["mbpp+"]["canonical right"] == 20 and record["mbpp+"]["agree"] == 40
@@ -787,7 +748,7 @@ def test_an_adapter_is_loaded_from_anywhere(adapters, tmp_path, monkeypatch):
     one, two = (adapters / "runs" / name for name in ("tiny", "base"))
     torch.testing.assert_close(logits(one), logits(two / "model"))    # equal bases, equal runs
     assert (logits(one) - logits("tiny")).abs().max() > 1e-3          # the adapter says something
-    assert {"name": "tiny"}.items() <= json.loads((one / "model" / BASE).read_text()).items()
+    assert {"name": "tiny"}.items() <= json.loads((one / "model" / BASE_RECORD).read_text()).items()
     names = [str(place) for place in (one, two, two / "checkpoints" / "checkpoint-2")]
     found = evaluate_models(names, ["heldout"], Exam(limit=2), tmp_path / "out", say=str, progress=False)
     assert [result["exam"]["style"] for result in found] == ["terse"] * 3
@@ -809,7 +770,7 @@ def test_an_adapter_finds_its_base_where_the_tree_has_moved(tree, monkeypatch):
 
 def test_another_base_is_refused_and_a_missing_one_is_named(tree, tmp_path):
     run = tree / "runs" / "base"
-    known = json.loads((run / "model" / BASE).read_text())
+    known = json.loads((run / "model" / BASE_RECORD).read_text())
     another_weight(tree / "base")
     wanted, now = f"weights {known['weights']}", f"{tree / 'base'} has {_weights_hash(tree / 'base')}"
     with pytest.raises(
@@ -836,7 +797,7 @@ def test_a_lora_run_goes_on_from_another_folder_on_its_own_base(tree, tmp_path, 
     said = []
     train(config("demo", **LORA, model="./base"), run, say=said.append)
     assert (run / "metrics.jsonl").read_bytes() == whole
-    assert json.loads((run / "model" / BASE).read_text())["folder"] == str(tree / "base")
+    assert json.loads((run / "model" / BASE_RECORD).read_text())["folder"] == str(tree / "base")
     assert f"./base is {tree / 'base'}, where this run began" in said
     shutil.rmtree(run / "model"), (run / "summary.json").unlink(), another_weight(tree / "base")
     with pytest.raises(ValueError, match="other weights lie there now"):
@@ -878,7 +839,7 @@ def test_a_hub_base_is_loaded_at_its_commit(tmp_path, monkeypatch):
 def test_a_finished_run_of_a_base_that_changed_is_not_taken(tree, monkeypatch):
     monkeypatch.chdir(tree)
     run, settings = tree / "runs" / "base", LORA | {"model": "./base"}
-    edited(run, BASE, folder=str(tree / "base"))                       # as if it had been trained here
+    edited(run, BASE_RECORD, folder=str(tree / "base"))                       # as if it had been trained here
     said = []
     assert list(sweep({"base": settings}, tree / "runs", say=said.append)) == ["base"] and said == [
         "1 of 1 runs are done"

@@ -9,11 +9,11 @@ from azr.buffers import Buffers
 from azr.core import Attempt, Completion, Prompt, Proposal, Role, Rollout, Status, Task, Verdict
 from azr.executor import Executor
 from azr.maths import (
-    NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, _boxed, _distance, _grams, _run_tool, by_number,
-    clusters)
+    MATHS_NOTATIONS, Curate, Maths, MathsEnvironment, Posed, ReleasedFences, _boxed, _distance, _grams, _run_tool,
+    by_number, clusters)
 from azr.metrics import step_metrics
 from azr.problems import (
-    _problem_tokenizer, answer_text, output_text, program_text, question_text, school_problems, split_of, truth)
+    _problem_tokenizer, boxed_text, output_text, program_text, question_text, school_problems, split_of, truth)
 from azr.sampler import PolicySampler
 from azr.sampling import Script, converse
 from azr.selfplay import Phase, Recipe, SelfPlay
@@ -80,7 +80,7 @@ def test_equal_programs_run_once():
 
 
 def test_an_answer_without_a_program_may_begin_with_its_comment():
-    answer = NOTATIONS["code"].answer
+    answer = MATHS_NOTATIONS["code"].answer
     assert [answer(text) for text in ("# Answer: 48\n\n\n", " 48\n#", "# Answer:")] == ["48", "48", None]
 
 
@@ -102,9 +102,9 @@ def play(said, executor, kind=Maths(), task=TASK): # completion, what is submitt
 
 
 def test_a_closed_fence_ends_a_turn_and_its_output_comes_back(executor):
-    said, submitted = play([program_text("print(3 + 4)") + "never read", answer_text("7")], executor)
-    assert said.text == program_text("print(3 + 4)") + output_text("7") + answer_text("7")
-    assert said.turns == 2 and submitted == answer_text("7")
+    said, submitted = play([program_text("print(3 + 4)") + "never read", boxed_text("7")], executor)
+    assert said.text == program_text("print(3 + 4)") + output_text("7") + boxed_text("7")
+    assert said.turns == 2 and submitted == boxed_text("7")
 
 
 def test_an_answer_of_only_tool_calls_ends_after_the_last_turn(executor):
@@ -126,30 +126,30 @@ def test_an_open_fence_runs_nothing(executor):
 
 
 def test_a_typed_output_is_not_a_tool_call(executor):
-    said, _ = play([output_text("7") + answer_text("7"), answer_text("8")], executor)
+    said, _ = play([output_text("7") + boxed_text("7"), boxed_text("8")], executor)
     told = output_text("(only a block that begins with ```python runs)")
-    assert said.text == output_text("7") + told + answer_text("8")
+    assert said.text == output_text("7") + told + boxed_text("8")
 
 
 def test_without_the_tool_nothing_runs(executor):
-    said, _ = play([program_text("print(3)") + answer_text("3")], executor, Maths(tool=False))
-    assert said.turns == 1 and said.text == program_text("print(3)") + answer_text("3")   # the fence cuts nothing off
+    said, _ = play([program_text("print(3)") + boxed_text("3")], executor, Maths(tool=False))
+    assert said.turns == 1 and said.text == program_text("print(3)") + boxed_text("3")   # the fence cuts nothing off
     bare = Maths(bare=lambda task: "label" not in task.hidden)
     assert play([program_text("print(3)")], executor, bare)[0].turns == 1
     labelled = replace(TASK, hidden={"label": "3"})
-    assert play([program_text("print(3)"), answer_text("3")], executor, bare, labelled)[0].turns == 2
+    assert play([program_text("print(3)"), boxed_text("3")], executor, bare, labelled)[0].turns == 2
 
 
 def test_the_released_code_halts_where_the_mark_is_typed(executor):
     kind = Maths(ReleasedFences("plain"))
-    said, _ = play(["```python\nprint(3 + 4)\n```\n```output\n99", answer_text("7")], executor, kind)
-    assert said.text == "```python\nprint(3 + 4)\n```\n```output\n7\n```\n" + answer_text("7")
-    forced, _ = play(["```python\nx = 3\n```\nand\n```python\nprint(x)\n```", answer_text("3")], executor, kind)
-    assert forced.text == "```python\nx = 3\n```\nand\n```python\nprint(x)\n```\n" + output_text("3") + answer_text("3")
+    said, _ = play(["```python\nprint(3 + 4)\n```\n```output\n99", boxed_text("7")], executor, kind)
+    assert said.text == "```python\nprint(3 + 4)\n```\n```output\n7\n```\n" + boxed_text("7")
+    forced, _ = play(["```python\nx = 3\n```\nand\n```python\nprint(x)\n```", boxed_text("3")], executor, kind)
+    assert forced.text == "```python\nx = 3\n```\nand\n```python\nprint(x)\n```\n" + output_text("3") + boxed_text("3")
 
 
 def test_in_a_file_a_comment_ends_the_program(executor):
-    kind = Maths(NOTATIONS["code"], turns=2)
+    kind = Maths(MATHS_NOTATIONS["code"], turns=2)
     said, submitted = play(["print(3 + 4)\n# Output: 99", " 7\n\n\n# Question"], executor, kind)
     assert said.text == "print(3 + 4)\n# Output: 7\n# Answer: 7\n\n\n" and kind.notation.answer(submitted) == "7"
     assert kind.notation.question(" How many pens?\nprint(3)\n#") == "How many pens?"
@@ -172,11 +172,11 @@ class Tokens:
 @pytest.mark.parametrize("retokenises", [False, True])
 def test_ids_go_on_as_sampled_and_observations_are_masked(executor, retokenises):
     kind = Maths(retokenises=retokenises)
-    sampler = Tokens([program_text("print(3 + 4)"), answer_text("7")])
+    sampler = Tokens([program_text("print(3 + 4)"), boxed_text("7")])
     (said, _), = converse(sampler, [kind.solve_prompt(TASK)], [kind], MathsEnvironment(executor))
     assert "".join(map(chr, said.completion_ids)) == said.text
     masked = "".join(chr(token) for token, own in zip(said.completion_ids, said.mask) if not own)
-    so_far = said.prompt_ids + said.completion_ids[:-len(answer_text("7"))]
+    so_far = said.prompt_ids + said.completion_ids[:-len(boxed_text("7"))]
     assert masked == output_text("7") and sampler.asked[1].ids == so_far
 
 
@@ -209,7 +209,7 @@ def test_a_question_can_be_asked_or_says_why_not(text, status):
 def test_a_question_of_the_exam_is_refused_and_a_claim_is_kept():
     env = MathsEnvironment(held_out=lambda question: "Ann" in question)
     assert Maths().proved(question_text(QUESTION), env).status == Status.HELD_OUT
-    assert Maths().proved(question_text(QUESTION) + answer_text("7"), MathsEnvironment()).info == {"claimed": "7"}
+    assert Maths().proved(question_text(QUESTION) + boxed_text("7"), MathsEnvironment()).info == {"claimed": "7"}
 
 
 # ---- alike
@@ -248,7 +248,7 @@ def judged(texts, hidden=(), kind=Maths(), env=MathsEnvironment(truth=truth)):
     return kind.verify([(task, [Attempt("q", text) for text in texts])], env)[0]
 
 
-def boxes(*answers): return [answer_text(answer) for answer in answers]
+def boxes(*answers): return [boxed_text(answer) for answer in answers]
 
 
 @pytest.mark.parametrize("answers, scores, statuses", [

@@ -16,7 +16,7 @@ from programs import PROGRAMS as PROGRAMS_THAT_RUN
 from azr.contamination import _ngrams, _overlap
 from azr.core import Completion, Prompt, Role, Rollout, Status, Task, Verdict
 from azr.executor import Executor
-from azr.measures import (_changed_inputs, _code_measures, examined, program_measures, program_records,
+from azr.measures import (_changed_inputs, _code_measures, triviality_of, program_measures, program_records,
                           _program_shape, _proposal_metrics,
                           _surprise, _text_distance, _tree_distance, _triviality, _value_type)
 from azr.metrics import step_metrics
@@ -193,7 +193,7 @@ def posed(program, given="5", kind="deduction", **hidden):
 
 
 def constant(env, *tasks):
-    return [one["trivial"]["constant"] for one in examined(tasks, [None] * len(tasks), env)]
+    return [one["trivial"]["constant"] for one in triviality_of(tasks, [None] * len(tasks), env)]
 
 
 @pytest.mark.parametrize("source, given", [
@@ -236,7 +236,7 @@ def test_an_induction_task_has_its_pairs(env):
     def induced(*outputs):
         pairs = [[str(i), output] for i, output in enumerate(outputs)]
         return Task("induction", {"pairs": pairs[:2]}, {"program": "def f(x): return 1", "pairs": pairs[2:]}, "i")
-    facts = examined([induced("1", "1", "1"), induced("1", "1", "2")], [None] * 2, env)
+    facts = triviality_of([induced("1", "1", "1"), induced("1", "1", "2")], [None] * 2, env)
     assert [one["trivial"] for one in facts] == [
         {"constant": True, "copied": False}, {"constant": False, "copied": False}]
     assert _triviality([induced("1", "1")], env) == {"constant_rate": 1, "copied_rate": 0, "unknown_rate": 0}
@@ -264,9 +264,10 @@ def test_all_runs_are_one_batch_and_the_same_on_any_day(env):
             self.batches.append(list(calls))
             return env.executor.run(calls, twice=twice)
     spy, tasks = Spy(), [posed(program, given) for program, given, _ in PROGRAMS_THAT_RUN]
-    assert examined(tasks, [None] * len(tasks), replace(env, executor=spy)) == examined(tasks, [None] * len(tasks), env)
+    nobody = [None] * len(tasks)
+    assert triviality_of(tasks, nobody, replace(env, executor=spy)) == triviality_of(tasks, nobody, env)
     assert len(spy.batches) == 1 and len(spy.batches[0]) > 4 * len(tasks)
-    assert examined([], [], replace(env, executor=spy)) == [] and len(spy.batches) == 1
+    assert triviality_of([], [], replace(env, executor=spy)) == [] and len(spy.batches) == 1
 
 
 def test_changes_do_not_hang_on_the_hash_seed():
@@ -318,7 +319,7 @@ def test_what_is_no_literal_is_not_changed(text): assert _changed_inputs(text) =
 ])
 def test_a_task_whose_prompt_shows_the_answer_is_copied(env, kind, source, given, output, copied):
     task = program_task(kind, f"def f(x, y=0):\n    {source}", given, output)
-    (found,) = examined([task], [None], env)
+    (found,) = triviality_of([task], [None], env)
     assert found["trivial"]["copied"] == copied
 
 
@@ -329,13 +330,13 @@ def test_the_five_kinds(env):
                "def f(x):\n    x += [1]\n    return 1": {"constant"},
                "def f(x):\n    def g(y):\n        return x\n    return g(1)": {"copied"},
                "def f(x):\n    y = sorted(x)\n    return y[0] + 1": set()}
-    facts = examined([posed(source, "[3, 1]") for source in sources], [shown] * 5, env)
+    facts = triviality_of([posed(source, "[3, 1]") for source in sources], [shown] * 5, env)
     assert [{kind for kind, whether in one["trivial"].items() if whether} for one in facts] == [*sources.values()]
 
 
 def test_equal_outputs_on_equal_inputs_are_one_meaning(env):
     alike = ["return x + x", "y = 2\n    return y * x", "return sum([x, x])"]
-    facts = examined([posed(f"def f(x):\n    {source}") for source in (*alike, "return x + 5")], [None] * 4, env)
+    facts = triviality_of([posed(f"def f(x):\n    {source}") for source in (*alike, "return x + 5")], [None] * 4, env)
     meanings = [one["meaning"] for one in facts]
     assert len(set(meanings[:3])) == 1 and meanings[3] != meanings[0]   # x + x is x + 5 at 5, and nowhere else
 
@@ -344,7 +345,7 @@ def test_a_step_says_what_share_is_trivial(env):
     tasks = [posed("def f(x):\n    return 1"), posed("def f(y):\n    return y"), posed("def f(z):\n    return z")]
     bare = program_measures([], tasks)
     assert bare["distinct_trees"] == 2 and "constant_rate" not in bare     # nobody asked
-    facts = examined(tasks, [None] * 3, env)
+    facts = triviality_of(tasks, [None] * 3, env)
     told = program_measures([], [replace(task, info=one) for task, one in zip(tasks, facts)])
     assert told == bare | {"constant_rate": 1 / 3, "renamed_rate": 0, "one_statement_rate": 1, "unread_rate": 1 / 3,
                            "copied_rate": 2 / 3, "unknown_rate": 0}

@@ -172,6 +172,7 @@ def test_select_takes_one_measure_of_every_type_and_nothing_beside():
               "solve/a/reward": 5, "propose/a/status/ok": 6, "xpropose/a/reward": 7}
     assert select(record, Role.PROPOSE, "reward") == {"a": 1, "b": 2} == select(record, "propose", "reward")
     assert select(record, "propose", "status/ok") == {"a": 6}
+    assert select(record, "propose", "status/") == {"a": {"ok": 6}} and select(record, "propose", "stat/") == {}
     assert select(record, "propose", "ok") == {} == select({}, "propose", "ok")
 
 

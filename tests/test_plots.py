@@ -2,7 +2,7 @@
 
 import io
 import math
-import subprocess
+import random
 from itertools import combinations
 
 import matplotlib
@@ -18,6 +18,7 @@ from azr.metrics import step_metrics
 from azr.plots import (
     ARMS, _COLOURS, ablation_rows, accuracy_by_size, arm_gains, at_tokens, _funnel_shares, learning_curve, _measure,
     scaling, _table, type_lines, validity_funnel)
+from azr.rewards import curve_function, expected_pay
 from azr.safety import ProgramStatus
 from conftest import ROOT
 
@@ -25,6 +26,7 @@ FIGURES = defined(ROOT / "nbs" / "runs" / "figures.ipynb")
 accuracy_by_tokens, depth_curves, headline, learnability_over_training, proposal_curves, roles_by_type = (
     FIGURES[name] for name in ("accuracy_by_tokens", "depth_curves", "headline", "learnability_over_training",
                                "proposal_curves", "roles_by_type"))
+SSR = defined(ROOT / "nbs" / "runs" / "ssr.ipynb")
 
 
 def png(figure):
@@ -190,6 +192,35 @@ def test_colours_and_lines_differ():
     assert type_lines(["sums", "maths"]) == type_lines(["maths", "sums"])   # the alphabet decides, not who comes first
 
 
+# ---- bugs and repairs ----
+
+
+def test_a_bug_is_paid_by_groups_of_its_repairs():
+    measured, pay = SSR["measured_pay"], curve_function("ssr")
+    assert measured([1, 0] * 32, 2) == pytest.approx(.1)
+    assert measured([1, 0, 1], 2) == pytest.approx(.1)   # what fills no group pays nothing
+    assert expected_pay(pay, .5, 2) == pytest.approx(-.35)
+    assert measured([0] * 64, 8) == pytest.approx(expected_pay(pay, 0, 8))
+
+
+def test_bugs_and_repairs_are_drawn():
+    rng = random.Random(0)
+    tries = [[int(rng.random() < rate) for _ in range(64)] for rate in (0, .05, .2, .3, .5, .7, .95, 1)]
+    run = [{"step": step, "propose/bugs/status/ok": 6 + step % 3, "propose/bugs/status/no_change": 3,
+            "propose/bugs/status/too_few_failing": 2} for step in range(1, 21)]
+    gains = {"held out": {"self-play": [1, 2, 3], "repair only": [0, 2, 1]}, "seen": {"self-play": [9, 8, 12]}}
+    drawn = SSR["bugs_and_repairs"](tries, run, gains, {"propose": 1.0, "validate": 4.0, "verify": 5.0})
+    pay, funnel, gained, cost = drawn.axes
+    assert "n = 8" in pay.get_title(loc="left") and len(pay.lines) == 7   # theory and bugs of three sizes, and 0
+    for axes, names in ((funnel, ["valid and new", "no change", "too few failing"]), (gained, [*gains])):
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+    assert [label.get_text() for label in gained.get_xticklabels()] == ["self-play\n(n = 3)", "repair\nonly\n(n = 3)"]
+    assert [label.get_text() for label in cost.get_yticklabels()] == ["propose", "validate", "verify"]
+    assert png(drawn) and not plt.get_fignums()
+    nothing = SSR["bugs_and_repairs"]([], [], {"held out": {}}, {})
+    assert png(nothing) and not nothing.axes[1].patches
+
+
 # ---- depth and size ----
 
 
@@ -222,9 +253,7 @@ def test_the_funnel_of_several_runs_adds_them_up():
 def test_the_committed_records_give_the_same_figures_twice(tmp_path):
     drawn = []
     for folder in (tmp_path / "first", tmp_path / "second"):
-        subprocess.run(
-            papermill(ROOT / "nbs" / "runs" / "figures.ipynb", tmp_path / "out.ipynb", "-p", "output", str(folder)),
-            check=True, capture_output=True, cwd=ROOT)
+        papermill(ROOT / "nbs" / "runs" / "figures.ipynb", tmp_path / "out.ipynb", "-p", "output", folder)
         drawn.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert drawn[0] == drawn[1]
     pages = ("climb", "executor", "real", "training_cost")   # that make their records and draw them

@@ -1,5 +1,6 @@
 "The repository's promises about itself: direction of imports, generated files, facts written once, sizes."
 import ast, os, re, shutil, subprocess, sys, tomllib
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from conftest import ROOT
-import check, measure, notebooks, readme
+import check, measure, notebooks, public_names, readme
 
 # A file over 1 MB needs its reason here.
 LARGE = {}
@@ -71,6 +72,12 @@ def without_torch(before: str = FIRST_TORCH_PAGE) -> dict[str, Path]: # module -
     return {module: page for module, (number, page) in numbered if number < before and number not in TORCH_BEFORE}
 
 # ---- pages and modules
+
+def test_a_public_name_stands_for_one_thing():
+    "`command` aside: each page with one hands it to the command line."
+    modules = [ast.parse((ROOT / "azr" / f"{module}.py").read_text(encoding="utf-8")) for module in page_modules()]
+    named = Counter(word for module in modules for word in public_names.offered(module.body))
+    assert [word for word, count in named.items() if count > 1] == ["command"]
 
 def test_numbered_pages_are_named_after_their_module():
     for module, (number, page) in page_modules().items(): assert page.name == f"{number}_{module}.ipynb"

@@ -322,9 +322,9 @@ def test_a_rule_or_a_price_and_a_memory_of_the_crowd():
     rule = config("demo", trivial=["constant", "unread"], crowding="meaning", triviality=False)
     price = config("demo", trivial=("constant",), trivial_reward=-.5)
     with opened(rule) as env:
-        assert env.trivial == ("constant", "unread") and env.examine
+        assert env.trivial == ("constant", "unread") and env.triviality
         assert list(azr_recipe(rule, env).memories) == ["crowding"]
     with opened(price) as env:
         assert env.trivial == () and azr_recipe(price, env).memories == {}
         assert azr_recipe(price, env).propose_reward([found("constant")])[0].total == -.5
-    with opened(config("demo", triviality=False)) as env: assert env.examine is None
+    with opened(config("demo", triviality=False)) as env: assert env.triviality is None

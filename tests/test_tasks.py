@@ -13,7 +13,7 @@ from azr.core import Attempt, Prompt, Proposal, Role, Status, Task, Verdict, fro
 from azr.executor import Call, Executor, Outcome
 from azr.prompts import SOLVE_EXAMPLES, STYLES, answer_text, facts, proposal_text
 from azr.safety import ProgramStatus, Safety
-from azr.measures import examined, program_measures
+from azr.measures import triviality_of, program_measures
 from azr.tasks import (_BANNED_WORDS, _HIDDEN, _TASK_TYPES, TRIVIAL, Environment, _Induction, _check_arguments,
                        _check_source, _in_held_out_tenth, induction_task, _leaks, program_key, program_task, task_id,
                        task_types, zero_tasks)
@@ -688,9 +688,9 @@ def test_a_trivial_task_is_refused_by_the_rule_that_names_it(env, rule, program,
     assert shown.context == {"shown": [program_key(DOUBLE)]}
     proposal = Proposal(shown, proposal_text("deduction", {"program": program, "input": "21"}))
     def validated(**changes): return KINDS["deduction"].validate([proposal], replace(env, **changes))[0]
-    verdict = validated(examine=examined, trivial=(rule,))
+    verdict = validated(triviality=triviality_of, trivial=(rule,))
     assert (verdict.status, verdict.detail, verdict.ok) == (ProgramStatus.TRIVIAL, f"{rule}: {why}", False)
-    measured, plain = validated(examine=examined), validated()
+    measured, plain = validated(triviality=triviality_of), validated()
     assert measured.info["trivial"][rule] is True and measured.id == plain.id and "trivial" not in plain.info
     assert replace(measured, info=plain.info) == plain   # measuring changes nothing else
     assert from_dict(Task, json.loads(to_json(measured))) == measured
@@ -701,7 +701,7 @@ def filled(*programs):
     return buffers
 
 def test_a_rule_spares_what_is_not_of_its_kind(env):
-    rule = replace(env, examine=examined, trivial=tuple(TRIVIAL))
+    rule = replace(env, triviality=triviality_of, trivial=tuple(TRIVIAL))
     program = "def f(x):\n    y = [i * i for i in x]\n    return sum(y)"
     texts = [proposal_text("deduction", {"program": source, "input": "[1, 2]"}) for source in ("def f(", program, "")]
     results = KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], rule)
@@ -709,7 +709,7 @@ def test_a_rule_spares_what_is_not_of_its_kind(env):
     assert not any(results[1].info["trivial"].values()) and results[0].status is ProgramStatus.SYNTAX
 
 def test_where_copies_are_refused_the_ordinary_functions_stand_alone(env):
-    kinds, rule = [KINDS["deduction"], KINDS["induction"]], replace(env, examine=examined, trivial=("copied",))
+    kinds, rule = [KINDS["deduction"], KINDS["induction"]], replace(env, triviality=triviality_of, trivial=("copied",))
     def first(env): return [task.task_type for task in zero_tasks(kinds, env, ordinary=True)]
     assert first(env) == ["deduction"] * 5 + ["induction"] and first(rule) == ["deduction"] * 4 + ["induction"]
 
@@ -721,16 +721,16 @@ def test_an_answer_that_is_no_program_has_a_length_of_its_own():
     assert task_types(("deduction",), "code")[0].solve_prompt(tasks[0]).max_tokens is None
 
 def test_what_nobody_knows_is_not_refused(env):
-    rule = replace(env, examine=examined, trivial=("constant",))
+    rule = replace(env, triviality=triviality_of, trivial=("constant",))
     result = propose(KINDS["deduction"], {"program": "def f(x):\n    return {5: 1}[x]", "input": "5"}, rule)
     assert isinstance(result, Task) and result.info["trivial"]["constant"] is None
 
 def test_the_zero_triplet_is_no_matter_of_the_rule(env):
-    assert len(zero_tasks([KINDS["deduction"]], replace(env, examine=examined, trivial=tuple(TRIVIAL)))) == 1
+    assert len(zero_tasks([KINDS["deduction"]], replace(env, triviality=triviality_of, trivial=tuple(TRIVIAL)))) == 1
 
 def test_measuring_costs_one_batch_beside_the_proof(executor):
     spy = Spy(executor)
-    watched = Environment(spy, held_out=always(False), examine=examined)
+    watched = Environment(spy, held_out=always(False), triviality=triviality_of)
     texts = [proposal_text("deduction", {"program": DOUBLE, "input": str(i)}) for i in range(4)]
     KINDS["deduction"].validate([Proposal(Prompt("deduction", Role.PROPOSE), text) for text in texts], watched)
     assert [twice for _, twice in spy.batches] == [True, False]

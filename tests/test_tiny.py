@@ -18,7 +18,7 @@ from azr.tasks import _ZERO_PROGRAM
 from azr.grammar import INPUTS, SPLITS, as_task, error_task, _generate_program, generate_sample, held_out_tasks
 from azr.safety import ProgramStatus
 from azr.tiny import (
-    _MIX, TINY, WEIGHTS, _Corpus, Phase, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, _main,
+    _MIX, TINY, WEIGHTS, _Corpus, Stage, _Training, _answer_of, build, _first_fit, _generate_example, load_tiny, _main,
     _mistake, _pack, new_model, new_tokenizer)
 from azr.values import bucket
 from conftest import ROOT
@@ -203,7 +203,7 @@ def test_examples_fit_the_context(tokenizer):
     assert batch.ids.size(1) <= 208 and batch.positions.max() < 160
 
 def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
-    phases = (Phase("clean", 10, 3e-3), Phase("weak", 10, 1e-3, _Corpus(.5, .5)))
+    phases = (Stage("clean", 10, 3e-3), Stage("weak", 10, 1e-3, _Corpus(.5, .5)))
     whole = build(tmp_path / "whole", phases=phases, progress=False)
     part = tmp_path / "part"
     part.mkdir()
@@ -219,15 +219,15 @@ def test_a_toy_build_resumes_to_the_same_weights(tmp_path, tokenizer):
     assert model.dtype == torch.bfloat16 and len(tok) == len(tokenizer)
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tokenizer):
-    build(tmp_path, phases=(Phase("a", 1, 1e-3),), progress=False)
+    build(tmp_path, phases=(Stage("a", 1, 1e-3),), progress=False)
     with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings: remove it"):
-        build(tmp_path, phases=(Phase("a", 2, 1e-3),), progress=False)
+        build(tmp_path, phases=(Stage("a", 2, 1e-3),), progress=False)
 
 def test_a_phase_on_another_base_is_refused(tmp_path):
-    build(tmp_path, phases=(Phase("a", 1, 1e-3), Phase("b", 1, 1e-3)), progress=False)
+    build(tmp_path, phases=(Stage("a", 1, 1e-3), Stage("b", 1, 1e-3)), progress=False)
     (tmp_path / "a.pt").unlink()
     with pytest.raises(ValueError, match="b.pt is a checkpoint of other settings: remove it"):
-        build(tmp_path, phases=(Phase("a", 2, 1e-3), Phase("b", 1, 1e-3)), progress=False)
+        build(tmp_path, phases=(Stage("a", 2, 1e-3), Stage("b", 1, 1e-3)), progress=False)
 
 def test_the_command_can_be_interrupted(tmp_path):
     command = [sys.executable, "-m", "azr.tiny", "--output", str(tmp_path), "--tiny-clean-steps", "100000"]
@@ -242,7 +242,7 @@ def test_the_command_refuses_no_steps(capsys):
 
 
 def test_another_width_is_another_model_and_its_checkpoint_is_not_taken_for_the_embedded_ones(tmp_path, tokenizer):
-    phases = (Phase("a", 1, 1e-3),)
+    phases = (Stage("a", 1, 1e-3),)
     assert AutoConfig.from_pretrained(build(tmp_path, phases=phases, width=16, progress=False)).hidden_size == 16
     with pytest.raises(ValueError, match="a.pt is a checkpoint of other settings"):
         build(tmp_path, phases=phases, progress=False)

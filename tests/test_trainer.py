@@ -264,6 +264,19 @@ def test_a_clip_of_ones_own_acts_on_its_rows_only(tmp_path):
     assert not torch.allclose(weights(runs[1]), weights(plain), atol=1e-5)  # clipping bites from the second update on
 
 
+def test_a_model_made_in_memory_is_held_to_its_own_start(tmp_path):
+    "TRL reads the reference from the place that a model names; this one names none."
+    trainer = make(tmp_path, kl=.1, steps=2)
+    start = weights(trainer)
+    trainer.train()
+    kept = torch.cat([p.flatten() for p in trainer.ref_model.parameters()])
+    assert torch.equal(kept, start) and not torch.equal(weights(trainer), start)
+    kls = [line["kl"] for line in trainer.state.log_history if "kl" in line]
+    assert kls[0] == 0 < kls[-1]
+    following = trainer.following((3, 3))
+    assert torch.equal(torch.cat([p.flatten() for p in following.ref_model.parameters()]), start)
+
+
 def test_a_kl_weight_of_ones_own_acts_on_its_rows_only(tmp_path):
     def held(weights, rollouts): return [replace(one, kl=weights[one.prompt.role]) for one in rollouts]
     def run(name, kl, propose=None, solve=None):
