@@ -221,13 +221,16 @@ class Records:
             with written_aside(path) as aside: aside.write_bytes(_first_members(path, last))
 
 # %% ../nbs/32_records.ipynb #c025
-_LEFT_OUT = {"loss", "grad_norm", "learning_rate", "clip_ratio", "seeding", "completion_length", "cut_rate"}
+_LEFT_OUT = ("loss", "grad_norm", "learning_rate", "clip_ratio", "seeding")   # of a step
+_LEFT_OUT_OF_TYPES = ("completion_length", "cut_rate")                          # of a role and a task type
 
 def _is_kept(key: str) -> bool:
-    "Whether a compact record holds this measure. What a task type measures of its own is kept, but for histograms."
-    parts = key.split("/")
-    if _LEFT_OUT & {*parts} or any(part.endswith("histogram") for part in parts): return False
-    return parts[0] != "solve" or "status" not in parts
+    "Whether a compact record holds this measure. Whatever a task type measures of its own is kept, but for histograms."
+    first, *rest = key.split("/")
+    measure = rest[1:] or [""]   # behind role and type, whatever those are called
+    if first in _LEFT_OUT or measure[0] in _LEFT_OUT_OF_TYPES: return False
+    if any(part.endswith("histogram") for part in measure): return False
+    return first != "solve" or measure[0] != "status"
 
 def _thin(record: dict) -> dict:
     "A step's record with what figures need."

@@ -81,7 +81,8 @@ class Azr(_Started):
     that takes most of a small run's time. Tests of the start itself start Python."""
 
     def __init__(self, *words, folder: Path = ROOT, **environment):
-        self._said = Path(tempfile.mkdtemp()) / "said"
+        self._place = tempfile.TemporaryDirectory()   # goes with this object
+        self._said = Path(self._place.name) / "said"
         words = [str(word) for word in words]
         process = _fork(_command_line, words, os.environ | environment, folder, self._said)._process
         super().__init__(process)
