@@ -69,11 +69,11 @@ def _command_line(words: list[str], environment: dict[str, str], folder: Path, s
 _FORKS = multiprocessing.get_context("forkserver")
 
 
-def _fork(target, *given) -> _Started:
+def _fork(target, *given) -> multiprocessing.process.BaseProcess: # it is running
     _FORKS.set_forkserver_preload(["ipykernel.kernelapp", "azr.run"])
     process = _FORKS.Process(target=target, args=given)
     process.start()
-    return _Started(process)
+    return process
 
 
 class Azr(_Started):
@@ -84,8 +84,7 @@ class Azr(_Started):
         self._place = tempfile.TemporaryDirectory()   # goes with this object
         self._said = Path(self._place.name) / "said"
         words = [str(word) for word in words]
-        process = _fork(_command_line, words, os.environ | environment, folder, self._said)._process
-        super().__init__(process)
+        super().__init__(_fork(_command_line, words, os.environ | environment, folder, self._said))
 
     @property
     def returncode(self) -> int | None: return self.poll()
@@ -105,7 +104,7 @@ class LoadedKernel(AsyncKernelManager):
     async def _async_launch_kernel(self, kernel_cmd, *, env, cwd="", **_):
         words = kernel_cmd[kernel_cmd.index("ipykernel_launcher") + 1:]
         process = _fork(_kernel, words, dict(env), os.path.abspath(cwd))
-        self.provisioner.process, self.provisioner.pid = process, process.pid
+        self.provisioner.process, self.provisioner.pid = _Started(process), process.pid
         self.provisioner.pgid = process.pid   # `_kernel` sees to that
 
 
