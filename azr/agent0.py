@@ -204,6 +204,8 @@ class Agent0Settings(_Questions):
     @property
     def agents(self) -> int: return 1 if self.shared else 2
 
+    def turns_of(self, role: Role) -> int: return self.turns if self.tool and role is Role.SOLVE else 1
+
     def phase(self, step: int) -> Phase: return _phase(self, step)
 
 # %% ../nbs/42_agent0.ipynb #c024

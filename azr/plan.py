@@ -15,7 +15,7 @@ from difflib import get_close_matches
 
 import psutil
 
-from .core import WEIGHTS, tell
+from .core import WEIGHTS, Role, tell
 from .selfplay import Phase, capacity
 from .settings import Settings, spans
 
@@ -210,7 +210,7 @@ def _load(c: Settings, s: _Shape) -> _Load:
     rows = math.ceil(places / c.micro_batches)
     asked = max(*(max(_asked(phase, kinds)) for phase in phases), kinds * c.test_tasks)
     scored, writing = min(rows, max(1, c.score_tokens // longest)), min(asked, max(1, c.chunk_tokens // longest))
-    answer = longest if getattr(c, "turns", 1) > 1 else c.max_completion_tokens
+    answer = longest if max(map(c.turns_of, Role)) > 1 else c.max_completion_tokens
     return _Load(prompt, longest, answer, places, rows, scored, asked, writing)
 
 def _asked(phase: Phase, kinds: int) -> tuple[int, int]: # proposals; then attempts and fresh solves together
@@ -478,9 +478,10 @@ def _cost(c: Settings, s: _Shape, gpu: _Gpu, assumed: Assumptions = Assumptions(
     prompt, completion = _mean_tokens(c, l, assumed)
     proposed, attempted = _asked(c.phase(1), kinds)
     fitting = max(1, (l.longest - prompt) // completion)
-    turns = min((getattr(c, "turns", 1) + 1) // 2, fitting)   # of an answer, each reads and writes: half of the most
-    asked = proposed, turns * attempted
-    read, written, trained = sum(asked) * prompt, sum(asked) * completion, l.places * (prompt + turns * completion)
+    # of a completion, each reads and writes: half of the most
+    posing, answering = (min((c.turns_of(role) + 1) // 2, fitting) for role in (Role.PROPOSE, Role.SOLVE))
+    asked, most = (posing * proposed, answering * attempted), max(posing, answering)
+    read, written, trained = sum(asked) * prompt, sum(asked) * completion, l.places * (prompt + most * completion)
     many = n["linear"] + s.vocabulary * s.hidden
     rate = assumed.mfu * gpu.tflops * 1e12
     def operations(tokens, times):

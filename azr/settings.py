@@ -247,6 +247,10 @@ class Settings(Watching, Training):
         "How many adapters are trained, in turn."
         return 1
 
+    def turns_of(self, role: Role) -> int:
+        "Most turns of a completion of that role; where a system has none of its own, a setting named turns tells."
+        return getattr(self, "turns", 1)
+
     def phase(self, step: int) -> Phase:
         "What a step does. Every system says it of its own."
         raise ValueError(f"{type(self).__name__} has no phase: let its `phase(step)` return a Phase")

@@ -87,6 +87,8 @@ class SSRSettings(Settings):
         advantage_function(self.advantage)
         _check_arms(self)
 
+    def turns_of(self, role: Role) -> int: return self.turns if self.style == "tools" else 1
+
     def phase(self, step: int) -> Phase: return _phase(self)
 
 # %% ../nbs/57_ssr.ipynb #c014

@@ -46,6 +46,7 @@ from azr.plan import (
     _tuned,
     _widths,
 )
+from azr.core import Role
 from azr.settings import config, presets
 from azr.azr import Config
 from azr.models import _four_bits, load_policy
@@ -215,6 +216,19 @@ def test_no_more_turns_are_counted_than_fit_into_a_text():
     l, gpu = _load(c, s), _gpu_named("80GB")
     assert c.turns == 128 and _cost(c, s, gpu).trained == l.places * l.longest
     assert _cost(replace(c, turns=2), s, gpu).trained < l.places * l.longest
+
+
+def test_turns_are_counted_for_the_roles_that_have_them():
+    s, gpu = _shape_of("facebook/cwm-sft"), _gpu_named("80GB")
+    tools = replace(config("ssr-32b"), max_prompt_tokens=8192)
+    one = replace(tools, style="chat")   # a bug or a patch is one edit: `turns` says nothing there
+    kinds, asked = tools.kinds, tools.phase(1)
+    assert [tools.turns_of(role) for role in Role] == [tools.turns] * 2 and [*map(one.turns_of, Role)] == [1, 1]
+    assert _cost(one, s, gpu) == _cost(replace(one, turns=2), s, gpu)
+    more = _cost(replace(tools, turns=4), s, gpu).written / _cost(one, s, gpu).written
+    assert more == 2 and kinds * asked.proposals > 0   # proposals as well: the injector works with tools, too
+    talking = config("qwen3-4b-agent0")
+    assert [*map(talking.turns_of, Role)] == [1, talking.turns]
 
 
 @given(
