@@ -33,10 +33,10 @@ from .values import parse_literal
 # %% ../nbs/41_maths.ipynb #c007
 def _held(text: str, begun: int) -> str | None: # None: it is not closed within 500 characters
     "What stands up to the brace that closes the one before `begun`."
-    depth = 1
+    level = 1
     for place in range(begun, min(len(text), begun + 500)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if not depth: return text[begun:place].strip()
+        level += {"{": 1, "}": -1}.get(text[place], 0)
+        if not level: return text[begun:place].strip()
     return None
 
 def _boxed(text: str) -> str | None: # None: there is none, or it is empty

@@ -25,7 +25,7 @@ from .core import Prompt, Role, Rollout, Status, Task
 from .executor import Call, Outcome
 from .safety import ProgramStatus
 from .tasks import (
-    TRIVIAL, Environment, _depth, answers_of, cognitive_complexity, program_key, run_once, shallow_tree)
+    TRIVIAL, Environment, _levels, answers_of, cognitive_complexity, program_key, run_once, shallow_tree)
 from .values import NotLiteral, Unrepresentable, canonical, equal, parse_arguments, parse_literal
 
 # %% ../nbs/1b_measures.ipynb #c005
@@ -68,7 +68,7 @@ def _shape_measures(tasks: Sequence[Task]) -> dict[str, float]:
     programs = [program for task in tasks if (program := program_of(task)) is not None]
     shapes = [_program_shape(program) for program in programs]
     values = {name: [shape[name] for shape in shapes] for name in ("statements", "nesting")}
-    means = _means(values | {"tree_depth": [_depth(ast.parse(program)) for program in programs]})
+    means = _means(values | {"tree_depth": [_levels(ast.parse(program)) for program in programs]})
     return means | ({"distinct_trees": len(set(map(program_key, programs)))} if programs else {})
 
 # %% ../nbs/1b_measures.ipynb #c011

@@ -292,12 +292,12 @@ _LEXEME = re.compile(r"""'{3}(?:\\.|[^\\])*?(?:'{3}|\\?\Z)|"{3}(?:\\.|[^\\])*?(?
 
 def _end(text: str, marks: str, start: int = 0) -> int | None: # place of the first; None: there is none
     "Where a field ends: at one of these marks outside of strings and brackets. `#` stands for a comment."
-    depth = 0
+    level = 0
     for found in _LEXEME.finditer(text, start):
         mark = found[0][0]
-        if not depth and mark in marks: return found.start()
-        depth += (mark in "([{") - (mark in ")]}")
-        depth = max(depth, 0)
+        if not level and mark in marks: return found.start()
+        level += (mark in "([{") - (mark in ")]}")
+        level = max(level, 0)
     return None
 
 def _expression(text: str, marks: str = "\n#") -> str: # stripped

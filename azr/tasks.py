@@ -47,7 +47,7 @@ class Environment:
     banned: tuple[str, ...] = _BANNED_WORDS  # the task rule: no import path may hold one of these (paper, figure 8)
     held_out: Callable[[str], bool] = _in_held_out_tenth     # program -> whether it is kept for the held-out sets
     max_program: int = Sizes().program                      # characters
-    max_depth: int = 100  # levels of the syntax tree; people write 15, and Python's own tools fail from about 300 on
+    max_levels: int = 100  # levels of the syntax tree; people write 15, and Python's own tools fail from about 300 on
     max_value: int = Sizes().value                          # characters of an input, an output or a message
     triviality: Callable | None = None   # proved tasks, the prompts that asked for them, this -> facts for each info
     trivial: tuple[str, ...] = ()     # kinds of triviality that are refused: keys of TRIVIAL
@@ -91,7 +91,7 @@ def _banned_import(program: str, tree: ast.AST, banned: Sequence[str]) -> Verdic
     return Verdict(ProgramStatus.BANNED, detail=f"{word}, in line {line}: {shown}")
 
 # %% ../nbs/16_tasks.ipynb #c013
-def _depth(tree: ast.AST) -> int: # levels
+def _levels(tree: ast.AST) -> int:
     "How deep a syntax tree is; counted level by level, so that no depth is too much."
     level, count = [tree], 0
     while level: level, count = [child for node in level for child in ast.iter_child_nodes(node)], count + 1
@@ -105,8 +105,8 @@ def _check_source(program: str, env: Environment) -> Verdict | None: # None: not
     if len(program) > env.max_program: return _too_large(f"a program of {len(program)} characters", env.max_program)
     tree, verdict = syntax_tree(program), check_program(program, env.safety)
     if tree and (found := _banned_import(program, tree, env.banned)): return found
-    if tree and (levels := _depth(tree)) > env.max_depth:
-        return _too_large(f"a program nested {levels} levels deep", env.max_depth)
+    if tree and (levels := _levels(tree)) > env.max_levels:
+        return _too_large(f"a program nested {levels} levels deep", env.max_levels)
     return None if verdict.ok else verdict
 
 # %% ../nbs/16_tasks.ipynb #c016
@@ -578,7 +578,7 @@ _MOST_LEVELS = 60   # of a syntax tree that goes to a tool which recurses
 def shallow_tree(program: str) -> ast.Module | None:
     "The syntax tree; None for a text that does not parse or is nested too deep for a tool that recurses."
     tree = syntax_tree(program)
-    return None if tree is None or _depth(tree) > _MOST_LEVELS else tree
+    return None if tree is None or _levels(tree) > _MOST_LEVELS else tree
 
 def cognitive_complexity(program: str) -> int | None:
     "complexipy's count; None for a text that has no shallow tree."

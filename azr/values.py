@@ -24,7 +24,7 @@ class Limits:
     "How large a value, or the text of one, may be. Refused beyond, never cut."
     characters: int = 20_000  # of the text
     size: int = 100_000       # elements and characters that repetition and `list(range(n))` may build
-    depth: int = 50           # of nesting
+    nesting: int = 50         # levels
     digits: int = 4_300       # of an integer: Python's own bound for int <-> str
 
 class NotLiteral(ValueError):
@@ -68,16 +68,16 @@ def _size(value) -> int:
 class _Reader:
     "One walk over one syntax tree. Raises NotLiteral."
     def __init__(self, limits: Limits, arithmetic: bool = False, calls: dict | None = None, names: dict | None = None):
-        self.limits, self.left, self.depth = limits, limits.size, 0
+        self.limits, self.left, self.nesting = limits, limits.size, 0
         self.arithmetic, self.calls, self.names = arithmetic, calls or _CONSTRUCTORS, names or {}
 
     def read(self, node):
         method = _READERS.get(type(node))
         if method is None: raise NotLiteral(f"{_show(node)} is not data: write a literal")
-        self.depth += 1  # of nodes: `frozenset({...})` and `-1` take two a level
-        if self.depth > 2 * self.limits.depth + 3: raise NotLiteral(f"nested deeper than {self.limits.depth}")
+        self.nesting += 1  # of nodes: `frozenset({...})` and `-1` take two a level
+        if self.nesting > 2 * self.limits.nesting + 3: raise NotLiteral(f"nested deeper than {self.limits.nesting}")
         value = method(self, node)
-        self.depth -= 1
+        self.nesting -= 1
         return value
 
     def charge(self, amount: int):
@@ -209,7 +209,7 @@ def _parse(text: str, limits: Limits, around: str = "{}") -> ast.AST:
 def _as_json(text: str, limits: Limits) -> list | None:
     "The values of a text that is JSON but for its quotes, twenty times as fast. None: it must be read as Python."
     if len(text) > limits.characters or not text.isascii() or _NOT_JSON(text): return None
-    if text.count("[") + text.count("{") > limits.depth: return None
+    if text.count("[") + text.count("{") > limits.nesting: return None
     try: return _JSON(f"[{text.replace(_QUOTE, _DOUBLE)}]")
     except (ValueError, RecursionError): return None
 
@@ -256,7 +256,7 @@ class _Writer:
         else: raise Unrepresentable(f"a value of type {type(value).__name__} has no literal text")
         if kind not in _NESTING: return self.spend(method(self, value))
         if any(value is outer for outer in self.path): raise Unrepresentable("the value contains itself")
-        if len(self.path) >= self.limits.depth: raise TooLarge(f"nested deeper than {self.limits.depth}")
+        if len(self.path) >= self.limits.nesting: raise TooLarge(f"nested deeper than {self.limits.nesting}")
         self.path.append(value)
         text = method(self, value)
         self.path.pop()

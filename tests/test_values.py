@@ -204,7 +204,7 @@ def in_frozenset(v): return frozenset({v})
 def test_deep_values_round_trip_at_the_limit():
     for wrap in (in_list, in_tuple, in_dict, in_frozenset):
         value = 1
-        for _ in range(Limits().depth): value = wrap(value)
+        for _ in range(Limits().nesting): value = wrap(value)
         assert equal(parse_literal(canonical(value)), value)
         with pytest.raises(TooLarge): canonical(wrap(value))
 
