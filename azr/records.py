@@ -19,8 +19,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
+from statistics import median
 
 # first: it silences what the next ones would say
 from .core import Rollout, Task, is_checkout, tell, to_json, written_aside
@@ -237,14 +238,17 @@ def _thin(record: dict) -> dict:
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in record.items() if _is_kept(k)}
 
 def compact(folder: str | Path, every: int = 10) -> dict:
-    "A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted."
+    """A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted. `seconds`
+    are those of a step, median over the steps, by what was done."""
     folder, records = Path(folder), Records(folder)
     lines = [line for line in records.read(records.timings) if "generated_tokens" in line]
     tokens = dict(zip((line["step"] for line in lines), accumulate(line["generated_tokens"] for line in lines)))
     shown = [r for r in read_metrics(folder) if r["step"] % every == 0 or any(k.startswith("heldout/") for k in r)]
     counted = [{"tokens": tokens[r["step"]]} if r["step"] in tokens else {} for r in shown]
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return {"params": read_params(folder), "summary": summary,
+    spent = [line.get("seconds", {}) for line in lines]
+    seconds = {name: round(median(one.get(name, 0.0) for one in spent), 2) for name in dict.fromkeys(chain(*spent))}
+    return {"params": read_params(folder), "summary": summary, "seconds": seconds,
             "metrics": [_thin(r) | count for r, count in zip(shown, counted)]}
 
 # %% ../nbs/32_records.ipynb #c028

@@ -143,6 +143,16 @@ def test_so_it_is_with_checkpointing_temperature_and_adapters(tmp_path, changes)
     assert_same(*found)
 
 
+@pytest.mark.cuda
+def test_so_it_is_on_a_gpu(tmp_path):
+    found = []
+    for tokens in (0, 40):
+        trainer = losing(tmp_path / str(tokens), tiny("qwen2"), pack_tokens=tokens)
+        batch = {name: one.to(trainer.accelerator.device) for name, one in loss_batch().items()}
+        found.append(gradients(trainer, batch))
+    assert_same(*found)
+
+
 def test_so_it_is_with_the_embedded_model(tmp_path):
     found, batch = [], loss_batch()
     for tokens in (0, 64):

@@ -344,6 +344,7 @@ def test_a_compact_record_is_small_and_whole(done, tmp_path):
         read["summary"] == done[1]
         and [r["step"] for r in read["metrics"]] == [0, 2, 4]
         and read["params"]["config"]["batch"] == 4
+        and min(read["seconds"][phase] for phase in ("propose", "attempt", "update")) > 0
     )
     written = [
         line["generated_tokens"]
