@@ -17,6 +17,7 @@ import yaml
 from .core import GONE, Role, Rollout, Task, Verdict
 from .metrics import gzip_parts, run_tasks, select
 from .parse import parse_answer, parse_proposal
+from .tasks import TRIVIAL
 
 # %% ../nbs/3b_browse.ipynb #c007
 def _visible(
@@ -314,6 +315,20 @@ def run_view(run: _Run) -> View:
                 notes=run.notes)
 
 # %% ../nbs/3b_browse.ipynb #c043
+def _trivial_shares(run: _Run, step: int, role: str, task_type: str) -> dict: # empty: nothing was measured
+    "Of a step's metrics: in which ways the proposed tasks are trivial, and how many of their syntax trees differ."
+    record, slot = next((one for one in run.metrics if one.get("step") == step), {}), f"{role}/{task_type}/"
+    found = {key.removeprefix(slot): value for key, value in record.items()
+             if key.startswith(slot) and isinstance(value, (int, float))}
+    kinds = {f"{kind}_rate": kind for kind in TRIVIAL} | {"unknown_rate": "constant: unknown"}
+    rates = {words: found[name] for name, words in kinds.items() if name in found}
+    shares = ", ".join(f"{words} {rate:.0%}" for words, rate in rates.items() if rate)
+    sizes = {"distinct_trees": "distinct", "tree_depth": "levels"}
+    trees = ", ".join(f"{found[name]:.3g} {words}" for name, words in sizes.items() if name in found)
+    facts = {"trivial": shares or rates and "in no way that is asked", "syntax trees": trees}
+    return {name: text for name, text in facts.items() if text}
+
+# %% ../nbs/3b_browse.ipynb #c046
 def _version_notes(rollouts: Sequence[dict]) -> tuple[str, ...]:
     "Which fields a record lacks, or has beyond what this version knows. One that may be None may also be missing."
     ours, theirs = {f.name for f in fields(Rollout)} | {"use"} | GONE, [set(r) for r in rollouts]
@@ -344,13 +359,14 @@ def _slot_view(run: _Run, step: int, role: str, task_type: str, chosen: int = 0)
     facts = {
         "completions": len(own),
         "verdicts": ", ".join(f"{status} {count}" for status, count in funnel.most_common()),
+        **_trivial_shares(run, step, role, task_type),
     }
     rows = tuple((f"{'> ' * (number == chosen)}{number}", *_label(entry)) for number, entry in enumerate(found, 1))
     return View(f"step {step}, {role}, {task_type}", facts,
                 columns=("", "proposal", "solved", "reward", "advantage", "begins"), rows=rows,
                 notes=_version_notes(own))
 
-# %% ../nbs/3b_browse.ipynb #c046
+# %% ../nbs/3b_browse.ipynb #c049
 def _attempt_row(run: _Run, rollout: dict) -> tuple:
     "An attempt in one row."
     said = _at(rollout, "verdict", "status"), _at(rollout, "verdict", "detail")
@@ -382,7 +398,7 @@ def _reference_texts(run: _Run, proposal: dict | None) -> dict[str, str]: # titl
     names = _as_text(_at(proposal, "prompt", "references")).split("\n")
     return {f"reference {i}": _as_text(run.tasks[i].given | run.tasks[i].hidden) for i in names if i in run.tasks}
 
-# %% ../nbs/3b_browse.ipynb #c049
+# %% ../nbs/3b_browse.ipynb #c052
 def _entry_view(run: _Run, step: int, role: str, task_type: str, number: int = 1) -> View:
     "One proposal or task, with everything that is known of it. Raises ValueError where there is none of this number."
     found = _entries(_rollouts_of(run, step), role, task_type)
@@ -417,7 +433,7 @@ def views(
     task_type = task_type or (kinds or ["none"])[0]
     return [_slot_view(run, step, role, task_type, number), _entry_view(run, step, role, task_type, number)]
 
-# %% ../nbs/3b_browse.ipynb #c053
+# %% ../nbs/3b_browse.ipynb #c056
 _NO_WIDGETS = ("ipywidgets is not installed (`make lab` adds it): give step, role, task_type and number as parameters "
                "instead")
 
@@ -452,7 +468,7 @@ def browser(run: _Run) -> object: # a widget; a View that says why not
     fill(step, [(str(one), one) for one in sorted(run.members)])
     return widgets.VBox([widgets.HBox([step, slot]), number, shown])
 
-# %% ../nbs/3b_browse.ipynb #c055
+# %% ../nbs/3b_browse.ipynb #c058
 def _main(argv: Sequence[str] | None = None) -> int: # exit status
     "`python -m azr.browse RUN`"
     parser = argparse.ArgumentParser(prog="python -m azr.browse", description="Read the rollouts of a run.")
@@ -471,5 +487,5 @@ def _main(argv: Sequence[str] | None = None) -> int: # exit status
         return 2
     return 0
 
-# %% ../nbs/3b_browse.ipynb #c057
+# %% ../nbs/3b_browse.ipynb #c060
 if __name__ == "__main__" and "__file__" in globals(): sys.exit(_main())

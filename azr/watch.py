@@ -76,8 +76,13 @@ _COLLAPSES = {   # what may collapse -> the settings to look at
 }
 _RISES = {   # what may take over -> the settings to look at
     "constant_rate": "trivial, which refuses or prices constant programs; crowding, lower proposer_weight",
+    "copied_rate": "trivial, which refuses or prices copied; crowding, lower proposer_weight",
+    "renamed_rate": "trivial, which refuses or prices renamed; crowding tree, a higher temperature",
+    "unread_rate": "trivial, which refuses or prices unread; crowding, lower proposer_weight",
     "one_statement_rate": "trivial, which refuses or prices one_statement; crowding, more references",
 }
+_LIMITS = dict.fromkeys(_RISES, (.4, 1.5)) | {"one_statement_rate": (.5, 2)}   # a share; times that of the first steps
+_FULL = .9   # a share that leaves no room to rise
 
 def _health(record: dict) -> dict[str, float]: # measure -> value; one without samples is left out
     "A step's measures that may go wrong: of proposals the mean over task types, and the policy's entropy."
@@ -88,9 +93,10 @@ def _health(record: dict) -> dict[str, float]: # measure -> value; one without s
 # %% ../nbs/35_watch.ipynb #c013
 class _Alarm:
     """Sees each step's record, and says once for each measure that its mean over the last steps fell below a share of
-    that over the first. Of triviality it says that the mean doubled and is over one half."""
-    def __init__(self, window: int = 10, share: float = 0.5):
-        self.window, self.share, self.first, self.last, self.told = window, share, {}, {}, set()
+    that over the first. Of triviality it says that the mean rose past its limits, or was full from the start."""
+    def __init__(self, steps: int, share: float = 0.5): # of the whole run
+        self.window = min(10, max(3, steps // 4))   # steps at either end; a run of three is not judged
+        self.share, self.first, self.last, self.told = share, {}, {}, set()
 
     def see(self, record: dict) -> list[dict]: # step, measure, value, start, settings
         "What collapsed in this step."
@@ -107,23 +113,29 @@ class _Alarm:
         return found
 
     def wrong(self, name: str, now: float, start: float) -> bool:
-        return now > .5 and now >= 2 * start if name in _RISES else now < self.share * start
+        if name not in _RISES: return now < self.share * start
+        limit, times = _LIMITS[name]
+        return min(now, start) > _FULL or now > limit and now >= times * start
 
-def collapses(records: Sequence[dict], window: int = 10, share: float = 0.5) -> list[dict]: # as `Alarm.see`
+def collapses(
+    records: Sequence[dict],
+    steps: int | None = None,   # of the whole run; None: the records' last one
+) -> list[dict]:   # as `_Alarm.see`
     "All warnings of a run, from its metrics."
-    alarm = _Alarm(window, share)
+    alarm = _Alarm(steps or max((record["step"] for record in records), default=0))
     return [one for record in records for one in alarm.see(record)]
 
 def warning_line(warning: dict) -> str:
     "A warning for people."
-    rose = warning["measure"] in _RISES
-    what = "rose to {:.3g}, at least twice" if rose else "fell to {:.3g}, less than half of"
-    return (
-        f"warning, step {warning['step']}: {warning['measure']} {what.format(warning['value'])} the "
-        f"first steps' {warning['start']:.3g}; look at: {warning['settings']}"
-    )
+    name, value, start = warning["measure"], f"{warning['value']:.3g}", warning["start"]
+    if name not in _RISES: what = f"fell to {value}, less than half of the first steps' {start:.3g}"
+    elif start > _FULL: what = f"is {value}, and above {_FULL} from the start"
+    else:
+        times = {2: "twice"}.get(_LIMITS[name][1], f"{_LIMITS[name][1]} times")
+        what = f"rose to {value}, at least {times} the first steps' {start:.3g}"
+    return f"warning, step {warning['step']}: {name} {what}; look at: {warning['settings']}"
 
-# %% ../nbs/35_watch.ipynb #c017
+# %% ../nbs/35_watch.ipynb #c019
 def _rollout_table(step: Step, count: int, width: int = 60) -> list[dict]: # one for each rollout
     "A few rollouts of a step, from each slot in turn; of prompts the end, where they differ."
     slots: dict[str, list] = {}
@@ -151,7 +163,7 @@ def _rollout_text(rows: Sequence[dict], width: int = 60) -> str: # Markdown, whi
     if not rows: return ""
     return "\n".join([line(rows[0]), line("---" for _ in rows[0]), *(line(map(cell, row.values())) for row in rows)])
 
-# %% ../nbs/35_watch.ipynb #c020
+# %% ../nbs/35_watch.ipynb #c022
 _CALLED = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
 # Signals that end a program -> what people call them.
 ENDS = {getattr(signal, name): text for name, text in _CALLED.items() if hasattr(signal, name)}
@@ -167,7 +179,7 @@ def hearing(handler: Callable) -> Iterator[None]:
     finally:
         for number, old in before.items(): signal.signal(number, signal.SIG_DFL if old is None else old)
 
-# %% ../nbs/35_watch.ipynb #c023
+# %% ../nbs/35_watch.ipynb #c025
 class Interrupt:
     "While it is open, the first signal to end asks and a later one insists."
     SAME = 1.0   # seconds after the first in which another one is the same request
@@ -209,17 +221,17 @@ def _told_by_kernel() -> Iterator[None]:
         told.append(status)
     with changed(poller, os=SimpleNamespace(getppid=os.getppid, _exit=gone)) if poller else nullcontext(): yield
 
-# %% ../nbs/35_watch.ipynb #c026
+# %% ../nbs/35_watch.ipynb #c028
 class _StepRecord:
     "What is written of the step under way: the numbers of its play, its update and its exam, and what they cost."
     # TRL's keys that go into metrics.jsonl
     KEPT = ("loss", "grad_norm", "learning_rate", "entropy", "kl", "clip_ratio/region_mean")
 
-    def __init__(self, records: Records, measures: Callable | None):
+    def __init__(self, records: Records, measures: Callable | None, steps: int): # steps of the whole run
         self.records, self.measures = records, measures
         self.kinds = ()   # the recipe's task types, whose own measures are taken
         self.step, self.numbers, self.seconds, self.tokens = 0, {}, {}, 0
-        self.alarm, self.used = _Alarm(), usage()["cpu_seconds"]
+        self.alarm, self.used = _Alarm(steps), usage()["cpu_seconds"]
 
     def begin(self, step: Step):
         "Before the update: what the step did."
@@ -251,7 +263,7 @@ class _StepRecord:
         self.used = now["cpu_seconds"]
         return now | {"cpu_seconds": now["cpu_seconds"] - before}
 
-# %% ../nbs/35_watch.ipynb #c029
+# %% ../nbs/35_watch.ipynb #c031
 class _Teller:
     "Talks to people, and shows rollouts to the trackers that know tables."
     def __init__(self, settings: Settings, say: Callable[[str], None], draw: Callable, quiet_seconds: float):
@@ -281,7 +293,7 @@ class _Teller:
                 tracker = importlib.import_module(name)
                 tracker.log({"rollouts": tracker.Table(dataframe=pd.DataFrame(table))})
 
-# %% ../nbs/35_watch.ipynb #c032
+# %% ../nbs/35_watch.ipynb #c034
 def _no_signal() -> int: return 0
 def _to_nobody(numbers: dict): pass
 def _never(step: int) -> bool: return False
@@ -299,7 +311,8 @@ class _LoopWatch(TrainerCallback):
         quiet_seconds: float = 10.0,         # between two progress lines
     ):
         self.settings, self.records, self.exam, self.say, self.draw = settings, records, exam, say, draw
-        self.current, self.teller = _StepRecord(records, measures), _Teller(settings, say, draw, quiet_seconds)
+        self.current = _StepRecord(records, measures, settings.steps)
+        self.teller = _Teller(settings, say, draw, quiet_seconds)
         self.stop = _no_signal   # the signal that ends the run after this step
         self.tell = _to_nobody   # sends numbers to the trackers
         self.ends = _never       # whether a phase ends with this step, and is saved
@@ -323,7 +336,7 @@ class _LoopWatch(TrainerCallback):
         shown = self.table and "tensorboard" in self.settings.report_to
         return self.current.numbers | ({"rollouts": _rollout_text(self.table)} if shown else {})
 
-# %% ../nbs/35_watch.ipynb #c034
+# %% ../nbs/35_watch.ipynb #c036
 class Watch(_LoopWatch):
     "Records, evaluations, progress."
     @property

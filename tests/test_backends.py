@@ -3,9 +3,10 @@
 Each is tested where a GPU, a server or an account would be."""
 
 import json
+import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,9 @@ from azr.core import Completion, Prompt, Role, Rollout, Status, Verdict
 from azr.plan import from_config, _state_bytes
 from azr.run import _push, train
 from azr.settings import config
-from azr.watch import _Alarm, Watch, collapses, _rollout_table, _rollout_text, warning_line
+from azr.tasks import TRIVIAL
+from azr.watch import (_Alarm, _COLLAPSES, _RISES, Watch, collapses, _rollout_table, _rollout_text,
+                       warning_line)
 from azr.sampling import Sampling
 from azr.selfplay import Step
 from azr.azr import Config
@@ -191,7 +194,7 @@ def test_changed_and_untouched_put_back_after_an_error():
 def test_every_recorded_demo_run_is_healthy():
     for path in sorted((DATA / "demo").glob("demo*.json")):
         records = json.loads(path.read_text())["metrics"]
-        assert collapses(records, window=3) == [], path.name  # every tenth step is kept: three of them are thirty steps
+        assert collapses(records, steps=12) == [], path.name  # every tenth step is kept: windows of three are of thirty
 
 
 def test_the_recorded_collapse_is_noticed_once_and_early():
@@ -218,19 +221,53 @@ def test_each_fall_names_its_settings(measure, setting):
     assert collapses([r | {f"propose/deduction/{measure}": 0.6} for r in records]) == [] == collapses(records[:15])
 
 
-@pytest.mark.parametrize("measure", ["constant_rate", "one_statement_rate"])
-def test_trivial_proposals_warn_when_they_rise(measure):
+@pytest.mark.parametrize("measure, below", [("constant_rate", (.1, .4)), ("copied_rate", (.1, .4)),
+                                            ("renamed_rate", (.3, .4)), ("one_statement_rate", (.1, .5))])
+def test_trivial_proposals_warn_when_they_rise(measure, below):
     def run(first, last):
         return [{"step": n, f"propose/deduction/{measure}": first if n <= 10 else last} for n in range(1, 60)]
     one, = collapses(run(.2, .8))
     assert 10 < one["step"] < 20 and one["measure"] == measure and "trivial" in one["settings"]
-    assert f"{measure} rose to" in warning_line(one) and "at least twice the first steps' 0.2" in warning_line(one)
-    assert [collapses(run(*shares)) for shares in ((.45, .8), (.1, .5), (.8, .1), (1.0, 1.0))] == [[]] * 4
+    times = "twice" if measure == "one_statement_rate" else "1.5 times"
+    assert f"{measure} rose to" in warning_line(one) and f"at least {times} the first steps' 0.2" in warning_line(one)
+    assert [collapses(run(*shares)) for shares in (below, (.6, .8), (.8, .1), (.85, 1.0))] == [[]] * 4
+    full, = collapses(run(1.0, 1.0))
+    assert full["step"] == 11 and f"{measure} is 1, and above 0.9 from the start; look at:" in warning_line(full)
+
+
+def test_warnings_name_settings_and_kinds_that_exist():
+    names = {field.name for field in fields(Config)}
+    for measure, advice in (_COLLAPSES | _RISES).items():
+        assert names & set(re.findall(r"[a-z_]+", advice)), measure
+    assert set(_RISES) == {f"{kind}_rate" for kind in TRIVIAL}
+    for kind in TRIVIAL: assert f"trivial, which refuses or prices {kind}" in _RISES[f"{kind}_rate"]
+
+
+def recorded(folder, name):
+    "What a committed record warns of: measure -> step."
+    record = json.loads((DATA / folder / f"{name}.json").read_text())
+    return {one["measure"]: one["step"] for one in collapses(record["metrics"], record["params"]["config"]["steps"])}
+
+
+def test_recorded_runs_of_twelve_steps_warn_of_what_took_over():
+    found = {seed: recorded("real", f"self-play-s{seed}") for seed in range(5)}
+    assert all(one["one_statement_rate"] == 4 for one in found.values())   # from the start
+    assert {seed: one["constant_rate"] for seed, one in found.items() if "constant_rate" in one} == {0: 12, 4: 9}
+    assert found[4]["unread_rate"] == 9 and found[1]["entropy"] == 12
+    assert "copied_rate" in recorded("real", "frozen-proposer-s4") and not recorded("real", "grammar-proposer-s0")
+
+
+@pytest.mark.parametrize("steps, window", [(0, 3), (12, 3), (24, 6), (39, 9), (40, 10), (120, 10)])
+def test_windows_follow_the_length_of_a_run(steps, window):
+    assert _Alarm(steps).window == window
+    falls = [{"step": n, "entropy": 2.0 if n <= window else 0.1} for n in range(1, 3 * window)]
+    one, = collapses(falls, steps)
+    assert window < one["step"] <= 2 * window and not collapses(falls[:window], steps)
 
 
 def test_a_resumed_run_does_not_warn_again(tmp_path):
     records = [{"step": n, "entropy": 2.0 if n <= 10 else 0.1} for n in range(1, 40)]
-    alarm = _Alarm()
+    alarm = _Alarm(40)
     assert sum(len(alarm.see(r)) for r in records[:30]) == 1 and not [w for r in records[30:] for w in alarm.see(r)]
 
 

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -160,6 +161,21 @@ def test_attempts_that_only_measured_are_told_apart(tmp_path):
         "input (proposed)": "1",
     }
     assert view.facts["advantage"] == "-0.200 to 0.100 (2 tokens)"
+
+
+def test_a_slot_says_which_kinds_of_triviality_its_record_holds(tmp_path):
+    run = write_run(tmp_path, [rollout("propose", "def f(x):\n    return x<in>1"), rollout("solve", "1")])
+    def facts(role="propose", **measured):
+        record = {"step": 1} | {f"propose/deduction/{name}": value for name, value in measured.items()}
+        view = _slot_view(replace(run, metrics=({"step": 0}, record)), 1, role, "deduction")
+        check(view)
+        return {name: text for name, text in view.facts.items() if name not in ("completions", "verdicts")}
+    assert facts(valid_rate=.5, cut_rate=.1) == {} == facts("solve", constant_rate=.5)   # an older run did not ask
+    assert facts(copied_rate=1.0, constant_rate=.25, renamed_rate=0.0) == {"trivial": "constant 25%, copied 100%"}
+    assert facts(constant_rate=0.0, unread_rate=0.0) == {"trivial": "in no way that is asked"}
+    assert facts(unread_rate=.5, distinct_trees=3, tree_depth=6.25, unknown_rate=.125) == {
+        "trivial": "unread 50%, constant: unknown 12%", "syntax trees": "3 distinct, 6.25 levels"}
+    assert facts(constant_rate="<b>", one_statement_rate=None, tree_depth=[1]) == {}
 
 
 # ---- folders in any state
