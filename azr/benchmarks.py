@@ -51,6 +51,7 @@ class Benchmark:
     files: tuple = ()                  # names that a local copy may have
     hub: tuple = ()                    # data set, configuration, split; empty: not on the hub in this form
     get: str = ""                      # where people download it
+    instead: str = ""                  # what can be asked where it is not to be had
     rows: Callable | None = None       # rows of this package's own: (limit) -> rows; none is downloaded
     executor: dict = field(default_factory=dict)  # settings of the executor that judges
 
@@ -113,7 +114,7 @@ def _from_hub(benchmark: Benchmark) -> tuple[list[dict], dict]: # rows, source a
         said = (str(error) or "no reason given").splitlines()[0][:150]
         raise Unavailable(
             f"{benchmark.name}: the hub gave no {name} ({type(error).__name__}: {said}): download it from "
-            f"{benchmark.get} and put it as {benchmark.files[0]} into the data folder") from error
+            f"{benchmark.get} and put it as {benchmark.files[0]} into the data folder{benchmark.instead}") from error
     return rows, {"source": f"hub {name}", "sha256": _digest(json.dumps(rows, sort_keys=True, default=str))}
 
 # %% ../nbs/19_benchmarks.ipynb #c009
@@ -134,7 +135,7 @@ def fetch(benchmark: Benchmark, data: str | Path = "", # folder with local copie
     else:
         where, other = folder or "a data folder (none was given)", ", or allow the hub (hub=True, --hub)"
         raise Unavailable(f"{benchmark.name}: no {' or '.join(benchmark.files)} in {where}: download it from "
-                          f"{benchmark.get} and put it there{other if benchmark.hub else ''}")
+                          f"{benchmark.get} and put it there{other if benchmark.hub else ''}{benchmark.instead}")
     if not rows:
         raise Unavailable(f"{benchmark.name}: {about['source']} has no rows: download it again from {benchmark.get}")
     rows = _checked(benchmark, rows, about["source"])
@@ -742,9 +743,10 @@ _CRUX = {
     "files": ("cruxeval.jsonl",),
     "hub": ("cruxeval-org/cruxeval", None, "test"),
     "get": "https://huggingface.co/datasets/cruxeval-org/cruxeval",
+    "instead": ", or ask functions-o and functions-i, which are of this project's own writing and need no file",
     "executor": {"arguments": "expression", "timeout": 4.0},
 }
-_FUNCTIONS = _CRUX | {"files": ("functions.json",), "hub": (), "get": ""}
+_FUNCTIONS = _CRUX | {"files": ("functions.json",), "hub": (), "get": "", "instead": ""}
 _PLUS = {
     "ask": _ask_code,
     "styles": ("r1", "chat", "plain"),

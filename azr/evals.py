@@ -34,7 +34,7 @@ from .sampling import Sampler, Sampling, fits_of, prompt_key
 from .selfplay import cut_off
 from .statistics import paired, pass_at_k, shared_clusters, task_interval
 from .azr import azr_recipe, opened
-from .models import context_length, load_policy, loaded_from, model_place
+from .models import BASE_RECORD, began_from, context_length, load_policy, loaded_from, model_place
 from .prompts import check_examples
 from .sampler import PolicySampler, encode, generator
 from .settings import Settings
@@ -332,6 +332,14 @@ def _changes(path: Path, head: dict) -> str:
     return "; ".join(f"{k}: {before.get(k)!r} there, {now.get(k)!r} now" for k in differ)
 
 # %% ../nbs/36_evals.ipynb #c035
+def _benchmark(name: str, style: str | None) -> Benchmark: # style None: not known yet
+    "A benchmark by its name. Raises Unavailable where there is none, or where it has no prompts in the style."
+    if name not in EXAMS: raise Unavailable(f"no benchmark {name!r}: there are {', '.join(EXAMS)}")
+    benchmark = EXAMS[name]
+    if style is not None and style not in benchmark.styles:
+        raise Unavailable(f"{name} has no prompts in style {style!r}: choose {', '.join(benchmark.styles)}")
+    return benchmark
+
 def examine(
     sampler: Sampler,
     name: str,              # a key of EXAMS
@@ -340,13 +348,11 @@ def examine(
     about: dict,            # facts about the model
     data: str | Path = "", hub: bool = False, progress: bool = True,
     say: Callable[[str], None] = tell,
+    fetched: tuple[list[dict], dict] | None = None,   # what `fetch` gave already
 ) -> dict: # the result
     "One benchmark, start to end, or the rest of it. Raises Unavailable or ValueError."
-    if name not in EXAMS: raise Unavailable(f"no benchmark {name!r}: there are {', '.join(EXAMS)}")
-    benchmark = EXAMS[name]
-    if exam.style not in benchmark.styles:
-        raise Unavailable(f"{name} has no prompts in style {exam.style!r}: choose {', '.join(benchmark.styles)}")
-    rows, source = fetch(benchmark, data, hub, exam.limit)
+    benchmark = _benchmark(name, exam.style)
+    rows, source = fetched or fetch(benchmark, data, hub, exam.limit)
     path = Path(folder) / f"{name}.json"
     head = {"benchmark": name, **about, "exam": json.loads(json.dumps(asdict(exam))), "data": source}
     with alone_in(folder, f"{name}.lock"), benchmark.judging() as executor:
@@ -381,18 +387,27 @@ def _weights(model: torch.nn.Module) -> str: # hash
     return found.hexdigest()[:16]
 
 # %% ../nbs/36_evals.ipynb #c042
-def _trained_in(name: str) -> dict: # settings; empty: it is no model of a run of ours
-    "The configuration of the run that made a model: its folder, its `model`, or one of its checkpoints."
+def _run_of(name: str) -> Path | None: # None: it is no model of a run of ours
+    "The run that made a model, which is named by its folder, its `model`, or one of its checkpoints."
     folder = Path(model_place(name)).resolve()
     places = [folder]
     if folder.name == "model": places.append(folder.parent)
     if folder.parent.name == "checkpoints": places.append(folder.parent.parent)
-    path = next((p for place in places if (p := place / "params.yaml").is_file()), None)
-    try: found = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
+    return next((place for place in places if (place / "params.yaml").is_file()), None)
+
+def _params_of(name: str) -> dict: # empty: it is no model of a run of ours
+    "The record of the run that made a model. Raises ValueError where it cannot be read."
+    if not (run := _run_of(name)): return {}
+    path = run / "params.yaml"
+    try: found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0]
         raise ValueError(f"{path} cannot be read ({why}), so the style of the run is not known: put it back") from error
-    return found.get("config") or {} if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+def _trained_in(name: str) -> dict: # settings; empty: it is no model of a run of ours
+    "The configuration of the run that made a model."
+    return _params_of(name).get("config") or {}
 
 # %% ../nbs/36_evals.ipynb #c044
 _OF_RUN = {"style": "style", "solve_examples": "solve_examples", "max_tokens": "max_completion_tokens",
@@ -417,6 +432,29 @@ def _alike(models: Sequence[str], exam: Exam, say: Callable[[str], None]) -> Exa
     for name in [name for name, other in runs.items() if other != own]:
         say(f"{name} was trained otherwise: --style, --solve-examples and --max-tokens say how all are asked")
     return own
+
+def _own_base(name: str, first: str) -> str: # as it can be named; empty: it is `first`, or is not known
+    "The model that a run began from."
+    run = _run_of(name)
+    with suppress(ValueError, OSError, TypeError, KeyError):   # it is only told
+        told = run / BASE_RECORD
+        record = json.loads(told.read_text(encoding="utf-8")) if told.exists() else _params_of(name)["loaded"]
+        own, place = record["name"], model_place(first)
+        if first == own or place == model_place(own): return ""
+        if "folder" not in record: return own
+        there = Path(record["folder"], record.get("file", ""))
+        if place == str(there) or began_from(first, run)[0] == place: return ""   # other places may hold its weights
+        return str(there) if there.exists() and model_place(own) != str(there) else own
+    return ""
+
+def _say_bases(models: Sequence[str], say: Callable[[str], None]):
+    "Names each run that began from another model than the one that it is compared with, where that is no run itself."
+    first, *others = models
+    if _run_of(first): return
+    for name in filter(_run_of, others):
+        if own := _own_base(name, first):
+            say(f"the comparison is with {first}, and {name} started from {own}: name {own} first to pair it with its "
+                "own base")
 
 
 # %% ../nbs/36_evals.ipynb #c045
@@ -451,6 +489,18 @@ def open_model(
     return sampler, exam, facts
 
 # %% ../nbs/36_evals.ipynb #c047
+_NOTHING = "nothing was evaluated: each line above says what is missing"
+
+def _fetched(
+    benchmarks: Sequence[str], exam: Exam, data: str | Path, hub: bool, say: Callable[[str], None],
+) -> dict[str, tuple[list[dict], dict]]: # name -> what `fetch` gives
+    "The benchmarks that can be had, before any model is loaded. One that cannot is said."
+    found = {}
+    for name in dict.fromkeys(benchmarks):
+        try: found[name] = fetch(_benchmark(name, exam.style or None), data, hub, exam.limit)
+        except ValueError as error: say(f"{name}: SKIPPED, {str(error).removeprefix(f'{name}: ')}")
+    return found
+
 def evaluate_models(
     models: Sequence[str],        # hub names, folders, run folders; the first is the base of comparisons
     benchmarks: Sequence[str], exam: Exam = Exam(),
@@ -466,6 +516,9 @@ def evaluate_models(
     for name in models: loaded_from(name)   # refuses what cannot be loaded before the first one is asked
     Path(folder).mkdir(parents=True, exist_ok=True)   # and a place that cannot be had
     exam = _alike(models, exam, say)
+    had = _fetched(benchmarks, exam, data, hub, say)
+    if not had: raise ValueError(_NOTHING)
+    _say_bases(models, say)
     for name in models:
         try: sampler, own, facts = open_model(name, exam, dtype, pad_token)
         except ValueError as error:
@@ -473,12 +526,14 @@ def evaluate_models(
             continue
         system = _trained_in(name).get("system", "azr")
         if system != "azr": say(f"{name}: a run of system {system}, whose own exam stands in its summary.json")
-        for benchmark in benchmarks:
-            try: results.append(examine(sampler, benchmark, own, places[name], facts, data, hub, progress, say))
+        for benchmark in filter(had.get, benchmarks):
+            try:
+                results.append(examine(
+                    sampler, benchmark, own, places[name], facts, progress=progress, say=say, fetched=had[benchmark]))
             except ValueError as error: say(f"{name}, {benchmark}: SKIPPED, {error}")
             else:
                 for remark in results[-1]["remarks"]: say(f"{name}, {benchmark}: {remark}")
-    if not results: raise ValueError("nothing was evaluated: each line above says what is missing")
+    if not results: raise ValueError(_NOTHING)
     return results
 
 # %% ../nbs/36_evals.ipynb #c049

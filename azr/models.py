@@ -338,6 +338,9 @@ def _tokenizer(name: str, place: str, pad_token: str, version: dict) -> PreTrain
     try: tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **inside, **version)
     except Exception as error:   # the library of tokenizers raises nothing more special
         why = (str(error) or type(error).__name__).splitlines()[0]
+        if inside:
+            raise ValueError(f"the tokenizer in the GGUF file {place!r} is broken, or of a kind that transformers does "
+                             f"not build ({why}): take another file, or a folder of the model") from error
         raise ValueError(f"model {name!r} cannot be loaded: give a folder with a saved model, a hub name that exists "
                          f"(and `hf auth login` where it is gated), or 'tiny' ({why})") from error
     if tokenizer.eos_token_id is None:
@@ -371,6 +374,7 @@ def check_packages(settings: Settings):
     that installs it."""
     for name in settings.report_to: _need(TRACKERS[name], f"report_to {name!r}")
     if _is_gguf(settings.model) or settings.model in _PACKAGED: _need("gguf", f"model {settings.model!r}")
+    if settings.model in _PACKAGED: _packaged(settings.model)
     if settings.quantization: _need("bitsandbytes", f"quantization {settings.quantization!r}")
     if settings.backend.startswith("vllm"): _need("vllm", f"backend {settings.backend!r}")
     if settings.backend != "transformers" and not torch.cuda.is_available():

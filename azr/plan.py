@@ -10,8 +10,10 @@ import math
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 
 import psutil
 
@@ -106,13 +108,16 @@ _SHAPES = {name: shape for family in _FAMILIES for name, shape in family.items()
 _SHORT = {"smollm2-135m": "HuggingFaceTB/SmolLM2-135M"}   # names of azr.models
 
 # %% ../nbs/3a_plan.ipynb #c012
+def _known_shape(model: str) -> _Shape | None: # None: it is not in the table
+    "A model's shape, where nothing has to be read for it."
+    plain = re.sub(r"-(instruct|base)(-q4)?$", "", model, flags=re.IGNORECASE)
+    return _SHAPES.get(_SHORT.get(plain, plain))
+
 def _shape_of(
     model: str,  # as the setting `model`: a hub name, a folder, or an embedded model
 ) -> _Shape:
     "A model's shape. Raises ValueError for a model that is not found, or of a kind that this page has no rules for."
-    plain = re.sub(r"-(instruct|base)(-q4)?$", "", model, flags=re.IGNORECASE)
-    plain = _SHORT.get(plain, plain)
-    if plain in _SHAPES: return _SHAPES[plain]
+    if known := _known_shape(model): return known
     if not model: raise ValueError("model is '', a small base of the system's own that fits everywhere: name a model")
     from transformers import AutoConfig   # seconds, which `azr plan --help` need not wait for
     from azr.models import loaded_from
@@ -394,11 +399,28 @@ def _left(
     "What there is for the trainer: vLLM on the same GPU takes its share of all memory first."
     return free - c.vllm_memory * (whole or free) * (c.backend == "vllm_colocate")
 
+_CGROUPS = (   # of versions 2 and 1: the limit, what is taken, what of it are files that nobody reads now
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+
+def _machine_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]: # bytes in all, bytes free
+    "What this machine has, or the container that we are in where its limit is lower."
+    machine = psutil.virtual_memory()
+    for limit, taken, parts, files in _CGROUPS:
+        try: whole, used = (int((cgroup / name).read_text(encoding="utf-8")) for name in (limit, taken))
+        except (OSError, ValueError): continue   # no such file, or "max"
+        idle = 0
+        with suppress(OSError, ValueError):   # what is free of the machine counts such files as free, too
+            idle = int(dict(map(str.split, (cgroup / parts).read_text(encoding="utf-8").splitlines())).get(files, 0))
+        return min(machine.total, whole), max(0, min(machine.available, whole - used + idle))
+    return machine.total, machine.available
+
 def _gpu_named(
     text: str,  # "24GB", "RTX 4090", "a100-80gb"; "cpu" for none
 ) -> _Gpu:
     "A device by its name or its size, or this machine's free memory. Raises ValueError for neither."
-    if text.lower() == "cpu": return _Gpu("this machine's CPU", psutil.virtual_memory().available / 2**30, 0, 0)
+    if text.lower() == "cpu": return _Gpu("this machine's CPU", _machine_memory()[1] / 2**30, 0, 0)
     def plain(name): return re.sub(r"nvidia|geforce|tesla|[\s_-]", "", name.lower())
     names = {plain(name): name for name in _GPUS}
     if plain(text) in names: return _GPUS[names[plain(text)]]
@@ -656,19 +678,33 @@ def _smallest_change(c: Settings, gib: float, assumed: Assumptions = Assumptions
     return next((word for word, changes in options.items() if enough(changes)), "no")
 
 # %% ../nbs/3a_plan.ipynb #c077
-def memory_line(c: Settings, enough: float = 4) -> str: # empty: there is enough; enough: GB
+def _wanted(c: Settings, here: bool) -> tuple[float, str, str]: # bytes; their number and unit, in words
+    "What a run takes of this machine's memory: by its plan where nothing has to be read for it, else 4 GB."
+    with suppress(ValueError):   # a phase that cannot be is refused elsewhere
+        if here and (shape := _known_shape(c.model)):
+            most = peak(c, shape)
+            return most, f"is planned to take {most / 2**30:.1f}", "GiB"
+    return 4e9, "may want 4 or more", "GB"
+
+def memory_line(
+    c: Settings,
+    here: bool = True,   # whether the run computes in this memory; False: on a GPU
+) -> str: # empty: there is enough, as far as it is known
     "That this machine has little memory left for a model that is not embedded."
-    free = psutil.virtual_memory().available / 1e9
-    if free >= enough or c.model in ("", *WEIGHTS): return ""
-    return (f"warning: {free:.1f} GB of this machine's memory are free, and {c.model} may want {enough:g} or more: end "
-            "other programs first, or take a smaller model")
+    if c.model in ("", *WEIGHTS): return ""
+    (whole, free), (wanted, words, unit) = _machine_memory(), _wanted(c, here)
+    if free >= wanted: return ""
+    remedy = "end other programs first, or take a smaller model"
+    if whole < wanted: remedy = "take a smaller model, or a machine with more"
+    shown = free / {"GiB": 2**30, "GB": 1e9}[unit]
+    return f"warning: {shown:.1f} {unit} of this machine's memory are free, and {c.model} {words}: {remedy}"
 
 def check_device(c: Settings, say: Callable[[str], None] = tell, assumed: Assumptions = Assumptions()):
     """That a run fits the GPU that is there. Raises ValueError with the plan's verdict and remedies.
 
     Without a GPU, or in one process of several, only the machine's own memory is looked at."""
     import torch   # as above
-    if line := memory_line(c): say(line)
+    if line := memory_line(c, here=not torch.cuda.is_available()): say(line)
     if not torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1: return
     gib = _left(c, *(size / 2**30 for size in torch.cuda.mem_get_info()))   # what other processes hold is not ours
     try: fits, words = _verdict(c, gib, assumed)

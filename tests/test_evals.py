@@ -27,7 +27,8 @@ import azr.models
 from azr.benchmarks import BENCHMARKS, EXAMS, Benchmark, Unavailable, _evalplus_right, fetch, _read_program, _same_print
 from azr.core import Prompt, Role, Status, Task, Verdict, alone_in
 from azr.evals import (
-    Exam, _compare, comparisons, evaluate_models, examine, _judge_version, open_model, _remarks, result_table)
+    Exam, _compare, comparisons, evaluate_models, examine, _judge_version, open_model, _remarks, result_table,
+    _say_bases)
 from azr.executor import Executor, _jail_trouble
 from azr.records import check_alike, compact, read_compacts, _recorded
 from azr.run import train
@@ -167,13 +168,32 @@ def test_what_is_missing_does_not_stop_the_rest(tmp_path):
     )
     assert [r["benchmark"] for r in results] == ["heldout"] and [line for line in said if "SKIPPED" in line] == said[:4]
     assert (
-        "cannot be loaded" in said[0]
-        and "no prompts in style 'terse'" in said[1]
-        and "no benchmark 'nosuch'" in said[2]
-        and "no cruxeval.jsonl" in said[3]
+        "no prompts in style 'terse'" in said[0]
+        and "no benchmark 'nosuch'" in said[1]
+        and said[2].startswith("cruxeval-o: SKIPPED, no cruxeval.jsonl in ")
+        and said[2].endswith("or ask functions-o and functions-i, which are of this project's own writing and need "
+                             "no file")
+        and "cannot be loaded" in said[3]
     )
-    with pytest.raises(ValueError, match="nothing was evaluated"):
-        evaluate_models(["tiny"], ["nosuch"], TERSE, tmp_path / "out", say=said.append, progress=False)
+
+
+def test_without_any_benchmark_no_model_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("azr.evals.open_model", None)   # whoever calls it fails
+    said = []
+    with pytest.raises(ValueError, match="nothing was evaluated: each line above says what is missing"):
+        evaluate_models(["tiny", "tiny_clean"], ["nosuch", "cruxeval-i"], Exam(), tmp_path, say=said.append)
+    assert [line.partition(":")[0] for line in said] == ["nosuch", "cruxeval-i"]   # once, and not once a model
+
+
+def test_a_file_is_read_once_for_all_models(tmp_path, monkeypatch):
+    read = []
+    def fetch_once(benchmark, *given):
+        read.append(benchmark.name)
+        return fetch(benchmark, *given)
+    monkeypatch.setattr("azr.evals.fetch", fetch_once)
+    exam = replace(TERSE, limit=1)
+    found = evaluate_models(["tiny", "tiny_clean"], ["functions-o"], exam, tmp_path, say=str, progress=False)
+    assert read == ["functions-o"] and len(found) == 2
 
 
 def test_two_models_are_compared_task_by_task(tmp_path):
@@ -754,6 +774,14 @@ def test_an_adapter_is_loaded_from_anywhere(adapters, tmp_path, monkeypatch):
     assert [result["exam"]["style"] for result in found] == ["terse"] * 3
     assert found[0]["tasks"] == found[1]["tasks"] == found[2]["tasks"]
     assert found[0]["weights"] == found[1]["weights"] != open_model("tiny", Exam())[2]["weights"]
+    base = str(adapters / "base")
+    for first, run, own in (("tiny", one, ""), (base, two, ""), (str(two), one, ""), ("tiny_clean", one, "tiny"),
+                            ("tiny", two / "model", base)):
+        said = []
+        _say_bases([first, str(run)], said.append)
+        told = (f"the comparison is with {first}, and {run} started from {own}: name {own} first to pair it with its "
+                "own base")
+        assert said == [told] * bool(own)
     merge_adapter(two / "model", tmp_path / "merged")
     torch.testing.assert_close(logits(tmp_path / "merged"), logits(two), atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="holds no adapter"): merge_adapter(tmp_path / "merged", tmp_path / "again")

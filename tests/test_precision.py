@@ -1,4 +1,7 @@
 "What a run computes in: by processor flags and settings alone, recorded, and kept by whoever goes on with it."
+import subprocess
+import sys
+
 import pytest
 import torch
 import yaml
@@ -147,7 +150,7 @@ def test_a_run_of_an_older_version_goes_on_in_float32(tmp_path, flags):
 
 
 def test_little_memory_is_said_before_anything_is_loaded(monkeypatch):
-    class Memory: available = 3.2e9
+    class Memory: available, total = 3.2e9, 8e9
     monkeypatch.setattr("psutil.virtual_memory", always(Memory))
     said = []
     check_device(config("demo", model="me/real"), said.append)
@@ -155,3 +158,26 @@ def test_little_memory_is_said_before_anything_is_loaded(monkeypatch):
     assert memory_line(config("demo")) == ""   # the embedded model needs little
     Memory.available = 4e9
     assert memory_line(config("demo", model="me/real")) == ""
+
+
+def test_a_known_model_wants_what_is_planned_for_it(monkeypatch):
+    class Memory: available, total = 5 * 2**30, 8 * 2**30
+    monkeypatch.setattr("psutil.virtual_memory", always(Memory))
+    one = config("smollm2-135m")
+    said = memory_line(one)
+    assert said.startswith("warning: 5.0 GiB of this machine's memory are free, and smollm2-135m-instruct-q4 is ")
+    assert " is planned to take 5.7: " in said
+    assert said.endswith("end other programs first, or take a smaller model")
+    assert memory_line(one, here=False) == ""   # a GPU holds it
+    Memory.total = 5 * 2**30
+    assert memory_line(one).endswith("take a smaller model, or a machine with more")
+    Memory.available = 6 * 2**30
+    assert memory_line(one) == ""
+
+
+def test_a_line_on_memory_loads_no_torch():
+    script = ("import sys\nfrom azr.plan import memory_line\nfrom azr.settings import config\n"
+              "memory_line(config('smollm2-135m')), memory_line(config('demo', model='me/real'))\n"
+              "print(sorted({'torch', 'transformers'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
