@@ -238,8 +238,9 @@ def _thin(record: dict) -> dict:
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in record.items() if _is_kept(k)}
 
 def compact(folder: str | Path, every: int = 10) -> dict:
-    """A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted. `seconds`
-    are those of a step, median over the steps, by what was done."""
+    """A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted.
+
+    `seconds` are those of a step, median over the steps, by what was done."""
     folder, records = Path(folder), Records(folder)
     lines = [line for line in records.read(records.timings) if "generated_tokens" in line]
     tokens = dict(zip((line["step"] for line in lines), accumulate(line["generated_tokens"] for line in lines)))
