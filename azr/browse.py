@@ -324,7 +324,7 @@ def _trivial_shares(run: _Run, step: int, role: str, task_type: str) -> dict: # 
     rates = {words: found[name] for name, words in kinds.items() if name in found}
     shares = ", ".join(f"{words} {rate:.0%}" for words, rate in rates.items() if rate)
     sizes = {"distinct_trees": "distinct", "tree_depth": "levels"}
-    trees = ", ".join(f"{found[name]:.3g} {words}" for name, words in sizes.items() if name in found)
+    trees = ", ".join(f"{round(found[name], 1):g} {words}" for name, words in sizes.items() if name in found)
     facts = {"trivial": shares or rates and "in no way that is asked", "syntax trees": trees}
     return {name: text for name, text in facts.items() if text}
 

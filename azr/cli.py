@@ -275,13 +275,13 @@ def _train_command(arguments: argparse.Namespace):
 
 def _plan_command(arguments: argparse.Namespace):
     "`azr plan`"
-    from azr.models import check_packages
     from azr.plan import Assumptions, memory_line, plan_text
     preset, changes = _told(arguments)
     settings = config(preset, **changes)
     assumed = Assumptions(**{f.name: getattr(arguments, f.name) for f in fields(Assumptions)})
-    if line := memory_line(settings, here=arguments.gpu.lower() == "cpu"): tell(line)
+    if line := memory_line(settings, arguments.gpu.lower() == "cpu", assumed): tell(line)
     tell(plan_text(settings, arguments.gpu, assumed))
+    from azr.models import check_packages   # loads torch: the plan is there by now
     try: check_packages(settings)
     except ValueError as error: tell(f"warning: azr train refuses this on this machine: {error}")
 

@@ -405,7 +405,7 @@ _CGROUPS = (   # of versions 2 and 1: the limit, what is taken, what of it are f
 )
 
 def _machine_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]: # bytes in all, bytes free
-    "What this machine has, or the container that we are in where its limit is lower."
+    "What this machine has, or the container that we are in where its limit is lower; a job's own limit is not read."
     machine = psutil.virtual_memory()
     for limit, taken, parts, files in _CGROUPS:
         try: whole, used = (int((cgroup / name).read_text(encoding="utf-8")) for name in (limit, taken))
@@ -678,21 +678,22 @@ def _smallest_change(c: Settings, gib: float, assumed: Assumptions = Assumptions
     return next((word for word, changes in options.items() if enough(changes)), "no")
 
 # %% ../nbs/3a_plan.ipynb #c077
-def _wanted(c: Settings, here: bool) -> tuple[float, str, str]: # bytes; their number and unit, in words
+def _wanted(c: Settings, here: bool, assumed: Assumptions) -> tuple[float, str, str]: # bytes; in words, their unit
     "What a run takes of this machine's memory: by its plan where nothing has to be read for it, else 4 GB."
     with suppress(ValueError):   # a phase that cannot be is refused elsewhere
         if here and (shape := _known_shape(c.model)):
-            most = peak(c, shape)
-            return most, f"is planned to take {most / 2**30:.1f}", "GiB"
+            most = peak(c, shape, assumed)
+            return most, f"is planned to take {most / 2**30:.1f} without executor and exams", "GiB"
     return 4e9, "may want 4 or more", "GB"
 
 def memory_line(
     c: Settings,
     here: bool = True,   # whether the run computes in this memory; False: on a GPU
+    assumed: Assumptions = Assumptions(),
 ) -> str: # empty: there is enough, as far as it is known
     "That this machine has little memory left for a model that is not embedded."
     if c.model in ("", *WEIGHTS): return ""
-    (whole, free), (wanted, words, unit) = _machine_memory(), _wanted(c, here)
+    (whole, free), (wanted, words, unit) = _machine_memory(), _wanted(c, here, assumed)
     if free >= wanted: return ""
     remedy = "end other programs first, or take a smaller model"
     if whole < wanted: remedy = "take a smaller model, or a machine with more"
@@ -704,7 +705,7 @@ def check_device(c: Settings, say: Callable[[str], None] = tell, assumed: Assump
 
     Without a GPU, or in one process of several, only the machine's own memory is looked at."""
     import torch   # as above
-    if line := memory_line(c, here=not torch.cuda.is_available()): say(line)
+    if line := memory_line(c, not torch.cuda.is_available(), assumed): say(line)
     if not torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) > 1: return
     gib = _left(c, *(size / 2**30 for size in torch.cuda.mem_get_info()))   # what other processes hold is not ours
     try: fits, words = _verdict(c, gib, assumed)

@@ -240,7 +240,7 @@ def _thin(record: dict) -> dict:
 def compact(folder: str | Path, every: int = 10) -> dict:
     """A finished run as one small dictionary; `tokens` are those written in all steps so far, exams not counted.
 
-    `seconds` are those of a step, median over the steps, by what was done."""
+    `seconds` are those of a step by what was done, each a median over the steps that did it."""
     folder, records = Path(folder), Records(folder)
     lines = [line for line in records.read(records.timings) if "generated_tokens" in line]
     tokens = dict(zip((line["step"] for line in lines), accumulate(line["generated_tokens"] for line in lines)))
@@ -248,7 +248,8 @@ def compact(folder: str | Path, every: int = 10) -> dict:
     counted = [{"tokens": tokens[r["step"]]} if r["step"] in tokens else {} for r in shown]
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     spent = [line.get("seconds", {}) for line in lines]
-    seconds = {name: round(median(one.get(name, 0.0) for one in spent), 2) for name in dict.fromkeys(chain(*spent))}
+    done = {name: [one[name] for one in spent if one.get(name, 0) >= .001] for name in dict.fromkeys(chain(*spent))}
+    seconds = {name: round(median(own), 3) for name, own in done.items() if own}
     return {"params": read_params(folder), "summary": summary, "seconds": seconds,
             "metrics": [_thin(r) | count for r, count in zip(shown, counted)]}
 

@@ -93,7 +93,7 @@ def _health(record: dict) -> dict[str, float]: # measure -> value; one without s
 # %% ../nbs/35_watch.ipynb #c013
 class _Alarm:
     """Sees each step's record, and says once for each measure that its mean over the last steps fell below a share of
-    that over the first. Of triviality it says that the mean rose past its limits, or was full from the start."""
+    that over the first. Of triviality it says that the mean rose past its limits, or is close to 1."""
     def __init__(self, steps: int, share: float = 0.5): # of the whole run
         self.window = min(10, max(3, steps // 4))   # steps at either end; a run of three is not judged
         self.share, self.first, self.last, self.told = share, {}, {}, set()
@@ -115,7 +115,7 @@ class _Alarm:
     def wrong(self, name: str, now: float, start: float) -> bool:
         if name not in _RISES: return now < self.share * start
         limit, times = _LIMITS[name]
-        return min(now, start) > _FULL or now > limit and now >= times * start
+        return now > _FULL or now > limit and now >= times * start
 
 def collapses(
     records: Sequence[dict],
@@ -129,7 +129,7 @@ def warning_line(warning: dict) -> str:
     "A warning for people."
     name, value, start = warning["measure"], f"{warning['value']:.3g}", warning["start"]
     if name not in _RISES: what = f"fell to {value}, less than half of the first steps' {start:.3g}"
-    elif start > _FULL: what = f"is {value}, and above {_FULL} from the start"
+    elif warning["value"] > _FULL: what = f"is {value}, above {_FULL}, and was {start:.3g} in the first steps"
     else:
         times = {2: "twice"}.get(_LIMITS[name][1], f"{_LIMITS[name][1]} times")
         what = f"rose to {value}, at least {times} the first steps' {start:.3g}"

@@ -174,7 +174,7 @@ def test_a_slot_says_which_kinds_of_triviality_its_record_holds(tmp_path):
     assert facts(copied_rate=1.0, constant_rate=.25, renamed_rate=0.0) == {"trivial": "constant 25%, copied 100%"}
     assert facts(constant_rate=0.0, unread_rate=0.0) == {"trivial": "in no way that is asked"}
     assert facts(unread_rate=.5, distinct_trees=3, tree_depth=6.25, unknown_rate=.125) == {
-        "trivial": "unread 50%, constant: unknown 12%", "syntax trees": "3 distinct, 6.25 levels"}
+        "trivial": "unread 50%, constant: unknown 12%", "syntax trees": "3 distinct, 6.2 levels"}
     assert facts(constant_rate="<b>", one_statement_rate=None, tree_depth=[1]) == {}
 
 

@@ -166,7 +166,7 @@ def test_a_known_model_wants_what_is_planned_for_it(monkeypatch):
     one = config("smollm2-135m")
     said = memory_line(one)
     assert said.startswith("warning: 5.0 GiB of this machine's memory are free, and smollm2-135m-instruct-q4 is ")
-    assert " is planned to take 5.7: " in said
+    assert " is planned to take 5.7 without executor and exams: " in said
     assert said.endswith("end other programs first, or take a smaller model")
     assert memory_line(one, here=False) == ""   # a GPU holds it
     Memory.total = 5 * 2**30
