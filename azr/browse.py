@@ -317,13 +317,13 @@ def run_view(run: _Run) -> View:
 # %% ../nbs/3b_browse.ipynb #c043
 def _trivial_shares(run: _Run, step: int, role: str, task_type: str) -> dict: # empty: nothing was measured
     "Of a step's metrics: in which ways the proposed tasks are trivial, and how many of their syntax trees differ."
-    record, slot = next((one for one in run.metrics if one.get("step") == step), {}), f"{role}/{task_type}/"
-    found = {key.removeprefix(slot): value for key, value in record.items()
-             if key.startswith(slot) and isinstance(value, (int, float))}
+    record = next((one for one in run.metrics if one.get("step") == step), {})
     kinds = {f"{kind}_rate": kind for kind in TRIVIAL} | {"unknown_rate": "constant: unknown"}
+    sizes = {"distinct_trees": "distinct", "tree_depth": "levels"}
+    told = {name: select(record, role, name).get(task_type) for name in (*kinds, *sizes)}
+    found = {name: value for name, value in told.items() if isinstance(value, (int, float))}
     rates = {words: found[name] for name, words in kinds.items() if name in found}
     shares = ", ".join(f"{words} {rate:.0%}" for words, rate in rates.items() if rate)
-    sizes = {"distinct_trees": "distinct", "tree_depth": "levels"}
     trees = ", ".join(f"{round(found[name], 1):g} {words}" for name, words in sizes.items() if name in found)
     facts = {"trivial": shares or rates and "in no way that is asked", "syntax trees": trees}
     return {name: text for name, text in facts.items() if text}
